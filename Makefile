@@ -1,0 +1,37 @@
+# Each target installs what this machine lacks (tools/setup.sh) and keeps its output outside the
+# checkout, in $KEYFOLD_CACHE (default ~/.cache/keyfold). ARGS goes to the keyfold command.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+ARGS ?=
+
+.PHONY: help demo dev test lint fmt bench contracts setup
+
+help: ## Show this list
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+demo: ## Start everything on loopback, do the whole job once, end (ARGS=--json: last line is JSON)
+	@tools/run.sh debug demo $(ARGS)
+
+dev: ## The same, and stay up, with commands to try (Ctrl-C ends it)
+	@tools/run.sh debug dev $(ARGS)
+
+test: setup ## Run every check and every test
+	@tools/test.sh
+
+lint: setup ## Formatting, lints, WebAssembly builds, dependency rules
+	@tools/test.sh lint
+
+fmt: setup ## Format the Rust code
+	@source tools/env.sh && cargo fmt --all
+
+bench: ## Measure a signature against its primitives, in one run
+	@tools/run.sh release bench sign $(ARGS)
+
+contracts: setup ## Rebuild the contracts and compare with the committed artifacts
+	@tools/contracts.sh check
+
+setup: ## Install what is missing, nothing else
+	@tools/setup.sh
