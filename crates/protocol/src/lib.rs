@@ -1,1 +1,42 @@
-//! (under construction)
+//! What the parties say to each other: typed messages, claims, signed requests, intents, errors.
+//!
+//! Pure: no I/O, no clock, no ambient randomness; builds for WASM. Bytes come in as arguments,
+//! verified values go out. Anything that must be verified before it is used is only reachable
+//! through a type that verification constructs.
+//!
+//! | Module | Holds |
+//! |---|---|
+//! | [`ids`] | names of realms, instances, projects, accounts, keys, requests |
+//! | [`error_code`] | the stable error codes of every edge, with status and sentence |
+//! | [`intent`] | the structured field that tells key holders what a request is for |
+//! | [`signed_request`] | HTTP Message Signatures (RFC 9421) of devices and enclave instances |
+//! | [`evidence`] | the versioned list that an enclave shows to a key holder |
+//! | [`session`] | the session attestation |
+//! | [`realm`] | the realm record and its quorums |
+//! | [`registration`] | binding of an enclave instance to its attestation document |
+//! | [`anchor`] | what must not go backwards |
+//! | [`ohttp`] | the channel between client and enclave |
+//! | [`holder_api`], [`client_api`], [`gateway_api`], [`guard_api`], [`relayer_api`] | messages |
+//! | [`log_entry`] | what a key holder records before it acts |
+//!
+//! `transcripts/` holds a readable copy of each signed message; tests keep it true.
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+
+pub mod anchor;
+pub mod client_api;
+pub mod error_code;
+pub mod evidence;
+pub mod gateway_api;
+pub mod guard_api;
+pub mod holder_api;
+pub mod ids;
+pub mod intent;
+pub mod log_entry;
+pub mod ohttp;
+pub mod realm;
+pub mod registration;
+pub mod relayer_api;
+pub mod session;
+pub mod signed_request;

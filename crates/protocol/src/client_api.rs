@@ -1,0 +1,462 @@
+//! Messages between a client and an enclave, inside the Oblivious HTTP channel.
+//!
+//! Every request is a `POST` with a JSON body, signed by the device (RFC 9421) and carrying the
+//! headers named in [`header`]. Every answer is JSON, or a problem document.
+
+use alloy_primitives::aliases::U160;
+use alloy_primitives::{Address, B256, Bytes, U256};
+use keyfold_crypto::jwk::{PublicJwk, Thumbprint};
+use keyfold_wallet::{BehaviorOnError, Call, Config, Payload, PayloadBody};
+use serde::{Deserialize, Serialize};
+
+use crate::holder_api::DeviceState;
+use crate::ids::{AccountId, Digest32, KeyId, ProjectId, SessionId, SignInHandle};
+
+/// Header names.
+pub mod header {
+    /// Realm id.
+    pub const REALM: &str = "keyfold-realm";
+    /// Project id.
+    pub const PROJECT: &str = "keyfold-project";
+    /// The intent.
+    pub const INTENT: &str = "keyfold-intent";
+    /// SHA-256 of the session attestation.
+    pub const SESSION: &str = "keyfold-session";
+    /// The session attestation itself; not signed, but its hash is.
+    pub const ATTESTATION: &str = "keyfold-attestation";
+    /// RFC 9530.
+    pub const CONTENT_DIGEST: &str = "content-digest";
+    /// RFC 9421.
+    pub const SIGNATURE_INPUT: &str = "signature-input";
+    /// RFC 9421.
+    pub const SIGNATURE: &str = "signature";
+}
+
+/// Paths inside the channel.
+pub mod path {
+    /// [`super::EmailStart`] to [`super::SignInStarted`].
+    pub const EMAIL_START: &str = "/v1/sign-in/email/start";
+    /// [`super::EmailFinish`] to [`super::SignedIn`].
+    pub const EMAIL_FINISH: &str = "/v1/sign-in/email/finish";
+    /// [`super::Nothing`] to [`super::Renewed`].
+    pub const RENEW: &str = "/v1/session/renew";
+    /// [`super::Nothing`] to [`super::SignedOut`].
+    pub const SIGN_OUT: &str = "/v1/session/sign-out";
+    /// [`super::CreateWallet`] to [`super::WalletInfo`].
+    pub const WALLET_CREATE: &str = "/v1/wallets/create";
+    /// [`super::Nothing`] to [`super::Wallets`].
+    pub const WALLET_LIST: &str = "/v1/wallets/list";
+    /// [`super::Nothing`] to [`super::Devices`].
+    pub const DEVICE_LIST: &str = "/v1/devices/list";
+    /// [`super::ApproveDevice`] to [`super::Nothing`].
+    pub const DEVICE_APPROVE: &str = "/v1/devices/approve";
+    /// [`super::SignRequest`] to [`super::Signed`].
+    pub const SIGN_TRANSACTION: &str = "/v1/sign/transaction";
+    /// [`super::SignRequest`] to [`super::Signed`].
+    pub const SIGN_MESSAGE: &str = "/v1/sign/message";
+    /// [`super::CreateProject`] to [`super::ProjectInfo`].
+    pub const PROJECT_CREATE: &str = "/v1/projects/create";
+}
+
+/// Largest body inside the channel, bytes.
+pub const MAX_BODY: usize = 64 * 1024;
+/// Most calls in one transaction.
+pub const MAX_CALLS: usize = 64;
+/// Longest message to sign, bytes.
+pub const MAX_MESSAGE: usize = 16 * 1024;
+
+/// An empty body: `{}`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Nothing {}
+
+/// Begins a sign-in by email code.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EmailStart {
+    /// The address.
+    pub email: String,
+    /// The device's key; its thumbprint must be the signature's `keyid`.
+    pub device: PublicJwk,
+}
+
+/// A sign-in that waits for its code. The answer is the same whether the address is known or not.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SignInStarted {
+    /// Names the sign-in, in this instance's memory.
+    pub sign_in: SignInHandle,
+    /// Unix seconds at which the code expires.
+    pub expires: u64,
+}
+
+/// Finishes a sign-in.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EmailFinish {
+    /// From [`SignInStarted`].
+    pub sign_in: SignInHandle,
+    /// Eight digits.
+    pub code: String,
+    /// The same key that began.
+    pub device: PublicJwk,
+    /// What the device is called in lists; at most 64 characters.
+    #[serde(default)]
+    pub device_name: String,
+}
+
+/// A session.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct SignedIn {
+    /// The account.
+    pub account: AccountId,
+    /// Names the session.
+    pub session: SessionId,
+    /// Compact JWT for the app and for every later request.
+    pub attestation: String,
+    /// Unix seconds at which the attestation ends; renew before.
+    pub attestation_expires: u64,
+    /// Unix seconds at which the session ends; sign in again after.
+    pub session_ends: u64,
+    /// Whether the device may act yet.
+    pub device: DeviceState,
+    /// The account's wallets.
+    pub wallets: Vec<WalletInfo>,
+}
+
+/// A renewed attestation.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Renewed {
+    /// Compact JWT.
+    pub attestation: String,
+    /// Unix seconds.
+    pub attestation_expires: u64,
+    /// Whether the device may act yet.
+    pub device: DeviceState,
+}
+
+/// How far the end of a session has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Revocation {
+    /// Enough holders stored it.
+    Done,
+    /// Fewer than n-t+1 holders stored it; ask again.
+    Pending,
+}
+
+/// A session that was ended.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SignedOut {
+    /// How far it has come.
+    pub state: Revocation,
+}
+
+/// Makes a wallet, or returns the one that has this label already.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CreateWallet {
+    /// Unique in the account; at most 64 characters. Asking twice returns the same wallet.
+    pub label: String,
+}
+
+/// A wallet, as its owner sees it. All of it is public on chain once the wallet is used.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WalletInfo {
+    /// Unique in the account.
+    pub label: String,
+    /// Address on every EVM chain.
+    pub address: Address,
+    /// Which contracts: `keyfold`.
+    pub context: String,
+    /// The key that signs for it.
+    pub key: KeyId,
+    /// The whole configuration.
+    pub config: Config,
+    /// Its Merkle root.
+    pub image_hash: B256,
+    /// Unix seconds.
+    pub created: u64,
+}
+
+/// The account's wallets.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Wallets {
+    /// Oldest first.
+    pub wallets: Vec<WalletInfo>,
+}
+
+/// A device of the account.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct DeviceInfo {
+    /// Thumbprint of its key.
+    pub device: Thumbprint,
+    /// What it is called.
+    pub name: String,
+    /// Unix seconds at which it signed in first.
+    pub added: u64,
+    /// Unix seconds of its last use of a key, where holders saw one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_used: Option<u64>,
+    /// Whether it may act.
+    pub state: DeviceState,
+    /// Whether it is the one that asks.
+    pub this: bool,
+}
+
+/// The account's devices.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Devices {
+    /// Oldest first.
+    pub devices: Vec<DeviceInfo>,
+}
+
+/// Lets a pending device act.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ApproveDevice {
+    /// Thumbprint of its key; also in the signed intent.
+    pub device: Thumbprint,
+}
+
+/// One call of a transaction, as JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WireCall {
+    /// Target.
+    pub to: Address,
+    /// Wei.
+    #[serde(default)]
+    pub value: U256,
+    /// Call data.
+    #[serde(default)]
+    pub data: Bytes,
+    /// Gas units; 0 for all there is.
+    #[serde(default)]
+    pub gas_limit: U256,
+    /// Go on when the call fails. Otherwise the whole transaction reverts.
+    #[serde(default)]
+    pub ignore_error: bool,
+}
+
+/// What is to be signed, as JSON. Delegate calls, fallbacks and bare digests cannot be asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum WirePayload {
+    /// A batch of calls.
+    Transaction {
+        /// Nonce space.
+        space: U160,
+        /// Next nonce of the space, below 2^56.
+        nonce: u64,
+        /// 1 to [`MAX_CALLS`].
+        calls: Vec<WireCall>,
+    },
+    /// A text or bytes, signed under the EIP-191 prefix.
+    Message {
+        /// The bytes, without the prefix; at most [`MAX_MESSAGE`].
+        message: Bytes,
+    },
+}
+
+/// Says why a payload was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PayloadError {
+    /// No call, or too many.
+    #[error("a transaction has 1 to 64 calls")]
+    CallCount,
+    /// The nonce does not fit 56 bits.
+    #[error("the nonce is too large")]
+    Nonce,
+    /// The message or the call data is too long.
+    #[error("the message or call data is too long")]
+    TooLong,
+    /// The chain id is 0, which would be valid on every chain.
+    #[error("the chain id is missing")]
+    ChainId,
+}
+
+impl WirePayload {
+    /// Turns the JSON form into the payload that is hashed.
+    ///
+    /// # Errors
+    ///
+    /// [`PayloadError`].
+    pub fn to_payload(&self) -> Result<Payload, PayloadError> {
+        let body = match self {
+            Self::Transaction { space, nonce, calls } => {
+                if !(1..=MAX_CALLS).contains(&calls.len()) {
+                    return Err(PayloadError::CallCount);
+                }
+                if *nonce >= 1 << 56 {
+                    return Err(PayloadError::Nonce);
+                }
+                if calls.iter().map(|call| call.data.len()).sum::<usize>() > MAX_BODY {
+                    return Err(PayloadError::TooLong);
+                }
+                PayloadBody::Calls {
+                    space: *space,
+                    nonce: *nonce,
+                    calls: calls.iter().map(WireCall::to_call).collect(),
+                }
+            }
+            Self::Message { message } => {
+                if message.len() > MAX_MESSAGE {
+                    return Err(PayloadError::TooLong);
+                }
+                PayloadBody::Message(keyfold_wallet::payload::eip191(message))
+            }
+        };
+        Ok(Payload { body, parent_wallets: Vec::new() })
+    }
+}
+
+impl WireCall {
+    fn to_call(&self) -> Call {
+        Call {
+            to: self.to,
+            value: self.value,
+            data: self.data.clone(),
+            gas_limit: self.gas_limit,
+            delegate_call: false,
+            only_fallback: false,
+            behavior_on_error: if self.ignore_error {
+                BehaviorOnError::Ignore
+            } else {
+                BehaviorOnError::Revert
+            },
+        }
+    }
+}
+
+/// Asks for a signature of a wallet. The intent names wallet, key and digest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SignRequest {
+    /// The wallet.
+    pub wallet: Address,
+    /// The chain; never 0.
+    pub chain_id: u64,
+    /// What is to be signed.
+    pub payload: WirePayload,
+}
+
+impl SignRequest {
+    /// Computes the digest that the wallet's signers sign, and that the intent must name.
+    ///
+    /// # Errors
+    ///
+    /// [`PayloadError`].
+    pub fn digest(&self) -> Result<(Payload, Digest32), PayloadError> {
+        if self.chain_id == 0 {
+            return Err(PayloadError::ChainId);
+        }
+        let payload = self.payload.to_payload()?;
+        let hash = payload.op_hash(self.wallet, U256::from(self.chain_id));
+        Ok((payload, Digest32::from_bytes(hash.0)))
+    }
+}
+
+/// A wallet's signature.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Signed {
+    /// The digest that was signed.
+    pub digest: Digest32,
+    /// The wallet's signature: configuration proof with the signers' parts.
+    pub signature: Bytes,
+}
+
+/// What a project may do; sealed in the enclave, changed only by its administrators.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CreateProject {
+    /// The app's domain.
+    pub project: ProjectId,
+    /// Shown in mails; at most 64 characters.
+    pub display_name: String,
+    /// The administrator's key; it must have signed this request.
+    pub administrator: PublicJwk,
+    /// How codes are mailed.
+    pub mail: MailSettings,
+    /// The guard; absent where the project has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guard: Option<GuardSettings>,
+}
+
+/// How the enclave sends a project's mail: SMTP with TLS that ends in the enclave.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MailSettings {
+    /// Host name of the server, as in its certificate.
+    pub host: String,
+    /// Port with implicit TLS (RFC 8314), usually 465.
+    pub port: u16,
+    /// Sender address.
+    pub from: String,
+    /// User name, where the server asks for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+    /// Password, where the server asks for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<String>,
+    /// PEM certificates that the server's certificate must lead to; the public roots where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub roots_pem: Option<String>,
+}
+
+/// Where a project's guard is and which key it signs with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GuardSettings {
+    /// `host:port`.
+    pub address: String,
+    /// SHA-256 of the SubjectPublicKeyInfo of its TLS certificate.
+    pub tls_spki_sha256: Digest32,
+    /// The project's signer in the guard; a leaf of every wallet.
+    pub signer: Address,
+}
+
+/// A project, as anybody may see it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProjectInfo {
+    /// The app's domain.
+    pub project: ProjectId,
+    /// The guard's signer, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guard_signer: Option<Address>,
+}
+
+impl core::fmt::Debug for EmailStart {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("EmailStart").finish_non_exhaustive()
+    }
+}
+
+impl core::fmt::Debug for EmailFinish {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("EmailFinish").field("sign_in", &self.sign_in).finish_non_exhaustive()
+    }
+}
+
+impl core::fmt::Debug for SignedIn {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("SignedIn").field("account", &self.account).finish_non_exhaustive()
+    }
+}
+
+impl core::fmt::Debug for Renewed {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Renewed").finish_non_exhaustive()
+    }
+}
+
+impl core::fmt::Debug for CreateProject {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("CreateProject").field("project", &self.project).finish_non_exhaustive()
+    }
+}
+
+impl core::fmt::Debug for MailSettings {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("MailSettings").field("host", &self.host).finish_non_exhaustive()
+    }
+}

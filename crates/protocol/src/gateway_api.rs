@@ -1,0 +1,146 @@
+//! Messages of the gateway: what clients ask of it, and what it keeps for the enclaves.
+//!
+//! The gateway reads nothing of what it carries: it forwards sealed requests and stores sealed
+//! records. What clients learn from it they verify.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{Digest32, InstanceId, RecordId};
+use crate::registration::AttestedBinding;
+
+/// Public paths.
+pub mod path {
+    /// `GET`: [`SignedRealmRecord`](crate::realm::SignedRealmRecord).
+    pub const REALM: &str = "/v1/realm";
+    /// `GET`: [`super::Instances`].
+    pub const INSTANCES: &str = "/v1/instances";
+    /// `POST` [`super::AttestationRequest`]: [`super::AttestedBinding`]; `{instance}` in the path.
+    pub const ATTESTATION: &str = "/v1/instances/{instance}/attestation";
+    /// `POST` `message/ohttp-req`: `message/ohttp-res`; `{instance}` in the path.
+    pub const OHTTP: &str = "/v1/instances/{instance}/ohttp";
+    /// `GET`: session attestation keys as a JWK set.
+    pub const JWKS: &str = "/.well-known/jwks.json";
+    /// `POST` [`Relay`](crate::relayer_api::Relay): [`Relayed`](crate::relayer_api::Relayed).
+    pub const TRANSACTIONS: &str = "/v1/transactions";
+    /// `GET`: [`Relayed`](crate::relayer_api::Relayed); `{id}` in the path.
+    pub const TRANSACTION: &str = "/v1/transactions/{id}";
+    /// `GET`: [`WalletOnChain`](crate::relayer_api::WalletOnChain).
+    pub const WALLET: &str = "/v1/chains/{chain}/wallets/{address}";
+}
+
+/// Paths between the enclave and its host, over the two pipes; never on the network.
+pub mod host_path {
+    /// Inbound `POST` [`super::AttestationRequest`].
+    pub const ATTESTATION: &str = "/v1/attestation";
+    /// Inbound `POST` `message/ohttp-req`.
+    pub const OHTTP: &str = "/v1/ohttp";
+    /// Inbound `GET`: [`super::InstanceStatus`].
+    pub const STATUS: &str = "/v1/status";
+    /// Inbound `POST` [`super::GenesisPlan`]: [`SignedRealmRecord`](crate::realm::SignedRealmRecord).
+    pub const GENESIS: &str = "/v1/genesis";
+    /// Inbound `GET`: JWK set.
+    pub const JWKS: &str = "/v1/jwks";
+    /// Outbound `GET`/`PUT`: the realm record.
+    pub const REALM: &str = "/v1/host/realm";
+    /// Outbound `POST` [`super::RecordGet`]: [`super::RecordVersions`].
+    pub const RECORD_GET: &str = "/v1/host/records/get";
+    /// Outbound `POST` [`super::RecordPut`].
+    pub const RECORD_PUT: &str = "/v1/host/records/put";
+    /// Outbound `POST` [`super::RecordSettle`].
+    pub const RECORD_SETTLE: &str = "/v1/host/records/settle";
+}
+
+/// The name by which the outbound pipe reaches the host's own record store.
+pub const HOST_AUTHORITY: &str = "records.keyfold.internal:1";
+/// Largest sealed request, bytes.
+pub const MAX_SEALED: usize = 128 * 1024;
+/// Largest sealed record, bytes.
+pub const MAX_RECORD: usize = 256 * 1024;
+
+/// Asks an instance for a document with the caller's own fresh nonce.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct AttestationRequest {
+    /// 32 random bytes.
+    pub nonce: Digest32,
+}
+
+/// The instances that serve the realm just now.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Instances {
+    /// Unverified ids, for routing.
+    pub instances: Vec<InstanceId>,
+}
+
+/// What an enclave tells its host.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct InstanceStatus {
+    /// The instance.
+    pub instance: InstanceId,
+    /// Whether it serves requests.
+    pub ready: bool,
+    /// Whether it waits for genesis.
+    pub awaits_genesis: bool,
+}
+
+/// Asks an enclave without a realm to make one.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct GenesisPlan {
+    /// How many holders must agree.
+    pub threshold: u8,
+    /// The holders.
+    pub holders: Vec<crate::realm::HolderCard>,
+    /// Who signs attestation documents.
+    pub root: crate::realm::RootKind,
+}
+
+/// Asks for every stored version of a record.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RecordGet {
+    /// The record.
+    pub record: RecordId,
+}
+
+/// One stored version of a record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordVersion {
+    /// From 1.
+    pub version: u64,
+    /// SHA-256 of `sealed`.
+    pub hash: Digest32,
+    /// Sealed bytes, at most [`MAX_RECORD`].
+    #[serde(with = "keyfold_crypto::b64::Bounded::<{ 256 * 1024 }>")]
+    pub sealed: Vec<u8>,
+}
+
+/// The stored versions of a record: usually one, two while a change is under way.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RecordVersions {
+    /// In no order that means anything.
+    pub versions: Vec<RecordVersion>,
+}
+
+/// Stores a version beside the others. Idempotent.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RecordPut {
+    /// The record.
+    pub record: RecordId,
+    /// The new version.
+    pub version: RecordVersion,
+}
+
+/// Drops every version but the one that holders confirmed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RecordSettle {
+    /// The record.
+    pub record: RecordId,
+    /// The confirmed version.
+    pub version: u64,
+    /// Its hash.
+    pub hash: Digest32,
+}
+
+/// The answer to an attestation request.
+pub type Attested = AttestedBinding;

@@ -1,0 +1,509 @@
+//! Messages between an enclave and a key holder.
+//!
+//! All are JSON over TLS 1.3 whose key the realm record names. Everything after registration is
+//! signed by the instance ([`Profile::Instance`](crate::signed_request::Profile), headers
+//! `keyfold-instance`, `content-digest`, `signature-input`, `signature`). Shares are sealed with
+//! HPKE (RFC 9180) on top of TLS, to the holder's key on the way in and the instance's on the way
+//! out, under a [`ShareSeal`].
+
+use keyfold_crypto::commitment::{ShareCommitment, ShareContext, SharePurpose};
+use keyfold_crypto::ed25519;
+use keyfold_crypto::jwk::{PublicJwk, Thumbprint};
+use keyfold_crypto::{Canonical, Encoder};
+use serde::{Deserialize, Serialize};
+
+use crate::anchor::{Anchor, AnchorAck, AnchorStep};
+use crate::evidence::{AccountRef, Evidence};
+use crate::ids::{
+    AccountId, Digest32, InstanceId, KeyId, ProjectId, RealmId, RecordId, RequestId, Signature64,
+};
+use crate::realm::{RealmRecord, VerifiedRealm};
+use crate::registration::AttestedBinding;
+use crate::session::AttestationKeySet;
+
+/// Paths of the holder's API. All take `POST` unless said otherwise.
+pub mod path {
+    /// `GET`: the holder's [`HolderCard`](crate::realm::HolderCard).
+    pub const CARD: &str = "/v1/card";
+    /// `GET`: the latest signed checkpoint of the holder's log, as text.
+    pub const CHECKPOINT: &str = "/v1/log/checkpoint";
+    /// A nonce for an attestation document.
+    pub const NONCE: &str = "/v1/nonce";
+    /// Registration of an instance.
+    pub const REGISTER: &str = "/v1/register";
+    /// Genesis, first step: check, store as pending, sign.
+    pub const GENESIS_PROPOSE: &str = "/v1/genesis/propose";
+    /// Genesis, second step: all signatures are there; the pending record becomes the realm.
+    pub const GENESIS_COMMIT: &str = "/v1/genesis/commit";
+    /// The holder's share of the realm seed.
+    pub const SEED: &str = "/v1/seed";
+    /// Public keys that session attestations are signed with.
+    pub const ATTESTATION_KEYS: &str = "/v1/attestation-keys";
+    /// A device that signed in.
+    pub const DEVICE_ENROL: &str = "/v1/devices/enrol";
+    /// A pending device, approved by a known one.
+    pub const DEVICE_APPROVE: &str = "/v1/devices/approve";
+    /// A device that other holders know.
+    pub const DEVICE_SYNC: &str = "/v1/devices/sync";
+    /// The devices of an account.
+    pub const DEVICE_LIST: &str = "/v1/devices/list";
+    /// Whether a session still stands.
+    pub const SESSION_CHECK: &str = "/v1/sessions/check";
+    /// The end of a session.
+    pub const SESSION_REVOKE: &str = "/v1/sessions/revoke";
+    /// Shares of a new key.
+    pub const SHARE_STORE: &str = "/v1/shares/store";
+    /// A share, for one signature.
+    pub const SHARE_RELEASE: &str = "/v1/shares/release";
+    /// What is remembered of records.
+    pub const ANCHOR_READ: &str = "/v1/anchors/read";
+    /// A step of a record.
+    pub const ANCHOR_COMMIT: &str = "/v1/anchors/commit";
+    /// An anchor that other holders remember.
+    pub const ANCHOR_REPAIR: &str = "/v1/anchors/repair";
+    /// One more mail to an address.
+    pub const MAIL_RESERVE: &str = "/v1/mail/reserve";
+    /// The holder's time.
+    pub const TIME: &str = "/v1/time";
+}
+
+/// Header that names the calling instance.
+pub const INSTANCE_HEADER: &str = "keyfold-instance";
+/// Largest body a holder reads, bytes.
+pub const MAX_BODY: usize = 128 * 1024;
+
+/// An empty message.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Empty {}
+
+/// A nonce that a holder, guard or client wants to see in a document.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Nonce {
+    /// 32 random bytes, good for one document within a minute.
+    pub nonce: Digest32,
+}
+
+/// Asks for registration.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Register {
+    /// The nonce that the document answers.
+    pub nonce: Digest32,
+    /// The document and what it binds.
+    pub attested: AttestedBinding,
+}
+
+/// Confirms a registration.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Registered {
+    /// The instance, as the holder computed it.
+    pub instance: InstanceId,
+    /// Unix seconds at which the registration ends.
+    pub expires: u64,
+}
+
+/// Which way a share is sealed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SealDirection {
+    /// From an instance to a holder, to be stored.
+    ToHolder,
+    /// From a holder to an instance, to be used.
+    ToInstance,
+}
+
+/// HPKE `info` of a sealed share: everything that the share belongs to.
+#[derive(Debug)]
+pub struct ShareSeal<'a> {
+    /// Which way it goes.
+    pub direction: SealDirection,
+    /// The instance at the one end.
+    pub instance: InstanceId,
+    /// Realm, project, account, key, purpose, index, generation.
+    pub context: &'a ShareContext,
+}
+
+impl Canonical for ShareSeal<'_> {
+    const LABEL: &'static str = "keyfold/share-seal/v1";
+
+    fn encode(&self, out: &mut Encoder) {
+        out.put_u8(match self.direction {
+            SealDirection::ToHolder => 1,
+            SealDirection::ToInstance => 2,
+        });
+        out.put_bytes(self.instance.as_bytes());
+        out.put_nested(self.context);
+    }
+}
+
+/// Context of a share of the realm seed, which exists before the realm has an id.
+pub fn seed_share_context(genesis_nonce: &Digest32, index: u8) -> ShareContext {
+    ShareContext {
+        realm: [0; 32],
+        project: String::new(),
+        account: String::new(),
+        key: genesis_nonce.to_string(),
+        purpose: SharePurpose::Seed,
+        index,
+        generation: 0,
+    }
+}
+
+/// Context of a share of a user's key.
+pub fn key_share_context(
+    realm: RealmId,
+    owner: &AccountRef,
+    key: KeyId,
+    purpose: SharePurpose,
+    index: u8,
+    generation: u32,
+) -> ShareContext {
+    ShareContext {
+        realm: *realm.as_bytes(),
+        project: owner.project.as_str().to_owned(),
+        account: owner.account.to_string(),
+        key: key.to_string(),
+        purpose,
+        index,
+        generation,
+    }
+}
+
+/// A share, sealed with HPKE; what is inside is a
+/// [`CommittedShare`](keyfold_crypto::commitment::CommittedShare).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SealedShare(#[serde(with = "keyfold_crypto::b64::Bounded::<4096>")] pub Vec<u8>);
+
+/// Genesis, first step.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct GenesisPropose {
+    /// The record, unsigned.
+    pub record: RealmRecord,
+    /// The holder's share of the seed, sealed to it.
+    pub seed_share: SealedShare,
+}
+
+/// A holder's consent to a realm record.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct GenesisConsent {
+    /// Ed25519 over the record's canonical encoding.
+    pub signature: Signature64,
+}
+
+/// A share that is released.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Released {
+    /// Sealed to the instance.
+    pub share: SealedShare,
+    /// What the holder remembers of the record that was asked about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub anchor: Option<Anchor>,
+    /// Where the release stands in the holder's log; absent for the seed at genesis.
+    pub entry: LogPosition,
+}
+
+/// A durable place in a holder's log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogPosition {
+    /// Index of the entry, from 0.
+    pub index: u64,
+    /// Size of the log under the checkpoint that covers it.
+    pub size: u64,
+}
+
+/// States the keys that session attestations are signed with.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AttestationKeys {
+    /// Every key whose attestations may still be valid.
+    pub keys: AttestationKeySet,
+}
+
+/// A device that signed in. The evidence is the sign-in's signed request.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct DeviceEnrol {
+    /// The account that the enclave found or made.
+    pub account: AccountId,
+    /// [`Operation::SignInFinish`](crate::intent::Operation).
+    pub evidence: Evidence,
+}
+
+/// An operation of a device within its session. The account is the attestation's subject.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct InSession {
+    /// Signed request and attestation.
+    pub evidence: Evidence,
+}
+
+/// A device that a holder missed, with the statements of at least t others.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct DeviceSync {
+    /// The device's key.
+    pub jwk: PublicJwk,
+    /// Signed statements about one and the same device, account and state.
+    pub acks: Vec<DeviceAck>,
+}
+
+/// Whether a device may act.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "kebab-case")]
+pub enum DeviceState {
+    /// It may.
+    Active,
+    /// It may from a time on, unless a known device approves it before.
+    Pending {
+        /// Unix seconds, by the holder's clock.
+        active_at: u64,
+    },
+}
+
+impl DeviceState {
+    /// Tells whether the device may act at a time.
+    pub fn is_active(&self, now_unix_seconds: u64) -> bool {
+        match self {
+            Self::Active => true,
+            Self::Pending { active_at } => *active_at <= now_unix_seconds,
+        }
+    }
+}
+
+/// A holder's signed statement that a device is on its list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceAck {
+    /// The holder's index, 1..=n.
+    pub holder: u8,
+    /// Whose device it is.
+    pub owner: AccountRef,
+    /// Thumbprint of its key.
+    pub device: Thumbprint,
+    /// Whether it may act.
+    pub state: DeviceState,
+    /// Ed25519 over the canonical encoding.
+    pub signature: Signature64,
+}
+
+/// What a [`DeviceAck`] signs.
+#[derive(Debug)]
+pub struct DeviceStatement<'a> {
+    /// The realm.
+    pub realm: RealmId,
+    /// The holder's index.
+    pub holder: u8,
+    /// Whose device it is.
+    pub owner: &'a AccountRef,
+    /// Thumbprint of its key.
+    pub device: Thumbprint,
+    /// Whether it may act.
+    pub state: DeviceState,
+}
+
+impl Canonical for DeviceStatement<'_> {
+    const LABEL: &'static str = "keyfold/device-ack/v1";
+
+    fn encode(&self, out: &mut Encoder) {
+        out.put_bytes(self.realm.as_bytes());
+        out.put_u8(self.holder);
+        out.put_str(self.owner.project.as_str());
+        out.put_bytes(self.owner.account.as_bytes());
+        out.put_bytes(&self.device.0);
+        match self.state {
+            DeviceState::Active => {
+                out.put_u8(1);
+                out.put_u64(0);
+            }
+            DeviceState::Pending { active_at } => {
+                out.put_u8(2);
+                out.put_u64(active_at);
+            }
+        }
+    }
+}
+
+impl DeviceStatement<'_> {
+    /// Signs the statement.
+    pub fn sign(&self, key: &ed25519::SigningKey) -> DeviceAck {
+        DeviceAck {
+            holder: self.holder,
+            owner: self.owner.clone(),
+            device: self.device,
+            state: self.state,
+            signature: Signature64(key.sign(&self.to_signed_bytes())),
+        }
+    }
+}
+
+impl DeviceAck {
+    /// Verifies the statement of one holder of a realm.
+    pub fn verify(&self, realm: &VerifiedRealm) -> bool {
+        let statement = DeviceStatement {
+            realm: realm.id(),
+            holder: self.holder,
+            owner: &self.owner,
+            device: self.device,
+            state: self.state,
+        };
+        realm.record().holder(self.holder).is_some_and(|card| {
+            card.signing_key.verify(&statement.to_signed_bytes(), &self.signature.0).is_ok()
+        })
+    }
+}
+
+/// One device on a holder's list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceEntry {
+    /// Thumbprint of its key.
+    pub device: Thumbprint,
+    /// Whether it may act.
+    pub state: DeviceState,
+    /// Unix seconds at which the holder first saw it.
+    pub added: u64,
+    /// Unix seconds of its last use that the holder saw.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_used: Option<u64>,
+}
+
+/// The devices of an account.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct DeviceList {
+    /// At most 64.
+    pub devices: Vec<DeviceEntry>,
+}
+
+/// Shares of a new key. The evidence is
+/// [`Operation::CreateWallet`](crate::intent::Operation).
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ShareStore {
+    /// Signed request and attestation of the owner.
+    pub evidence: Evidence,
+    /// The new key's id.
+    pub key: KeyId,
+    /// Generation, from 1.
+    pub generation: u32,
+    /// One for each purpose; entropy and leaf key are shared separately.
+    pub shares: Vec<StoredShare>,
+}
+
+/// One share to store.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct StoredShare {
+    /// What it is a share of.
+    pub purpose: SharePurpose,
+    /// Sealed to the holder.
+    pub share: SealedShare,
+    /// What the share must match.
+    pub commitment: ShareCommitment,
+}
+
+/// Asks for a share of the key that the signed intent names.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ShareRelease {
+    /// Signed request and attestation.
+    pub evidence: Evidence,
+    /// The key's current generation.
+    pub generation: u32,
+    /// The account's record, so that its anchor comes with the share.
+    pub record: RecordId,
+}
+
+/// Asks what a holder remembers of records.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AnchorRead {
+    /// At most 16.
+    pub records: Vec<RecordId>,
+}
+
+/// What a holder remembers, in the order asked.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Anchors {
+    /// `None` where nothing is remembered.
+    pub anchors: Vec<Option<AnchorAck>>,
+}
+
+/// Asks for a step of a record.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AnchorCommit {
+    /// The step.
+    pub step: AnchorStep,
+}
+
+/// Shows a holder what n-t+1 others remember.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AnchorRepair {
+    /// Statements about one and the same record and anchor.
+    pub acks: Vec<AnchorAck>,
+}
+
+/// Counts one mail to an address.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct MailReserve {
+    /// The project that sends it.
+    pub project: ProjectId,
+    /// Keyed hash of the address.
+    pub address: Digest32,
+}
+
+/// Asks for the holder's time.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TimeRequest {
+    /// Random, from the enclave.
+    pub nonce: Digest32,
+}
+
+/// A holder's signed time.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SignedTime {
+    /// Unix milliseconds.
+    pub unix_ms: u64,
+    /// Ed25519 over the canonical encoding.
+    pub signature: Signature64,
+}
+
+/// What a [`SignedTime`] signs.
+#[derive(Debug)]
+pub struct TimeStatement {
+    /// The enclave's nonce.
+    pub nonce: Digest32,
+    /// Unix milliseconds.
+    pub unix_ms: u64,
+}
+
+impl Canonical for TimeStatement {
+    const LABEL: &'static str = "keyfold/time/v1";
+
+    fn encode(&self, out: &mut Encoder) {
+        out.put_bytes(self.nonce.as_bytes());
+        out.put_u64(self.unix_ms);
+    }
+}
+
+impl TimeStatement {
+    /// Signs the time.
+    pub fn sign(&self, key: &ed25519::SigningKey) -> SignedTime {
+        SignedTime {
+            unix_ms: self.unix_ms,
+            signature: Signature64(key.sign(&self.to_signed_bytes())),
+        }
+    }
+
+    /// Verifies a holder's time.
+    pub fn verify(&self, key: &ed25519::VerifyingKey, signature: &Signature64) -> bool {
+        key.verify(&self.to_signed_bytes(), &signature.0).is_ok()
+    }
+}
+
+/// HPKE additional data of a released share: the request it is released for.
+#[derive(Debug)]
+pub struct ReleaseAad {
+    /// The request's id.
+    pub request: RequestId,
+    /// The digest that will be signed; zero for the seed.
+    pub digest: Digest32,
+}
+
+impl Canonical for ReleaseAad {
+    const LABEL: &'static str = "keyfold/release-aad/v1";
+
+    fn encode(&self, out: &mut Encoder) {
+        out.put_bytes(self.request.as_bytes());
+        out.put_bytes(self.digest.as_bytes());
+    }
+}

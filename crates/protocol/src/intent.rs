@@ -1,0 +1,284 @@
+//! The intent: what a key holder may know of a request, and all it needs to know.
+//!
+//! A Dictionary Structured Field (RFC 9651) in the header `keyfold-intent`, covered by the device's
+//! signature. The enclave checks that the body asks for exactly this; a holder releases only the
+//! key named here, and only for an operation that needs it.
+
+use core::str::FromStr;
+
+use keyfold_crypto::jwk::Thumbprint;
+use sfv::{BareItem, Dictionary, ListEntry, Parser};
+
+use crate::ids::{AddressId, Digest32, KeyId, RequestId};
+
+/// Longest accepted field, bytes.
+pub const MAX_INTENT_LEN: usize = 512;
+
+/// What a request asks the enclave to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Operation {
+    /// Begin a sign-in.
+    SignInStart,
+    /// Finish a sign-in.
+    SignInFinish,
+    /// Renew the session attestation.
+    Renew,
+    /// End the session.
+    SignOut,
+    /// Make a wallet.
+    CreateWallet,
+    /// List the account's wallets.
+    ListWallets,
+    /// List the account's devices.
+    ListDevices,
+    /// Let a pending device act for the account.
+    ApproveDevice,
+    /// Sign a transaction of a wallet.
+    SignTransaction,
+    /// Sign a message of a wallet.
+    SignMessage,
+    /// Make a project.
+    CreateProject,
+}
+
+impl Operation {
+    const ALL: [(Self, &'static str); 11] = [
+        (Self::SignInStart, "sign-in-start"),
+        (Self::SignInFinish, "sign-in-finish"),
+        (Self::Renew, "renew"),
+        (Self::SignOut, "sign-out"),
+        (Self::CreateWallet, "create-wallet"),
+        (Self::ListWallets, "list-wallets"),
+        (Self::ListDevices, "list-devices"),
+        (Self::ApproveDevice, "approve-device"),
+        (Self::SignTransaction, "sign-transaction"),
+        (Self::SignMessage, "sign-message"),
+        (Self::CreateProject, "create-project"),
+    ];
+
+    /// Returns the token that stands for the operation on the wire.
+    pub fn as_str(self) -> &'static str {
+        Self::ALL.iter().find(|(op, _)| *op == self).map_or("", |(_, name)| name)
+    }
+
+    /// Tells whether the operation uses a key, so that holders may release its leaf share.
+    pub fn releases_leaf_key(self) -> bool {
+        matches!(self, Self::SignTransaction | Self::SignMessage)
+    }
+
+    /// Tells whether the operation runs before there is a session.
+    pub fn precedes_session(self) -> bool {
+        matches!(self, Self::SignInStart | Self::SignInFinish | Self::CreateProject)
+    }
+}
+
+impl FromStr for Operation {
+    type Err = IntentError;
+
+    fn from_str(text: &str) -> Result<Self, IntentError> {
+        Self::ALL
+            .iter()
+            .find(|(_, name)| *name == text)
+            .map(|(op, _)| *op)
+            .ok_or(IntentError::UnknownOperation)
+    }
+}
+
+/// Says why an intent was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum IntentError {
+    /// Not a structured field, too long, or not in its canonical form.
+    #[error("the intent is not a canonical structured field")]
+    Malformed,
+    /// The operation is not one this version knows.
+    #[error("the intent names an unknown operation")]
+    UnknownOperation,
+    /// A member is missing, unexpected, or not of its type, for this operation.
+    #[error("the intent's members do not fit its operation")]
+    WrongMembers,
+}
+
+/// A use of one key of one wallet for one digest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeyUse {
+    /// The wallet.
+    pub wallet: AddressId,
+    /// The key whose shares are needed.
+    pub key: KeyId,
+    /// The hash of what is signed: the wallet's EIP-712 digest of the payload.
+    pub digest: Digest32,
+}
+
+/// What a request is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Intent {
+    /// An operation that needs no further words.
+    Plain {
+        /// The operation.
+        operation: Operation,
+        /// The request's id.
+        id: RequestId,
+    },
+    /// A signature with a wallet's key.
+    Sign {
+        /// [`Operation::SignTransaction`] or [`Operation::SignMessage`].
+        operation: Operation,
+        /// The request's id.
+        id: RequestId,
+        /// Which key, for which digest.
+        key_use: KeyUse,
+    },
+    /// Approval of another device.
+    ApproveDevice {
+        /// The request's id.
+        id: RequestId,
+        /// The device that is let in.
+        device: Thumbprint,
+    },
+}
+
+impl Intent {
+    /// Returns the operation.
+    pub fn operation(&self) -> Operation {
+        match self {
+            Self::Plain { operation, .. } | Self::Sign { operation, .. } => *operation,
+            Self::ApproveDevice { .. } => Operation::ApproveDevice,
+        }
+    }
+
+    /// Returns the request's id.
+    pub fn request_id(&self) -> RequestId {
+        match self {
+            Self::Plain { id, .. } | Self::Sign { id, .. } | Self::ApproveDevice { id, .. } => *id,
+        }
+    }
+
+    /// Returns the key use, where the operation is one.
+    pub fn key_use(&self) -> Option<&KeyUse> {
+        match self {
+            Self::Sign { key_use, .. } => Some(key_use),
+            _ => None,
+        }
+    }
+
+    /// Writes the field value: `op=sign-transaction, id="…", wallet="…", key="…", digest="…"`.
+    ///
+    /// Every value is hexadecimal, base64url or a fixed name, so it is a valid sf-string as it is.
+    pub fn to_field(&self) -> String {
+        let head = format!("op={}, id=\"{}\"", self.operation().as_str(), self.request_id());
+        match self {
+            Self::Plain { .. } => head,
+            Self::Sign { key_use, .. } => format!(
+                "{head}, wallet=\"{}\", key=\"{}\", digest=\"{}\"",
+                key_use.wallet, key_use.key, key_use.digest
+            ),
+            Self::ApproveDevice { device, .. } => format!("{head}, device=\"{device}\""),
+        }
+    }
+
+    /// Parses a field value; only the text that [`Intent::to_field`] writes is accepted.
+    ///
+    /// # Errors
+    ///
+    /// [`IntentError`]. Duplicates, unknown members and other spellings of the same dictionary are
+    /// refused, so that what was signed and what was understood are one text.
+    pub fn parse(text: &str) -> Result<Self, IntentError> {
+        if text.len() > MAX_INTENT_LEN {
+            return Err(IntentError::Malformed);
+        }
+        let members: Dictionary = Parser::new(text).parse().map_err(|_| IntentError::Malformed)?;
+        let string = |name: &str| match members.get(name) {
+            Some(ListEntry::Item(item)) => match &item.bare_item {
+                BareItem::String(value) => Ok(value.as_str()),
+                _ => Err(IntentError::WrongMembers),
+            },
+            _ => Err(IntentError::WrongMembers),
+        };
+        let operation: Operation = match members.get("op") {
+            Some(ListEntry::Item(item)) => match &item.bare_item {
+                BareItem::Token(token) => token.as_str().parse()?,
+                _ => return Err(IntentError::WrongMembers),
+            },
+            _ => return Err(IntentError::WrongMembers),
+        };
+        let id = string("id")?.parse().map_err(|_| IntentError::WrongMembers)?;
+        let intent = match operation {
+            Operation::SignTransaction | Operation::SignMessage => Self::Sign {
+                operation,
+                id,
+                key_use: KeyUse {
+                    wallet: string("wallet")?.parse().map_err(|_| IntentError::WrongMembers)?,
+                    key: string("key")?.parse().map_err(|_| IntentError::WrongMembers)?,
+                    digest: string("digest")?.parse().map_err(|_| IntentError::WrongMembers)?,
+                },
+            },
+            Operation::ApproveDevice => Self::ApproveDevice {
+                id,
+                device: string("device")?.parse().map_err(|_| IntentError::WrongMembers)?,
+            },
+            _ => Self::Plain { operation, id },
+        };
+        if intent.to_field() != text {
+            return Err(IntentError::WrongMembers);
+        }
+        Ok(intent)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sign() -> Intent {
+        Intent::Sign {
+            operation: Operation::SignTransaction,
+            id: RequestId::from_bytes([1; 16]),
+            key_use: KeyUse {
+                wallet: AddressId::from_bytes([2; 20]),
+                key: KeyId::from_bytes([3; 16]),
+                digest: Digest32::from_bytes([4; 32]),
+            },
+        }
+    }
+
+    #[test]
+    fn intents_round_trip() {
+        let all = [
+            sign(),
+            Intent::Plain { operation: Operation::Renew, id: RequestId::from_bytes([9; 16]) },
+            Intent::ApproveDevice {
+                id: RequestId::from_bytes([1; 16]),
+                device: Thumbprint([7; 32]),
+            },
+        ];
+        for intent in all {
+            let text = intent.to_field();
+            assert!(text.len() <= MAX_INTENT_LEN);
+            assert_eq!(Intent::parse(&text), Ok(intent), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_second_spelling_of_the_same_intent_is_refused() {
+        let text = sign().to_field();
+        let op = "op=sign-transaction";
+        for bad in [
+            format!("{text} "),
+            format!(" {text}"),
+            format!("{text}, extra=1"),
+            format!("{text}, op=sign-message"),
+            text.replace(", ", ","),
+            text.replace(op, "op=\"sign-transaction\""),
+            text.replace(op, "op=export"),
+            text.replace(op, "op=renew"),
+            text.replace(op, "op=sign-transaction;q=1"),
+            format!("op=renew, {text}"),
+            text.replace("op=sign-transaction, ", "") + ", op=sign-transaction",
+            String::new(),
+            "op=sign-transaction".to_owned(),
+            "x".repeat(MAX_INTENT_LEN + 1),
+        ] {
+            assert!(Intent::parse(&bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! What a key holder records, durably, before it acts.
+//!
+//! Each entry is the canonical encoding of one of these types, with the hash of the entry before
+//! it implied by its place in the Merkle tree. Entries name accounts by their random ids and hold
+//! no address, code, token or key.
+
+use keyfold_crypto::jwk::Thumbprint;
+use keyfold_crypto::{Canonical, Encoder};
+
+use crate::evidence::AccountRef;
+use crate::holder_api::DeviceState;
+use crate::ids::{AddressId, Digest32, InstanceId, KeyId, RealmId, RequestId, SessionId};
+use crate::intent::Operation;
+
+/// One thing that a holder did.
+#[derive(Debug, Clone)]
+pub struct LogEntry<'a> {
+    /// The realm.
+    pub realm: RealmId,
+    /// Unix milliseconds, by the holder's clock.
+    pub unix_ms: u64,
+    /// The instance that asked.
+    pub instance: InstanceId,
+    /// What was done.
+    pub event: Event<'a>,
+}
+
+/// What a holder did.
+#[derive(Debug, Clone)]
+pub enum Event<'a> {
+    /// Registered an instance, by the hash of its document.
+    Registered {
+        /// SHA-256 of the attestation document.
+        document: Digest32,
+    },
+    /// Joined the realm.
+    Genesis,
+    /// Released its share of the realm seed.
+    SeedReleased,
+    /// Put a device on an account's list, or changed its state.
+    Device {
+        /// Whose.
+        owner: &'a AccountRef,
+        /// Thumbprint.
+        device: Thumbprint,
+        /// Whether it may act.
+        state: DeviceState,
+    },
+    /// Stored shares of a new key.
+    KeyStored {
+        /// Whose.
+        owner: &'a AccountRef,
+        /// The key.
+        key: KeyId,
+        /// Its generation.
+        generation: u32,
+    },
+    /// Released a share of a key.
+    Released {
+        /// Whose.
+        owner: &'a AccountRef,
+        /// The device that asked.
+        device: Thumbprint,
+        /// The request.
+        request: RequestId,
+        /// What for.
+        operation: Operation,
+        /// The wallet.
+        wallet: AddressId,
+        /// The key.
+        key: KeyId,
+        /// Its generation.
+        generation: u32,
+        /// What is signed with it.
+        digest: Digest32,
+    },
+    /// Ended a session.
+    Revoked {
+        /// Whose.
+        owner: &'a AccountRef,
+        /// The session.
+        session: SessionId,
+    },
+}
+
+impl Canonical for LogEntry<'_> {
+    const LABEL: &'static str = "keyfold/holder-log-entry/v1";
+
+    fn encode(&self, out: &mut Encoder) {
+        let owner = |out: &mut Encoder, owner: &AccountRef| {
+            out.put_str(owner.project.as_str());
+            out.put_bytes(owner.account.as_bytes());
+        };
+        out.put_bytes(self.realm.as_bytes());
+        out.put_u64(self.unix_ms);
+        out.put_bytes(self.instance.as_bytes());
+        match &self.event {
+            Event::Registered { document } => {
+                out.put_u8(1);
+                out.put_bytes(document.as_bytes());
+            }
+            Event::Genesis => {
+                out.put_u8(2);
+            }
+            Event::SeedReleased => {
+                out.put_u8(3);
+            }
+            Event::Device { owner: whose, device, state } => {
+                out.put_u8(4);
+                owner(out, whose);
+                out.put_bytes(&device.0);
+                match state {
+                    DeviceState::Active => out.put_u8(1).put_u64(0),
+                    DeviceState::Pending { active_at } => out.put_u8(2).put_u64(*active_at),
+                };
+            }
+            Event::KeyStored { owner: whose, key, generation } => {
+                out.put_u8(5);
+                owner(out, whose);
+                out.put_bytes(key.as_bytes());
+                out.put_u32(*generation);
+            }
+            Event::Released {
+                owner: whose,
+                device,
+                request,
+                operation,
+                wallet,
+                key,
+                generation,
+                digest,
+            } => {
+                out.put_u8(6);
+                owner(out, whose);
+                out.put_bytes(&device.0);
+                out.put_bytes(request.as_bytes());
+                out.put_str(operation.as_str());
+                out.put_bytes(wallet.as_bytes());
+                out.put_bytes(key.as_bytes());
+                out.put_u32(*generation);
+                out.put_bytes(digest.as_bytes());
+            }
+            Event::Revoked { owner: whose, session } => {
+                out.put_u8(7);
+                owner(out, whose);
+                out.put_bytes(session.as_bytes());
+            }
+        }
+    }
+}
