@@ -1,0 +1,229 @@
+//! A SQLite database file: one connection that writes, a few that read.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sqlx::SqlitePool;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+
+use crate::private_file::{self, Fault};
+
+const READERS: u32 = 4;
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Why a database cannot be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The file cannot be created or read.
+    #[error("cannot open the database file {path}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// It is a symlink, a folder or a device.
+    #[error("{path} is not a regular file")]
+    NotAFile {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Others than the owner may open it.
+    #[error("{path} has mode {mode:o}; make it private with: chmod 600 {path}")]
+    TooOpen {
+        /// The file.
+        path: PathBuf,
+        /// Its permissions.
+        mode: u32,
+    },
+    /// SQLite refuses the file.
+    #[error("SQLite cannot open the database")]
+    Driver(#[source] sqlx::Error),
+}
+
+/// An open database.
+///
+/// SQLite has one writer at a time. Here that is one connection, for which tasks queue fairly,
+/// instead of many that wait for each other's lock and time out.
+#[derive(Debug, Clone)]
+pub struct Database {
+    writer: SqlitePool,
+    readers: SqlitePool,
+}
+
+impl Database {
+    /// Opens the database file, creating it with mode 0600 if it does not exist.
+    ///
+    /// Journal in WAL; every commit is on disk before it returns (`synchronous = FULL`); foreign
+    /// keys are enforced.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`]; a file that is a symlink or open to others is refused, not repaired.
+    pub async fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
+        let path = path.as_ref();
+        create_or_check(path)?;
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(false)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(BUSY_TIMEOUT)
+            .pragma("trusted_schema", "OFF")
+            .pragma("secure_delete", "ON")
+            .pragma("cell_size_check", "ON");
+        let writer = SqlitePoolOptions::new()
+            .max_connections(1)
+            .min_connections(1)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .connect_with(options.clone())
+            .await
+            .map_err(OpenError::Driver)?;
+        let readers = SqlitePoolOptions::new()
+            .max_connections(READERS)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .connect_with(options.pragma("query_only", "ON"))
+            .await
+            .map_err(OpenError::Driver)?;
+        Ok(Self { writer, readers })
+    }
+
+    /// Returns the pool of the one writing connection.
+    ///
+    /// Begin transactions with `begin_with("BEGIN IMMEDIATE")` and keep them short: everything else
+    /// that writes is waiting.
+    pub const fn writer(&self) -> &SqlitePool {
+        &self.writer
+    }
+
+    /// Returns the pool of reading connections; a statement that writes fails there.
+    pub const fn readers(&self) -> &SqlitePool {
+        &self.readers
+    }
+
+    /// Waits for what is running and closes all connections.
+    pub async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+}
+
+fn create_or_check(path: &Path) -> Result<(), OpenError> {
+    let io = |source| OpenError::Io {
+        path: path.to_owned(),
+        source,
+    };
+    match private_file::create_new(path) {
+        Ok(file) => {
+            file.sync_all().map_err(io)?;
+            return private_file::sync_parent(path).map_err(io);
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(io(error)),
+    }
+    private_file::open(path)
+        .map(drop)
+        .map_err(|fault| match fault {
+            Fault::Io(source) => io(source),
+            Fault::NotAFile => OpenError::NotAFile {
+                path: path.to_owned(),
+            },
+            Fault::TooOpen(mode) => OpenError::TooOpen {
+                path: path.to_owned(),
+                mode,
+            },
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_new_database_and_its_journal_are_private_and_durable() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("db");
+        let db = Database::open(&path).await.unwrap();
+        sqlx::query("CREATE TABLE t (x INTEGER)")
+            .execute(db.writer())
+            .await
+            .unwrap();
+        for name in ["db", "db-wal", "db-shm"] {
+            let mode = std::fs::metadata(dir.path().join(name))
+                .unwrap()
+                .permissions()
+                .mode();
+            assert_eq!(mode & 0o777, 0o600, "{name}");
+        }
+        let one = |sql: &'static str| {
+            let db = db.clone();
+            async move {
+                sqlx::query_scalar::<_, i64>(sql)
+                    .fetch_one(db.writer())
+                    .await
+                    .unwrap()
+            }
+        };
+        assert_eq!(one("PRAGMA synchronous").await, 2);
+        assert_eq!(one("PRAGMA foreign_keys").await, 1);
+        let mode: String = sqlx::query_scalar("PRAGMA journal_mode")
+            .fetch_one(db.writer())
+            .await
+            .unwrap();
+        assert_eq!(mode, "wal");
+    }
+
+    #[tokio::test]
+    async fn a_reader_cannot_write() {
+        let dir = tempfile::tempdir().unwrap();
+        let db = Database::open(dir.path().join("db")).await.unwrap();
+        sqlx::query("CREATE TABLE t (x INTEGER)")
+            .execute(db.writer())
+            .await
+            .unwrap();
+        assert!(
+            sqlx::query("INSERT INTO t VALUES (1)")
+                .execute(db.readers())
+                .await
+                .is_err()
+        );
+        assert!(
+            sqlx::query("INSERT INTO t VALUES (1)")
+                .execute(db.writer())
+                .await
+                .is_ok()
+        );
+    }
+
+    #[tokio::test]
+    async fn a_database_others_may_read_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("db");
+        Database::open(&path).await.unwrap().close().await;
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+        assert!(matches!(
+            Database::open(&path).await,
+            Err(OpenError::TooOpen { mode: 0o644, .. })
+        ));
+    }
+
+    #[tokio::test]
+    async fn a_symlink_in_place_of_the_database_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let (real, link) = (dir.path().join("real"), dir.path().join("link"));
+        Database::open(&real).await.unwrap().close().await;
+        symlink(&real, &link).unwrap();
+        assert!(matches!(
+            Database::open(&link).await,
+            Err(OpenError::NotAFile { .. })
+        ));
+    }
+}
