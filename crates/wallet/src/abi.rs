@@ -1,0 +1,157 @@
+//! Calldata of the contracts' entry points, and the ERC-6492 wrapper.
+//!
+//! Written by hand: the handful of shapes needed is smaller than a code generator's output.
+
+use alloy_primitives::{Address, B256, Bytes, U256};
+
+use crate::address::Context;
+use crate::bytes::Reader;
+
+/// Selector of `deploy(address,bytes32)`.
+pub const DEPLOY: [u8; 4] = [0x32, 0xc0, 0x2a, 0x14];
+/// Selector of `execute(bytes,bytes)`.
+pub const EXECUTE: [u8; 4] = [0x1f, 0x6a, 0x1e, 0xb9];
+/// Selector of `selfExecute(bytes)`.
+pub const SELF_EXECUTE: [u8; 4] = [0x6e, 0xa4, 0x45, 0x77];
+/// Selector of `updateImageHash(bytes32)`.
+pub const UPDATE_IMAGE_HASH: [u8; 4] = [0x29, 0x56, 0x14, 0x26];
+/// Selector of `imageHash()`.
+pub const IMAGE_HASH: [u8; 4] = [0x51, 0x60, 0x5d, 0x80];
+/// Selector of `readNonce(uint256)`.
+pub const READ_NONCE: [u8; 4] = [0x8c, 0x3f, 0x55, 0x63];
+/// Selector and magic value of ERC-1271 `isValidSignature(bytes32,bytes)`.
+pub const IS_VALID_SIGNATURE: [u8; 4] = [0x16, 0x26, 0xba, 0x7e];
+/// The 32 bytes that end an ERC-6492 signature.
+pub const ERC6492_SUFFIX: B256 = B256::new([
+    0x64, 0x92, 0x64, 0x92, 0x64, 0x92, 0x64, 0x92, 0x64, 0x92, 0x64, 0x92, 0x64, 0x92, 0x64, 0x92,
+    0x64, 0x92, 0x64, 0x92, 0x64, 0x92, 0x64, 0x92, 0x64, 0x92, 0x64, 0x92, 0x64, 0x92, 0x64, 0x92,
+]);
+
+/// One argument of a call, as the ABI lays it out.
+enum Argument<'a> {
+    Word(B256),
+    Bytes(&'a [u8]),
+}
+
+fn encode(prefix: &[u8], arguments: &[Argument<'_>]) -> Bytes {
+    let mut out = prefix.to_vec();
+    let mut tail = Vec::new();
+    for argument in arguments {
+        match argument {
+            Argument::Word(word) => out.extend_from_slice(word.as_slice()),
+            Argument::Bytes(bytes) => {
+                let offset = arguments.len() * 32 + tail.len();
+                out.extend_from_slice(&U256::from(offset).to_be_bytes::<32>());
+                tail.extend_from_slice(&U256::from(bytes.len()).to_be_bytes::<32>());
+                tail.extend_from_slice(bytes);
+                tail.resize(tail.len().next_multiple_of(32), 0);
+            }
+        }
+    }
+    out.append(&mut tail);
+    out.into()
+}
+
+/// Encodes the factory's `deploy(mainModule, salt)`, the salt being the image hash.
+#[must_use]
+pub fn deploy(stage1: &Address, image_hash: &B256) -> Bytes {
+    encode(
+        &DEPLOY,
+        &[
+            Argument::Word(stage1.into_word()),
+            Argument::Word(*image_hash),
+        ],
+    )
+}
+
+/// Encodes the wallet's `execute(packed, signature)`.
+#[must_use]
+pub fn execute(packed: &[u8], signature: &[u8]) -> Bytes {
+    encode(
+        &EXECUTE,
+        &[Argument::Bytes(packed), Argument::Bytes(signature)],
+    )
+}
+
+/// Encodes the wallet's `selfExecute(packed)`.
+#[must_use]
+pub fn self_execute(packed: &[u8]) -> Bytes {
+    encode(&SELF_EXECUTE, &[Argument::Bytes(packed)])
+}
+
+/// Encodes the wallet's `updateImageHash(imageHash)`.
+#[must_use]
+pub fn update_image_hash(image_hash: &B256) -> Bytes {
+    encode(&UPDATE_IMAGE_HASH, &[Argument::Word(*image_hash)])
+}
+
+/// Encodes the wallet's `readNonce(space)`.
+#[must_use]
+pub fn read_nonce(space: alloy_primitives::aliases::U160) -> Bytes {
+    encode(&READ_NONCE, &[Argument::Word(U256::from(space).into())])
+}
+
+/// Encodes ERC-1271's `isValidSignature(hash, signature)`.
+#[must_use]
+pub fn is_valid_signature(hash: &B256, signature: &[u8]) -> Bytes {
+    encode(
+        &IS_VALID_SIGNATURE,
+        &[Argument::Word(*hash), Argument::Bytes(signature)],
+    )
+}
+
+/// Wraps a signature of a wallet that is not deployed yet (ERC-6492).
+///
+/// Understood by verifiers outside the chain and by verifying contracts, never by the wallet.
+#[must_use]
+pub fn erc6492_wrap(context: &Context, image_hash: &B256, signature: &[u8]) -> Bytes {
+    let deploy = deploy(&context.stage1, image_hash);
+    let arguments = [
+        Argument::Word(context.factory.into_word()),
+        Argument::Bytes(&deploy),
+        Argument::Bytes(signature),
+    ];
+    let mut out = encode(&[], &arguments).to_vec();
+    out.extend_from_slice(ERC6492_SUFFIX.as_slice());
+    out.into()
+}
+
+/// The parts of an ERC-6492 signature.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Erc6492 {
+    /// Contract that deploys the wallet.
+    pub factory: Address,
+    /// What to call it with.
+    pub deploy_data: Bytes,
+    /// The signature for the wallet once it is there.
+    pub signature: Bytes,
+}
+
+/// Takes an ERC-6492 signature apart. `None` if it is not one, or is malformed.
+///
+/// # Security
+/// For untrusted bytes. The factory and its calldata are the sender's choice: check them against
+/// a [`Context`] before you call anything.
+#[must_use]
+pub fn erc6492_unwrap(bytes: &[u8]) -> Option<Erc6492> {
+    let body = bytes.strip_suffix(ERC6492_SUFFIX.as_slice())?;
+    let mut head = Reader::new(body);
+    let factory = head.hash()?;
+    if factory.iter().take(12).any(|byte| *byte != 0) {
+        return None;
+    }
+    let deploy_data = dynamic(body, &head.hash()?)?;
+    let signature = dynamic(body, &head.hash()?)?;
+    Some(Erc6492 {
+        factory: Address::from_word(factory),
+        deploy_data,
+        signature,
+    })
+}
+
+fn dynamic(body: &[u8], offset: &B256) -> Option<Bytes> {
+    let offset = usize::try_from(U256::from_be_bytes(offset.0)).ok()?;
+    let mut reader = Reader::new(body.get(offset..)?);
+    let length = usize::try_from(U256::from_be_bytes(reader.hash()?.0)).ok()?;
+    reader.take(length).map(Bytes::copy_from_slice)
+}

@@ -1,0 +1,120 @@
+//! Vectors of the format description (section 12); calldata against a second encoder.
+
+use alloy_primitives::{Address, B256, Bytes, U256, address, b256, hex};
+use alloy_sol_types::{SolCall, SolValue, sol};
+use proptest::prelude::*;
+
+use super::{Context, wallet_address};
+use crate::abi;
+
+sol! {
+    function deploy(address mainModule, bytes32 salt) external payable returns (address);
+    function execute(bytes packed, bytes signature) external payable;
+    function selfExecute(bytes packed) external payable;
+    function updateImageHash(bytes32 imageHash) external payable;
+    function imageHash() external view returns (bytes32);
+    function readNonce(uint256 space) external view returns (uint256);
+    function isValidSignature(bytes32 hash, bytes signature) external view returns (bytes4);
+}
+
+const IMAGE_HASH: B256 = b256!("c11cff97d1826a1599a0b6e75d583c8d1413d721bc3ab0b5808e3b57813f97ce");
+
+fn context(stage1: Address) -> Context {
+    Context {
+        stage1,
+        ..Context::sequence_rc5()
+    }
+}
+
+#[test]
+fn wallet_addresses_match_published_vectors() {
+    for (stage1, expected) in [
+        (
+            address!("0000000000001f3C39d61698ab21131a12134454"),
+            address!("9216f3b1ab1a872bed72da41d0832e285f8a7de6"),
+        ),
+        (
+            address!("0000000000009caFdeDb6f64Bf5F31a22124B2a8"),
+            address!("ef2462de22f02bb3c80627b20f80704e11df3cc3"),
+        ),
+        (
+            address!("0000000000003DF093bc4257E6dCE45D937EF161"),
+            address!("63b87fd773e44badd6ed6f506e56b85c2168e10e"),
+        ),
+    ] {
+        assert_eq!(wallet_address(&IMAGE_HASH, &context(stage1)), expected);
+    }
+}
+
+#[test]
+fn init_code_hashes_match_published_vectors() {
+    assert_eq!(
+        Context::sequence_rc5().init_code_hash(),
+        b256!("108ec9459d08d016c34e0d3357656670fac2387bc04626c9754bc2f824a6eb8a")
+    );
+    assert_eq!(
+        context(address!("0000000000009caFdeDb6f64Bf5F31a22124B2a8")).init_code_hash(),
+        b256!("c75c42a5ea0df786097a5e0ce3cbfabe3352f2b69c96a3689f0072a8c7c6c37c")
+    );
+}
+
+#[test]
+fn selectors_are_those_of_the_functions() {
+    assert_eq!(abi::DEPLOY, deployCall::SELECTOR);
+    assert_eq!(abi::EXECUTE, executeCall::SELECTOR);
+    assert_eq!(abi::SELF_EXECUTE, selfExecuteCall::SELECTOR);
+    assert_eq!(abi::UPDATE_IMAGE_HASH, updateImageHashCall::SELECTOR);
+    assert_eq!(abi::IMAGE_HASH, imageHashCall::SELECTOR);
+    assert_eq!(abi::READ_NONCE, readNonceCall::SELECTOR);
+    assert_eq!(abi::IS_VALID_SIGNATURE, isValidSignatureCall::SELECTOR);
+}
+
+proptest! {
+    #[test]
+    fn calldata_matches_a_second_encoder(
+        first in prop::collection::vec(any::<u8>(), 0..100),
+        second in prop::collection::vec(any::<u8>(), 0..100),
+        word in any::<[u8; 32]>(),
+    ) {
+        let (packed, signature): (Bytes, Bytes) = (first.into(), second.into());
+        let hash = B256::from(word);
+        let call = executeCall { packed: packed.clone(), signature: signature.clone() };
+        prop_assert_eq!(abi::execute(&packed, &signature).as_ref(), call.abi_encode());
+        let call = selfExecuteCall { packed: packed.clone() };
+        prop_assert_eq!(abi::self_execute(&packed).as_ref(), call.abi_encode());
+        let call = isValidSignatureCall { hash, signature: signature.clone() };
+        prop_assert_eq!(abi::is_valid_signature(&hash, &signature).as_ref(), call.abi_encode());
+        let call = updateImageHashCall { imageHash: hash };
+        prop_assert_eq!(abi::update_image_hash(&hash).as_ref(), call.abi_encode());
+        let context = Context::sequence_rc5();
+        let call = deployCall { mainModule: context.stage1, salt: hash };
+        let deploy = abi::deploy(&context.stage1, &hash);
+        prop_assert_eq!(deploy.as_ref(), call.abi_encode());
+
+        let wrapped = abi::erc6492_wrap(&context, &hash, &signature);
+        let body = (context.factory, deploy.clone(), signature.clone()).abi_encode_params();
+        prop_assert_eq!(wrapped.as_ref(), [&body[..], abi::ERC6492_SUFFIX.as_slice()].concat());
+        let unwrapped = abi::erc6492_unwrap(&wrapped).unwrap();
+        let expected =
+            abi::Erc6492 { factory: context.factory, deploy_data: deploy, signature };
+        prop_assert_eq!(unwrapped, expected);
+    }
+
+    #[test]
+    fn unwrapping_never_panics(mut bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        bytes.extend_from_slice(abi::ERC6492_SUFFIX.as_slice());
+        let _ = abi::erc6492_unwrap(&bytes);
+    }
+}
+
+#[test]
+fn reading_a_nonce_names_the_space() {
+    let space = alloy_primitives::aliases::U160::from(7);
+    let call = readNonceCall {
+        space: U256::from(7),
+    };
+    assert_eq!(
+        hex::encode(abi::read_nonce(space)),
+        hex::encode(call.abi_encode())
+    );
+}
