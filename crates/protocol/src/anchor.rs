@@ -91,11 +91,11 @@ impl Canonical for AnchorStatement {
     const LABEL: &'static str = "keyfold/anchor-ack/v1";
 
     fn encode(&self, out: &mut Encoder) {
-        out.put_bytes(self.realm.as_bytes());
-        out.put_u8(self.holder);
-        out.put_bytes(self.record.as_bytes());
-        out.put_u64(self.anchor.version);
-        out.put_bytes(self.anchor.hash.as_bytes());
+        out.bytes(self.realm.as_bytes());
+        out.u8(self.holder);
+        out.bytes(self.record.as_bytes());
+        out.u64(self.anchor.version);
+        out.bytes(self.anchor.hash.as_bytes());
     }
 }
 

@@ -351,7 +351,7 @@ impl SignRequest {
             return Err(PayloadError::ChainId);
         }
         let payload = self.payload.to_payload()?;
-        let hash = payload.op_hash(self.wallet, U256::from(self.chain_id));
+        let hash = payload.op_hash(&self.wallet, self.chain_id);
         Ok((payload, Digest32::from_bytes(hash.0)))
     }
 }

@@ -126,12 +126,12 @@ impl Canonical for ShareSeal<'_> {
     const LABEL: &'static str = "keyfold/share-seal/v1";
 
     fn encode(&self, out: &mut Encoder) {
-        out.put_u8(match self.direction {
+        out.u8(match self.direction {
             SealDirection::ToHolder => 1,
             SealDirection::ToInstance => 2,
         });
-        out.put_bytes(self.instance.as_bytes());
-        out.put_nested(self.context);
+        out.bytes(self.instance.as_bytes());
+        out.nested(self.context);
     }
 }
 
@@ -300,19 +300,19 @@ impl Canonical for DeviceStatement<'_> {
     const LABEL: &'static str = "keyfold/device-ack/v1";
 
     fn encode(&self, out: &mut Encoder) {
-        out.put_bytes(self.realm.as_bytes());
-        out.put_u8(self.holder);
-        out.put_str(self.owner.project.as_str());
-        out.put_bytes(self.owner.account.as_bytes());
-        out.put_bytes(&self.device.0);
+        out.bytes(self.realm.as_bytes());
+        out.u8(self.holder);
+        out.str(self.owner.project.as_str());
+        out.bytes(self.owner.account.as_bytes());
+        out.bytes(&self.device.0);
         match self.state {
             DeviceState::Active => {
-                out.put_u8(1);
-                out.put_u64(0);
+                out.u8(1);
+                out.u64(0);
             }
             DeviceState::Pending { active_at } => {
-                out.put_u8(2);
-                out.put_u64(active_at);
+                out.u8(2);
+                out.u64(active_at);
             }
         }
     }
@@ -470,8 +470,8 @@ impl Canonical for TimeStatement {
     const LABEL: &'static str = "keyfold/time/v1";
 
     fn encode(&self, out: &mut Encoder) {
-        out.put_bytes(self.nonce.as_bytes());
-        out.put_u64(self.unix_ms);
+        out.bytes(self.nonce.as_bytes());
+        out.u64(self.unix_ms);
     }
 }
 
@@ -503,7 +503,7 @@ impl Canonical for ReleaseAad {
     const LABEL: &'static str = "keyfold/release-aad/v1";
 
     fn encode(&self, out: &mut Encoder) {
-        out.put_bytes(self.request.as_bytes());
-        out.put_bytes(self.digest.as_bytes());
+        out.bytes(self.request.as_bytes());
+        out.bytes(self.digest.as_bytes());
     }
 }

@@ -88,37 +88,37 @@ impl Canonical for LogEntry<'_> {
 
     fn encode(&self, out: &mut Encoder) {
         let owner = |out: &mut Encoder, owner: &AccountRef| {
-            out.put_str(owner.project.as_str());
-            out.put_bytes(owner.account.as_bytes());
+            out.str(owner.project.as_str());
+            out.bytes(owner.account.as_bytes());
         };
-        out.put_bytes(self.realm.as_bytes());
-        out.put_u64(self.unix_ms);
-        out.put_bytes(self.instance.as_bytes());
+        out.bytes(self.realm.as_bytes());
+        out.u64(self.unix_ms);
+        out.bytes(self.instance.as_bytes());
         match &self.event {
             Event::Registered { document } => {
-                out.put_u8(1);
-                out.put_bytes(document.as_bytes());
+                out.u8(1);
+                out.bytes(document.as_bytes());
             }
             Event::Genesis => {
-                out.put_u8(2);
+                out.u8(2);
             }
             Event::SeedReleased => {
-                out.put_u8(3);
+                out.u8(3);
             }
             Event::Device { owner: whose, device, state } => {
-                out.put_u8(4);
+                out.u8(4);
                 owner(out, whose);
-                out.put_bytes(&device.0);
+                out.bytes(&device.0);
                 match state {
-                    DeviceState::Active => out.put_u8(1).put_u64(0),
-                    DeviceState::Pending { active_at } => out.put_u8(2).put_u64(*active_at),
+                    DeviceState::Active => out.u8(1).u64(0),
+                    DeviceState::Pending { active_at } => out.u8(2).u64(*active_at),
                 };
             }
             Event::KeyStored { owner: whose, key, generation } => {
-                out.put_u8(5);
+                out.u8(5);
                 owner(out, whose);
-                out.put_bytes(key.as_bytes());
-                out.put_u32(*generation);
+                out.bytes(key.as_bytes());
+                out.u32(*generation);
             }
             Event::Released {
                 owner: whose,
@@ -130,20 +130,20 @@ impl Canonical for LogEntry<'_> {
                 generation,
                 digest,
             } => {
-                out.put_u8(6);
+                out.u8(6);
                 owner(out, whose);
-                out.put_bytes(&device.0);
-                out.put_bytes(request.as_bytes());
-                out.put_str(operation.as_str());
-                out.put_bytes(wallet.as_bytes());
-                out.put_bytes(key.as_bytes());
-                out.put_u32(*generation);
-                out.put_bytes(digest.as_bytes());
+                out.bytes(&device.0);
+                out.bytes(request.as_bytes());
+                out.str(operation.as_str());
+                out.bytes(wallet.as_bytes());
+                out.bytes(key.as_bytes());
+                out.u32(*generation);
+                out.bytes(digest.as_bytes());
             }
             Event::Revoked { owner: whose, session } => {
-                out.put_u8(7);
+                out.u8(7);
                 owner(out, whose);
-                out.put_bytes(session.as_bytes());
+                out.bytes(session.as_bytes());
             }
         }
     }

@@ -109,39 +109,39 @@ impl Canonical for RealmRecord {
     const LABEL: &'static str = "keyfold/realm-record/v1";
 
     fn encode(&self, out: &mut Encoder) {
-        out.put_u32(self.version);
-        out.put_u32(self.serial);
-        out.put_opt_bytes(self.previous.as_ref().map(|d| d.as_bytes().as_slice()));
-        out.put_bytes(self.genesis_nonce.as_bytes());
-        out.put_u64(self.created);
-        out.put_u8(self.threshold);
-        out.put_list(self.holders.len());
+        out.u32(self.version);
+        out.u32(self.serial);
+        out.opt_bytes(self.previous.as_ref().map(|d| d.as_bytes().as_slice()));
+        out.bytes(self.genesis_nonce.as_bytes());
+        out.u64(self.created);
+        out.u8(self.threshold);
+        out.list(self.holders.len());
         for card in &self.holders {
-            out.put_str(&card.name);
-            out.put_str(&card.party);
-            out.put_str(&card.region);
-            out.put_str(&card.address);
-            out.put_bytes(card.signing_key.as_bytes());
-            out.put_bytes(card.hpke_key.as_bytes());
-            out.put_bytes(card.tls_spki_sha256.as_bytes());
+            out.str(&card.name);
+            out.str(&card.party);
+            out.str(&card.region);
+            out.str(&card.address);
+            out.bytes(&card.signing_key.to_bytes());
+            out.bytes(&card.hpke_key.0);
+            out.bytes(card.tls_spki_sha256.as_bytes());
         }
         match self.root {
             RootKind::AwsNitro => {
-                out.put_u8(1);
+                out.u8(1);
             }
             RootKind::Development { certificate_sha256 } => {
-                out.put_u8(2);
-                out.put_bytes(certificate_sha256.as_bytes());
+                out.u8(2);
+                out.bytes(certificate_sha256.as_bytes());
             }
         }
-        out.put_list(self.policy_keys.len());
+        out.list(self.policy_keys.len());
         for key in &self.policy_keys {
-            out.put_bytes(key.as_bytes());
+            out.bytes(&key.to_bytes());
         }
-        out.put_bytes(self.checkpointer.as_bytes());
-        out.put_list(self.seed_commitments.len());
+        out.bytes(self.checkpointer.as_bytes());
+        out.list(self.seed_commitments.len());
         for commitment in &self.seed_commitments {
-            out.put_bytes(&commitment.0);
+            out.bytes(&commitment.0);
         }
     }
 }

@@ -6,7 +6,7 @@
 use keyfold_attest::{Expectations, TrustRoot, VerifiedDocument, VerifyError, verify};
 use keyfold_crypto::ed25519;
 use keyfold_crypto::hpke::HpkePublicKey;
-use keyfold_crypto::hash::sha256;
+use keyfold_crypto::hash::{constant_time_eq, sha256};
 use keyfold_crypto::{Canonical, Encoder};
 use serde::{Deserialize, Serialize};
 
@@ -37,10 +37,10 @@ impl Canonical for InstanceBinding {
     const LABEL: &'static str = "keyfold/instance-binding/v1";
 
     fn encode(&self, out: &mut Encoder) {
-        out.put_u32(self.version);
-        out.put_bytes(self.signing_key.as_bytes());
-        out.put_bytes(&self.ohttp_config);
-        out.put_opt_bytes(self.realm.as_ref().map(|id| id.as_bytes().as_slice()));
+        out.u32(self.version);
+        out.bytes(&self.signing_key.to_bytes());
+        out.bytes(&self.ohttp_config);
+        out.opt_bytes(self.realm.as_ref().map(|id| id.as_bytes().as_slice()));
     }
 }
 
@@ -52,7 +52,7 @@ impl InstanceBinding {
 
     /// Returns the id of the instance that has this signing key.
     pub fn instance(&self) -> InstanceId {
-        let hash = Encoder::new("keyfold/instance-id/v1").bytes(self.signing_key.as_bytes()).sha256();
+        let hash = Encoder::new("keyfold/instance-id/v1").bytes(&self.signing_key.to_bytes()).sha256();
         let mut id = [0; 16];
         id.copy_from_slice(&hash[..16]);
         InstanceId::from_bytes(id)
@@ -139,18 +139,18 @@ impl AttestedBinding {
         if self.binding.realm != realm {
             return Err(RegistrationError::WrongRealm);
         }
-        let expect = Expectations { pcr16: Some(realm_pcr16(realm)), ..expect.clone() };
+        let expect = expect.with_pcr16(realm_pcr16(realm));
         let document: VerifiedDocument = verify(&self.document, root, &expect)?;
         let bound = document
             .user_data()
-            .is_some_and(|data| keyfold_crypto::hash::ct_eq(data, &self.binding.user_data()));
+            .is_some_and(|data| constant_time_eq(data, &self.binding.user_data()));
         if !bound {
             return Err(RegistrationError::NotBound);
         }
         let hpke_key = document
             .public_key()
             .and_then(|key| <[u8; 32]>::try_from(key).ok())
-            .and_then(|key| HpkePublicKey::from_bytes(key).ok())
+            .map(HpkePublicKey)
             .ok_or(RegistrationError::BadPublicKey)?;
         Ok(VerifiedInstance {
             id: self.binding.instance(),

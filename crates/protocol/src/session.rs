@@ -29,6 +29,7 @@
 //! RFC 7519 (JWT), RFC 7515 (JWS), RFC 7638 (thumbprints), RFC 8725 (JWT best practice).
 
 mod claims;
+#[cfg(not(target_family = "wasm"))]
 mod json;
 mod keys;
 #[cfg(not(target_family = "wasm"))]

@@ -58,8 +58,9 @@ pub fn encapsulate(
     let sealer = ClientRequest::from_config(&mut config.decode()?)
         .map_err(|_| EncapsulateError::KeyConfig)?;
     // Fails for public keys of small order, whose shared secret everybody knows.
-    let (bytes, context) =
-        sealer.encapsulate(&inner).map_err(|_| EncapsulateError::KeyConfig)?;
+    let (bytes, context) = sealer
+        .encapsulate(&inner)
+        .map_err(|_| EncapsulateError::KeyConfig)?;
     Ok((bytes, ResponseContext(context)))
 }
 
@@ -82,7 +83,10 @@ impl ResponseContext {
         if response.len() > MAX_ENCAPSULATED_LEN {
             return Err(ResponseError::TooLarge);
         }
-        let inner = self.0.decapsulate(response).map_err(|_| ResponseError::NotAuthentic)?;
+        let inner = self
+            .0
+            .decapsulate(response)
+            .map_err(|_| ResponseError::NotAuthentic)?;
         Ok(InnerResponse::from_bhttp(&inner)?)
     }
 }

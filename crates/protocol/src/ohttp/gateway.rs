@@ -64,7 +64,8 @@ struct GatewayKey {
 impl GatewayKey {
     fn derive(ikm: [u8; 32], key_id: u8) -> Result<Self, KeyConfigError> {
         let ikm = Zeroizing::new(ikm);
-        let config = KeyConfig::derive(key_id, KEM, vec![SUITE], &*ikm).map_err(|_| KeyConfigError)?;
+        let config =
+            KeyConfig::derive(key_id, KEM, vec![SUITE], &*ikm).map_err(|_| KeyConfigError)?;
         let encoded = encode_list(&config)?;
         let server = Server::new(config).map_err(|_| KeyConfigError)?;
         Ok(Self { server, encoded })
@@ -91,7 +92,10 @@ impl GatewayKeys {
     ///
     /// RFC 9180 section 7.1.3 (DeriveKeyPair).
     pub fn new(ikm: [u8; 32], key_id: u8) -> Result<Self, KeyConfigError> {
-        Ok(Self { current: GatewayKey::derive(ikm, key_id)?, previous: None })
+        Ok(Self {
+            current: GatewayKey::derive(ikm, key_id)?,
+            previous: None,
+        })
     }
 
     /// Makes a new current key; the one before opens requests for ten minutes more.
@@ -111,7 +115,11 @@ impl GatewayKeys {
 
     /// Erases the previous key once its ten minutes are over.
     pub fn expire(&mut self, now_unix_seconds: u64) {
-        if self.previous.as_ref().is_some_and(|p| now_unix_seconds >= p.erase_at_unix_seconds) {
+        if self
+            .previous
+            .as_ref()
+            .is_some_and(|p| now_unix_seconds >= p.erase_at_unix_seconds)
+        {
             self.previous = None;
         }
     }
@@ -142,9 +150,13 @@ impl GatewayKeys {
             return Err(OpenError::TooLarge);
         }
         let key_id = *encapsulated.first().ok_or(OpenError::NotAuthentic)?;
-        let key = self.key(key_id, now_unix_seconds).ok_or(OpenError::UnknownKey)?;
-        let (inner, sealer) =
-            key.server.decapsulate(encapsulated).map_err(|_| OpenError::NotAuthentic)?;
+        let key = self
+            .key(key_id, now_unix_seconds)
+            .ok_or(OpenError::UnknownKey)?;
+        let (inner, sealer) = key
+            .server
+            .decapsulate(encapsulated)
+            .map_err(|_| OpenError::NotAuthentic)?;
         Ok((InnerRequest::from_bhttp(&inner)?, ResponseSealer(sealer)))
     }
 

@@ -65,5 +65,7 @@ impl EncodedKeyConfig {
 
 pub(super) fn encode_list(config: &KeyConfig) -> Result<EncodedKeyConfig, KeyConfigError> {
     let bytes = KeyConfig::encode_list(&[config]).map_err(|_| KeyConfigError)?;
-    Ok(EncodedKeyConfig(bytes.try_into().map_err(|_| KeyConfigError)?))
+    Ok(EncodedKeyConfig(
+        bytes.try_into().map_err(|_| KeyConfigError)?,
+    ))
 }

@@ -104,7 +104,13 @@ impl InnerRequest {
         let authority = reader.text("authority", MAX_AUTHORITY_LEN)?;
         let path_and_query = reader.text("path", MAX_PATH_LEN)?;
         let (headers, body) = reader.rest()?;
-        let request = Self { method, authority, path_and_query, headers, body };
+        let request = Self {
+            method,
+            authority,
+            path_and_query,
+            headers,
+            body,
+        };
         request.check()?;
         Ok(request)
     }
@@ -127,7 +133,10 @@ impl InnerRequest {
         well_formed(
             "path",
             self.path_and_query.starts_with('/')
-                && self.path_and_query.bytes().all(|b| b.is_ascii_graphic() && b != b'#'),
+                && self
+                    .path_and_query
+                    .bytes()
+                    .all(|b| b.is_ascii_graphic() && b != b'#'),
         )?;
         check_fields(&self.headers, &self.body)
     }
@@ -171,7 +180,11 @@ impl InnerResponse {
         // Before the fields: an informational response is followed by another one.
         well_formed("status", (200..=599).contains(&status))?;
         let (headers, body) = reader.rest()?;
-        let response = Self { status, headers, body };
+        let response = Self {
+            status,
+            headers,
+            body,
+        };
         response.check()?;
         Ok(response)
     }
@@ -210,20 +223,33 @@ struct HeaderNames<'a>(&'a [(String, String)]);
 
 impl fmt::Debug for HeaderNames<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.0.iter().map(|(name, _)| name)).finish()
+        f.debug_list()
+            .entries(self.0.iter().map(|(name, _)| name))
+            .finish()
     }
 }
 
 fn find_header<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
-    headers.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
+    headers
+        .iter()
+        .find(|(n, _)| n == name)
+        .map(|(_, value)| value.as_str())
 }
 
 fn bounded(part: &'static str, len: usize, max: usize) -> Result<(), MessageError> {
-    if len <= max { Ok(()) } else { Err(MessageError::TooLarge(part)) }
+    if len <= max {
+        Ok(())
+    } else {
+        Err(MessageError::TooLarge(part))
+    }
 }
 
 fn well_formed(part: &'static str, good: bool) -> Result<(), MessageError> {
-    if good { Ok(()) } else { Err(MessageError::Malformed(part)) }
+    if good {
+        Ok(())
+    } else {
+        Err(MessageError::Malformed(part))
+    }
 }
 
 fn check_fields(headers: &[(String, String)], body: &[u8]) -> Result<(), MessageError> {
@@ -236,7 +262,10 @@ fn check_fields(headers: &[(String, String)], body: &[u8]) -> Result<(), Message
         well_formed("header name", is_token(name))?;
         well_formed("header value", is_field_value(value))?;
         // One name, one value: nobody has to wonder which of two counts, or what was signed.
-        well_formed("header section", headers.iter().take(index).all(|(n, _)| n != name))?;
+        well_formed(
+            "header section",
+            headers.iter().take(index).all(|(n, _)| n != name),
+        )?;
     }
     bounded("header section", section_len, MAX_HEADER_SECTION_LEN)
 }
@@ -252,7 +281,9 @@ fn is_token(name: &str) -> bool {
 /// Printable ASCII without white space around it.
 fn is_field_value(value: &str) -> bool {
     value.trim_matches([' ', '\t']).len() == value.len()
-        && value.bytes().all(|b| matches!(b, b' ' | b'\t') || b.is_ascii_graphic())
+        && value
+            .bytes()
+            .all(|b| matches!(b, b' ' | b'\t') || b.is_ascii_graphic())
 }
 
 fn write(
@@ -287,8 +318,10 @@ impl<'a> Reader<'a> {
     }
 
     fn take(&mut self, len: usize) -> Result<&'a [u8], MessageError> {
-        let (front, back) =
-            self.left.split_at_checked(len).ok_or(MessageError::Malformed("length"))?;
+        let (front, back) = self
+            .left
+            .split_at_checked(len)
+            .ok_or(MessageError::Malformed("length"))?;
         self.left = back;
         Ok(front)
     }
@@ -300,7 +333,9 @@ impl<'a> Reader<'a> {
         Ok(bytes
             .iter()
             .skip(1)
-            .fold(u64::from(first & 0x3f), |value, byte| (value << 8) | u64::from(*byte)))
+            .fold(u64::from(first & 0x3f), |value, byte| {
+                (value << 8) | u64::from(*byte)
+            }))
     }
 
     fn bytes(&mut self, part: &'static str, max: usize) -> Result<&'a [u8], MessageError> {
@@ -337,6 +372,10 @@ impl<'a> Reader<'a> {
     }
 
     fn section(&mut self, part: &'static str, max: usize) -> Result<&'a [u8], MessageError> {
-        if self.left.is_empty() { Ok(&[]) } else { self.bytes(part, max) }
+        if self.left.is_empty() {
+            Ok(&[])
+        } else {
+            self.bytes(part, max)
+        }
     }
 }

@@ -49,12 +49,18 @@ mod exchange {
         let sizes = |len| {
             let (sealed, _) = encapsulate(keys.encoded_config(), &request(&vec![1; len])).unwrap();
             let (_, sealer) = keys.open(&sealed, NOW).unwrap();
-            (sealed.len(), sealer.seal(&response(&vec![1; len])).unwrap().len())
+            (
+                sealed.len(),
+                sealer.seal(&response(&vec![1; len])).unwrap().len(),
+            )
         };
         assert_eq!(sizes(0), sizes(200));
         assert_ne!(sizes(0), sizes(PADDING_BLOCK));
         // Header, ephemeral key and tag; nonce and tag.
-        assert_eq!(sizes(0), (PADDING_BLOCK + 7 + 32 + 16, PADDING_BLOCK + 16 + 16));
+        assert_eq!(
+            sizes(0),
+            (PADDING_BLOCK + 7 + 32 + 16, PADDING_BLOCK + 16 + 16)
+        );
     }
 
     #[test]
@@ -74,9 +80,16 @@ mod exchange {
         for position in (0..60).chain(sealed.len() - 16..sealed.len()) {
             let mut altered = sealed.clone();
             altered[position] ^= 0x01;
-            let expected =
-                if position == 0 { OpenError::UnknownKey } else { OpenError::NotAuthentic };
-            assert_eq!(keys.open(&altered, NOW).unwrap_err(), expected, "byte {position}");
+            let expected = if position == 0 {
+                OpenError::UnknownKey
+            } else {
+                OpenError::NotAuthentic
+            };
+            assert_eq!(
+                keys.open(&altered, NOW).unwrap_err(),
+                expected,
+                "byte {position}"
+            );
         }
         assert!(keys.open(&sealed, NOW).is_ok());
     }
@@ -86,10 +99,16 @@ mod exchange {
         let keys = keys(1);
         let (sealed, _) = encapsulate(keys.encoded_config(), &request(b"a")).unwrap();
         for len in (0..64).chain([sealed.len() - 1]) {
-            assert_eq!(keys.open(&sealed[..len], NOW).unwrap_err(), OpenError::NotAuthentic);
+            assert_eq!(
+                keys.open(&sealed[..len], NOW).unwrap_err(),
+                OpenError::NotAuthentic
+            );
         }
         let longer = [&sealed[..], &[0]].concat();
-        assert_eq!(keys.open(&longer, NOW).unwrap_err(), OpenError::NotAuthentic);
+        assert_eq!(
+            keys.open(&longer, NOW).unwrap_err(),
+            OpenError::NotAuthentic
+        );
     }
 
     #[test]
@@ -120,9 +139,15 @@ mod exchange {
         let (_, first_sealer) = keys.open(&first, NOW).unwrap();
         let (_, second_sealer) = keys.open(&second, NOW).unwrap();
         let swapped = first_sealer.seal(&response(b"first")).unwrap();
-        assert_eq!(second_context.open(&swapped).unwrap_err(), ResponseError::NotAuthentic);
+        assert_eq!(
+            second_context.open(&swapped).unwrap_err(),
+            ResponseError::NotAuthentic
+        );
         let swapped = second_sealer.seal(&response(b"second")).unwrap();
-        assert_eq!(first_context.open(&swapped).unwrap_err(), ResponseError::NotAuthentic);
+        assert_eq!(
+            first_context.open(&swapped).unwrap_err(),
+            ResponseError::NotAuthentic
+        );
     }
 
     #[test]
@@ -154,7 +179,10 @@ mod exchange {
     fn a_host_that_made_its_own_key_cannot_answer() {
         let (enclave, host) = (keys(1), GatewayKeys::new([2; 32], 1).unwrap());
         let (sealed, _) = encapsulate(enclave.encoded_config(), &request(b"a")).unwrap();
-        assert_eq!(host.open(&sealed, NOW).unwrap_err(), OpenError::NotAuthentic);
+        assert_eq!(
+            host.open(&sealed, NOW).unwrap_err(),
+            OpenError::NotAuthentic
+        );
     }
 }
 
@@ -172,7 +200,10 @@ mod rotation {
         assert!(keys.open(&sealed, NOW).is_ok());
         assert!(keys.open(&sealed, NOW + 599).is_ok());
         // Whether or not the caller has erased it yet.
-        assert_eq!(keys.open(&sealed, NOW + 600).unwrap_err(), OpenError::UnknownKey);
+        assert_eq!(
+            keys.open(&sealed, NOW + 600).unwrap_err(),
+            OpenError::UnknownKey
+        );
         keys.expire(NOW + 599);
         assert!(keys.open(&sealed, NOW).is_ok());
         keys.expire(NOW + 600);
@@ -185,14 +216,20 @@ mod rotation {
         let (sealed, _) = encapsulate(keys.encoded_config(), &request(b"a")).unwrap();
         keys.rotate([7; 32], NOW).unwrap();
         keys.rotate([8; 32], NOW + 1).unwrap();
-        assert_eq!(keys.open(&sealed, NOW + 1).unwrap_err(), OpenError::UnknownKey);
+        assert_eq!(
+            keys.open(&sealed, NOW + 1).unwrap_err(),
+            OpenError::UnknownKey
+        );
     }
 
     #[test]
     fn nothing_of_a_key_is_printed() {
         let mut keys = keys(9);
         keys.rotate([7; 32], NOW).unwrap();
-        assert_eq!(format!("{keys:?}"), "GatewayKeys { current: 10, previous: Some(9) }");
+        assert_eq!(
+            format!("{keys:?}"),
+            "GatewayKeys { current: 10, previous: Some(9) }"
+        );
     }
 }
 
@@ -245,9 +282,17 @@ mod binary_http {
     fn the_example_of_rfc_9458_decodes() {
         let bytes = hex::decode("00034745540568747470730b6578616d706c652e636f6d012f").unwrap();
         let decoded = InnerRequest::from_bhttp(&bytes).unwrap();
-        assert_eq!((&*decoded.method, &*decoded.authority), ("GET", "example.com"));
+        assert_eq!(
+            (&*decoded.method, &*decoded.authority),
+            ("GET", "example.com")
+        );
         assert_eq!((&*decoded.path_and_query, decoded.body.len()), ("/", 0));
-        assert_eq!(InnerResponse::from_bhttp(&[0x01, 0x40, 0xc8]).unwrap().status, 200);
+        assert_eq!(
+            InnerResponse::from_bhttp(&[0x01, 0x40, 0xc8])
+                .unwrap()
+                .status,
+            200
+        );
     }
 
     #[test]
@@ -275,19 +320,33 @@ mod binary_http {
         let mut trailing = known(&|_| ());
         trailing.extend_from_slice(&[0, 0, 1]);
         let mut response = Vec::new();
-        Message::response(StatusCode::OK).write_bhttp(Mode::KnownLength, &mut response).unwrap();
+        Message::response(StatusCode::OK)
+            .write_bhttp(Mode::KnownLength, &mut response)
+            .unwrap();
         for (what, bytes) in [
             ("empty", vec![]),
             ("a response", response),
-            ("indeterminate length", encode(Mode::IndeterminateLength, &|_| ())),
+            (
+                "indeterminate length",
+                encode(Mode::IndeterminateLength, &|_| ()),
+            ),
             ("bytes after the message", trailing),
             ("trailers", known(&|m| m.put_trailer("a", "b"))),
-            ("repeated name", known(&|m| (m.put_header("a", "1"), m.put_header("a", "1")).0)),
-            ("repeated cookie", known(&|m| (m.put_header("cookie", "1"), m.put_header("cookie", "2")).0)),
+            (
+                "repeated name",
+                known(&|m| (m.put_header("a", "1"), m.put_header("a", "1")).0),
+            ),
+            (
+                "repeated cookie",
+                known(&|m| (m.put_header("cookie", "1"), m.put_header("cookie", "2")).0),
+            ),
             ("upper-case name", known(&|m| m.put_header("Host", "a"))),
             ("pseudo header", known(&|m| m.put_header(":path", "/b"))),
             ("empty name", known(&|m| m.put_header("", "a"))),
-            ("line break in a value", known(&|m| m.put_header("a", "b\r\nc: d"))),
+            (
+                "line break in a value",
+                known(&|m| m.put_header("a", "b\r\nc: d")),
+            ),
             ("NUL in a value", known(&|m| m.put_header("a", "b\0"))),
             ("space around a value", known(&|m| m.put_header("a", " b"))),
             ("bytes in a value", known(&|m| m.put_header("a", [0xff]))),
@@ -295,15 +354,23 @@ mod binary_http {
             ("no method", control([b"", b"https", b"a", b"/"])),
             ("http", control([b"GET", b"http", b"a", b"/"])),
             ("no authority", control([b"GET", b"https", b"", b"/"])),
-            ("authority with user", control([b"GET", b"https", b"u@a", b"/"])),
-            ("upper-case authority", control([b"GET", b"https", b"A", b"/"])),
+            (
+                "authority with user",
+                control([b"GET", b"https", b"u@a", b"/"]),
+            ),
+            (
+                "upper-case authority",
+                control([b"GET", b"https", b"A", b"/"]),
+            ),
             ("relative path", control([b"GET", b"https", b"a", b"b"])),
             ("fragment", control([b"GET", b"https", b"a", b"/#b"])),
             ("space in path", control([b"GET", b"https", b"a", b"/a b"])),
         ] {
             assert!(
-                matches!(InnerRequest::from_bhttp(&bytes), Err(MessageError::Malformed(_)
-                    | MessageError::TooLarge("trailer section"))),
+                matches!(
+                    InnerRequest::from_bhttp(&bytes),
+                    Err(MessageError::Malformed(_) | MessageError::TooLarge("trailer section"))
+                ),
                 "{what}"
             );
         }
@@ -311,7 +378,10 @@ mod binary_http {
 
     #[test]
     fn limits_are_limits() {
-        let with = |headers: Vec<(String, String)>| InnerRequest { headers, ..request(b"") };
+        let with = |headers: Vec<(String, String)>| InnerRequest {
+            headers,
+            ..request(b"")
+        };
         let numbered = |n: usize| (0..n).map(|i| (format!("h{i}"), String::new())).collect();
         assert!(with(numbered(MAX_HEADERS)).to_bhttp().is_ok());
         let too_large = Err(MessageError::TooLarge("header section"));
@@ -341,7 +411,15 @@ mod binary_http {
     #[test]
     fn informational_and_unknown_statuses_are_refused() {
         for status in [0_u16, 99, 100, 103, 199, 600, 999] {
-            assert!(InnerResponse { status, ..response(b"") }.to_bhttp().is_err(), "{status}");
+            assert!(
+                InnerResponse {
+                    status,
+                    ..response(b"")
+                }
+                .to_bhttp()
+                .is_err(),
+                "{status}"
+            );
             let bytes = [0x01, 0x40 | (status >> 8) as u8, status as u8, 0, 0, 0];
             assert!(InnerResponse::from_bhttp(&bytes).is_err(), "{status}");
         }
@@ -353,7 +431,10 @@ mod binary_http {
         secret.headers.push(("cookie".into(), "canary".into()));
         secret.path_and_query = "/v1/x?code=canary".into();
         let printed = format!("{secret:?} {:?}", response(b"canary"));
-        assert!(!printed.contains("canary") && !printed.contains("12345678"), "{printed}");
+        assert!(
+            !printed.contains("canary") && !printed.contains("12345678"),
+            "{printed}"
+        );
     }
 
     proptest! {
@@ -415,7 +496,13 @@ mod second_gateway {
 
     type PrivateKey = <X25519HkdfSha256 as Kem>::PrivateKey;
 
-    fn open(key: &PrivateKey, sealed: &[u8]) -> (Vec<u8>, impl Fn([u8; 16], &[u8]) -> Vec<u8> + use<>) {
+    struct Opened {
+        request: Vec<u8>,
+        enc: Vec<u8>,
+        secret: [u8; 16],
+    }
+
+    fn open(key: &PrivateKey, sealed: &[u8]) -> Opened {
         let (header, rest) = sealed.split_at(7);
         let (enc, ciphertext) = rest.split_at(32);
         let info = [b"message/bhttp request\0", header].concat();
@@ -429,20 +516,28 @@ mod second_gateway {
         .unwrap();
         let request = context.open(ciphertext, &[]).unwrap();
         let mut secret = [0; 16];
-        context.export(b"message/bhttp response", &mut secret).unwrap();
-        let enc = enc.to_vec();
-        let seal = move |nonce: [u8; 16], response: &[u8]| {
-            let salt = [&enc[..], &nonce].concat();
-            let hkdf = hkdf::Hkdf::<sha2::Sha256>::new(Some(&salt), &secret);
-            let (mut aead_key, mut aead_nonce) = ([0; 16], [0; 12]);
-            hkdf.expand(b"key", &mut aead_key).unwrap();
+        context
+            .export(b"message/bhttp response", &mut secret)
+            .unwrap();
+        Opened {
+            request,
+            enc: enc.to_vec(),
+            secret,
+        }
+    }
+
+    impl Opened {
+        fn seal(&self, nonce: [u8; 16], response: &[u8]) -> Vec<u8> {
+            let salt = [&self.enc[..], &nonce].concat();
+            let hkdf = hkdf::Hkdf::<sha2::Sha256>::new(Some(&salt), &self.secret);
+            let (mut key, mut aead_nonce) = ([0; 16], [0; 12]);
+            hkdf.expand(b"key", &mut key).unwrap();
             hkdf.expand(b"nonce", &mut aead_nonce).unwrap();
-            let sealed = aes_gcm::Aes128Gcm::new(&aead_key.into())
+            let sealed = aes_gcm::Aes128Gcm::new(&key.into())
                 .encrypt(&aead_nonce.into(), response)
                 .unwrap();
             [&nonce[..], &sealed].concat()
-        };
-        (request, seal)
+        }
     }
 
     #[test]
@@ -458,15 +553,21 @@ mod second_gateway {
             "010020000100014b28f881333e7c164ffc499ad9796f877f4e1051ee6d31bad19dec96c208b472",
             "6374e469135906992e1268c594d2a10c695d858c40a026e7965e7d86b83dd440b2c0185204b4d63525"
         ));
-        let (request, seal) = open(&key, &sealed.unwrap());
+        let opened = open(&key, &sealed.unwrap());
         assert_eq!(
-            hex::encode(&request),
+            hex::encode(&opened.request),
             "00034745540568747470730b6578616d706c652e636f6d012f"
         );
-        assert_eq!(InnerRequest::from_bhttp(&request).unwrap().authority, "example.com");
-        let nonce = hex::decode("c789e7151fcba46158ca84b04464910d").unwrap().try_into().unwrap();
         assert_eq!(
-            hex::encode(seal(nonce, &[0x01, 0x40, 0xc8])),
+            InnerRequest::from_bhttp(&opened.request).unwrap().authority,
+            "example.com"
+        );
+        let nonce = hex::decode("c789e7151fcba46158ca84b04464910d")
+            .unwrap()
+            .try_into()
+            .unwrap();
+        assert_eq!(
+            hex::encode(opened.seal(nonce, &[0x01, 0x40, 0xc8])),
             "c789e7151fcba46158ca84b04464910d86f9013e404feea014e7be4a441f234f857fbd"
         );
     }
@@ -482,11 +583,14 @@ mod second_gateway {
         .concat();
         let config = EncodedKeyConfig::parse(&config).unwrap();
         // DeriveKeyPair of the same input: our gateway would publish the very same bytes.
-        assert_eq!(GatewayKeys::new([5; 32], 77).unwrap().encoded_config(), &config);
+        assert_eq!(
+            GatewayKeys::new([5; 32], 77).unwrap().encoded_config(),
+            &config
+        );
         let (sealed, context) = encapsulate(&config, &request(b"hello")).unwrap();
-        let (inner, seal) = open(&key, &sealed);
-        assert!(InnerRequest::from_bhttp(&inner).unwrap() == request(b"hello"));
-        let reply = seal([9; 16], &response(b"there").to_bhttp().unwrap());
+        let opened = open(&key, &sealed);
+        assert!(InnerRequest::from_bhttp(&opened.request).unwrap() == request(b"hello"));
+        let reply = opened.seal([9; 16], &response(b"there").to_bhttp().unwrap());
         assert!(context.open(&reply).unwrap() == response(b"there"));
     }
 }

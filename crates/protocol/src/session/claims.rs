@@ -72,7 +72,11 @@ pub enum ClaimsError {
 
 impl SessionClaims {
     /// Checks what does not depend on who reads them, or when. Signer and verifier both do.
-    pub(super) fn check(&self) -> Result<(), ClaimsError> {
+    ///
+    /// # Errors
+    ///
+    /// [`ClaimsError`].
+    pub fn check(&self) -> Result<(), ClaimsError> {
         if self.auth_time > self.iat || self.iat >= self.exp {
             return Err(ClaimsError::TimesOutOfOrder);
         }

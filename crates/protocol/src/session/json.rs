@@ -74,7 +74,12 @@ mod tests {
     #[test]
     fn repeated_members_are_refused_at_every_depth() {
         let parse = |text: &str| from_slice::<serde_json::Value>(text.as_bytes());
-        for good in [r#"{"a":1,"b":{"a":[{"a":null},{"a":1.5}]}}"#, "[]", "-1", "true"] {
+        for good in [
+            r#"{"a":1,"b":{"a":[{"a":null},{"a":1.5}]}}"#,
+            "[]",
+            "-1",
+            "true",
+        ] {
             assert!(parse(good).is_ok(), "{good}");
         }
         for bad in [

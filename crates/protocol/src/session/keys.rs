@@ -88,7 +88,9 @@ impl AttestationKey {
     ///
     /// [`AttestationKeyError::NotAKey`].
     pub fn from_rsa_modulus(modulus: &[u8]) -> Result<Self, AttestationKeyError> {
-        Self::new(Material::Rsa { modulus: modulus.to_vec() })
+        Self::new(Material::Rsa {
+            modulus: modulus.to_vec(),
+        })
     }
 
     /// Makes a key from the coordinates of a point of P-256, big-endian.
@@ -104,7 +106,9 @@ impl AttestationKey {
         let good = match &material {
             Material::Rsa { modulus } => {
                 RSA_MODULUS_LEN.contains(&modulus.len())
-                    && modulus.first().is_some_and(|b| *b >= 0x80 || modulus.len() > 256)
+                    && modulus
+                        .first()
+                        .is_some_and(|b| *b >= 0x80 || modulus.len() > 256)
                     && modulus.first() != Some(&0)
             }
             Material::P256 { x, y } => PublicJwk::P256 { x: *x, y: *y }.validate().is_ok(),
@@ -158,8 +162,11 @@ impl Material {
     #[cfg(not(target_family = "wasm"))]
     fn parse(&self) -> Result<ParsedPublicKey, AttestationKeyError> {
         match self {
-            Self::Rsa { modulus } => RsaPublicKeyComponents { n: &modulus[..], e: &RSA_EXPONENT[..] }
-                .to_parsed_public_key(&RSA_PKCS1_2048_8192_SHA256),
+            Self::Rsa { modulus } => RsaPublicKeyComponents {
+                n: &modulus[..],
+                e: &RSA_EXPONENT[..],
+            }
+            .to_parsed_public_key(&RSA_PKCS1_2048_8192_SHA256),
             Self::P256 { x, y } => {
                 ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, [&[0x04][..], x, y].concat())
             }
@@ -178,7 +185,12 @@ impl Eq for AttestationKey {}
 
 impl fmt::Debug for AttestationKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "AttestationKey({} {})", self.algorithm().name(), self.kid)
+        write!(
+            f,
+            "AttestationKey({} {})",
+            self.algorithm().name(),
+            self.kid
+        )
     }
 }
 
@@ -241,8 +253,16 @@ impl TryFrom<Jwk> for AttestationKey {
     type Error = AttestationKeyError;
 
     fn try_from(jwk: Jwk) -> Result<Self, AttestationKeyError> {
-        let coordinate = |text: &str| b64::decode_array(text).map_err(|_| AttestationKeyError::NotAKey);
-        let material = match (&*jwk.kty, &jwk.n, &jwk.e, jwk.crv.as_deref(), &jwk.x, &jwk.y) {
+        let coordinate =
+            |text: &str| b64::decode_array(text).map_err(|_| AttestationKeyError::NotAKey);
+        let material = match (
+            &*jwk.kty,
+            &jwk.n,
+            &jwk.e,
+            jwk.crv.as_deref(),
+            &jwk.x,
+            &jwk.y,
+        ) {
             ("RSA", Some(n), Some(e), None, None, None) => {
                 if *e != b64::encode(&RSA_EXPONENT) {
                     return Err(AttestationKeyError::NotAKey);
@@ -251,9 +271,10 @@ impl TryFrom<Jwk> for AttestationKey {
                     .map_err(|_| AttestationKeyError::NotAKey)?;
                 Material::Rsa { modulus }
             }
-            ("EC", None, None, Some("P-256"), Some(x), Some(y)) => {
-                Material::P256 { x: coordinate(x)?, y: coordinate(y)? }
-            }
+            ("EC", None, None, Some("P-256"), Some(x), Some(y)) => Material::P256 {
+                x: coordinate(x)?,
+                y: coordinate(y)?,
+            },
             _ => return Err(AttestationKeyError::NotAKey),
         };
         let key = Self::new(material)?;
@@ -312,7 +333,9 @@ impl AttestationKeySet {
 
 impl From<AttestationKeySet> for JwkSet {
     fn from(set: AttestationKeySet) -> Self {
-        Self { keys: set.keys.into_iter().map(Jwk::from).collect() }
+        Self {
+            keys: set.keys.into_iter().map(Jwk::from).collect(),
+        }
     }
 }
 
@@ -324,6 +347,11 @@ impl TryFrom<JwkSet> for AttestationKeySet {
         if set.keys.len() > MAX_ATTESTATION_KEYS {
             return Err(AttestationKeyError::TooMany);
         }
-        Self::new(set.keys.into_iter().map(AttestationKey::try_from).collect::<Result<_, _>>()?)
+        Self::new(
+            set.keys
+                .into_iter()
+                .map(AttestationKey::try_from)
+                .collect::<Result<_, _>>()?,
+        )
     }
 }

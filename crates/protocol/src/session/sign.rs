@@ -80,8 +80,8 @@ impl AttestationSigner {
     ///
     /// [`SignerKeyError`] if the library fails.
     pub fn generate_es256() -> Result<Self, SignerKeyError> {
-        let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING)
-            .map_err(|_| SignerKeyError)?;
+        let pair =
+            EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).map_err(|_| SignerKeyError)?;
         Self::new(Pair::Es256(pair))
     }
 
@@ -105,7 +105,10 @@ impl AttestationSigner {
                 )
             }
         };
-        Ok(Self { pair, public: public.map_err(|_| SignerKeyError)? })
+        Ok(Self {
+            pair,
+            public: public.map_err(|_| SignerKeyError)?,
+        })
     }
 
     /// Reads what [`AttestationSigner::to_secret_bytes`] wrote.
@@ -173,8 +176,11 @@ impl AttestationSigner {
     /// RFC 7515 section 5.1, RFC 7518 sections 3.3 and 3.4.
     pub fn sign(&self, claims: &SessionClaims) -> Result<String, SignError> {
         claims.check()?;
-        let header =
-            Header { typ: TYP, alg: self.public.algorithm(), kid: self.public.kid().to_string() };
+        let header = Header {
+            typ: TYP,
+            alg: self.public.algorithm(),
+            kid: self.public.kid().to_string(),
+        };
         let mut jwt = encode_part(&header)?;
         jwt.push('.');
         jwt.push_str(&encode_part(claims)?);
@@ -187,7 +193,7 @@ impl AttestationSigner {
         Ok(jwt)
     }
 
-    fn sign_bytes(&self, message: &[u8]) -> Result<Vec<u8>, SignError> {
+    pub(super) fn sign_bytes(&self, message: &[u8]) -> Result<Vec<u8>, SignError> {
         let rng = SystemRandom::new();
         match &self.pair {
             Pair::Rs256(pair) => {
@@ -205,7 +211,9 @@ impl AttestationSigner {
 }
 
 fn encode_part(part: &impl Serialize) -> Result<String, SignError> {
-    Ok(b64::encode(&serde_json::to_vec(part).map_err(|_| SignError::Signature)?))
+    Ok(b64::encode(
+        &serde_json::to_vec(part).map_err(|_| SignError::Signature)?,
+    ))
 }
 
 impl core::fmt::Debug for AttestationSigner {

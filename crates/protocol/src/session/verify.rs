@@ -125,13 +125,20 @@ pub fn verify(
         return Err(SessionError::WrongProject);
     }
     claims.check()?;
-    if claims.iat > expect.now_unix_seconds.saturating_add(MAX_CLOCK_SKEW_SECONDS) {
+    if claims.iat
+        > expect
+            .now_unix_seconds
+            .saturating_add(MAX_CLOCK_SKEW_SECONDS)
+    {
         return Err(SessionError::NotYetValid);
     }
     if claims.exp <= expect.now_unix_seconds {
         return Err(SessionError::Expired);
     }
-    Ok(VerifiedSession { claims, hash: attestation_hash(jwt) })
+    Ok(VerifiedSession {
+        claims,
+        hash: attestation_hash(jwt),
+    })
 }
 
 fn authentic_claims(jwt: &str, keys: &AttestationKeySet) -> Result<SessionClaims, SessionError> {

@@ -1,0 +1,180 @@
+//! Sign or refuse, with reasons a person can read.
+
+use alloy_primitives::Address;
+use keyfold_wallet::{Payload, PayloadBody};
+use serde::Serialize;
+
+use crate::policy::{AllowedCalls, Messages, ValidPolicy};
+use crate::reading::{Reading, read};
+
+/// The payload may be signed.
+///
+/// Only [`decide`] makes one, so the guard's key cannot be used without a decision.
+#[derive(Debug, Clone)]
+pub struct Approval {
+    /// What each call does, in order; empty for a message.
+    pub readings: Vec<Reading>,
+    /// Revision of the policy that decided.
+    pub revision: u32,
+    _decided: (),
+}
+
+/// The payload may not be signed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// Every reason, not only the first.
+    pub reasons: Vec<Reason>,
+    /// Revision of the policy that decided.
+    pub revision: u32,
+}
+
+/// Why a payload may not be signed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
+#[serde(tag = "reason", rename_all = "kebab-case")]
+pub enum Reason {
+    /// An address is on the deny-list.
+    #[error("call {call} touches {address}, which is on the deny-list")]
+    Denied {
+        /// Position in the batch, from 0.
+        call: usize,
+        /// The address.
+        address: Address,
+    },
+    /// The contract is not on the allow-list.
+    #[error("call {call} goes to {address}, which is not on the allow-list")]
+    NotAllowed {
+        /// Position in the batch, from 0.
+        call: usize,
+        /// The address.
+        address: Address,
+    },
+    /// The contract may be called, but not like this.
+    #[error("call {call} does something to {address} that the policy does not name")]
+    NotUnderstood {
+        /// Position in the batch, from 0.
+        call: usize,
+        /// The address.
+        address: Address,
+    },
+    /// The receiver of native coin is not allowed.
+    #[error("call {call} sends native coin to {address}, who may not receive it")]
+    RecipientNotAllowed {
+        /// Position in the batch, from 0.
+        call: usize,
+        /// The receiver.
+        address: Address,
+    },
+    /// The wallet calls itself, which can change who owns it.
+    #[error("call {call} changes the wallet itself")]
+    SelfCall {
+        /// Position in the batch, from 0.
+        call: usize,
+    },
+    /// Messages are not allowed by the policy.
+    #[error("the policy does not let messages be signed")]
+    MessagesDenied,
+    /// The message is not a text under the EIP-191 prefix.
+    #[error("the message is not an EIP-191 text")]
+    NotText,
+    /// Configuration changes and bare digests are never signed here.
+    #[error("this kind of payload is not signed by the guard")]
+    KindDenied,
+    /// There is nothing to decide on.
+    #[error("the payload is empty")]
+    Empty,
+}
+
+/// Decides whether a payload of `wallet` may be signed under a policy.
+///
+/// # Errors
+///
+/// [`Refusal`] with every reason.
+///
+/// # Security
+///
+/// What is decided on must be the value whose hash is then signed. A batch is approved only when
+/// each of its calls is. The deny-list wins over every other rule.
+pub fn decide(policy: &ValidPolicy, wallet: Address, payload: &Payload) -> Result<Approval, Refusal> {
+    let mut reasons = Vec::new();
+    let mut readings = Vec::new();
+    match &payload.body {
+        _ if !payload.parent_wallets.is_empty() => reasons.push(Reason::KindDenied),
+        PayloadBody::Calls { calls, .. } if calls.is_empty() => reasons.push(Reason::Empty),
+        PayloadBody::Calls { calls, .. } => {
+            for (at, call) in calls.iter().enumerate() {
+                let reading = read(call);
+                judge(policy, wallet, at, &reading, &mut reasons);
+                readings.push(reading);
+            }
+        }
+        PayloadBody::Message(message) => match policy.messages() {
+            Messages::Deny => reasons.push(Reason::MessagesDenied),
+            Messages::Text if !is_eip191_text(message) => reasons.push(Reason::NotText),
+            Messages::Text => {}
+        },
+        PayloadBody::ConfigUpdate(_) | PayloadBody::Digest(_) => reasons.push(Reason::KindDenied),
+    }
+    let revision = policy.revision();
+    if reasons.is_empty() {
+        Ok(Approval { readings, revision, _decided: () })
+    } else {
+        Err(Refusal { reasons, revision })
+    }
+}
+
+fn judge(
+    policy: &ValidPolicy,
+    wallet: Address,
+    call: usize,
+    reading: &Reading,
+    reasons: &mut Vec<Reason>,
+) {
+    let addresses = reading.addresses();
+    let denied = addresses.iter().filter(|address| policy.denies(address));
+    reasons.extend(denied.map(|address| Reason::Denied { call, address: *address }));
+
+    let target = addresses.first().copied().unwrap_or_default();
+    if target == wallet {
+        reasons.push(Reason::SelfCall { call });
+        return;
+    }
+    if let Reading::NativeTransfer { to, .. } = reading {
+        if !policy.may_receive_native(to) {
+            reasons.push(Reason::RecipientNotAllowed { call, address: *to });
+        }
+        return;
+    }
+    let understood = match (policy.allowed_calls(&target), reading) {
+        (None, _) => {
+            reasons.push(Reason::NotAllowed { call, address: target });
+            return;
+        }
+        (Some(AllowedCalls::Any), _) => true,
+        (Some(AllowedCalls::Erc20), Reading::Unknown { .. }) => false,
+        (Some(AllowedCalls::Erc20), _) => true,
+        (Some(AllowedCalls::Erc20Transfer), reading) => {
+            matches!(reading, Reading::Erc20Transfer { .. })
+        }
+    };
+    if !understood {
+        reasons.push(Reason::NotUnderstood { call, address: target });
+    }
+}
+
+/// Checks the EIP-191 prefix and that the length in it is the length of the rest, in UTF-8.
+///
+/// The prefix keeps a message from being a typed structure such as a token permit, whose hash
+/// begins with 0x1901.
+fn is_eip191_text(message: &[u8]) -> bool {
+    let Some(rest) = message.strip_prefix(b"\x19Ethereum Signed Message:\n") else {
+        return false;
+    };
+    let text = (1..=rest.len().min(8)).find_map(|digits| {
+        let (length, text) = rest.split_at(digits);
+        (length == text.len().to_string().as_bytes()).then_some(text)
+    });
+    text.is_some_and(|text| core::str::from_utf8(text).is_ok())
+}
+
+#[cfg(test)]
+mod tests;
