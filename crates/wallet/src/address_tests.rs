@@ -79,13 +79,13 @@ proptest! {
         let (packed, signature): (Bytes, Bytes) = (first.into(), second.into());
         let hash = B256::from(word);
         let call = executeCall { packed: packed.clone(), signature: signature.clone() };
-        prop_assert_eq!(abi::execute(&packed, &signature).as_ref(), call.abi_encode());
+        prop_assert_eq!(abi::execute(&packed, &signature).to_vec(), call.abi_encode());
         let call = selfExecuteCall { packed: packed.clone() };
-        prop_assert_eq!(abi::self_execute(&packed).as_ref(), call.abi_encode());
+        prop_assert_eq!(abi::self_execute(&packed).to_vec(), call.abi_encode());
         let call = isValidSignatureCall { hash, signature: signature.clone() };
-        prop_assert_eq!(abi::is_valid_signature(&hash, &signature).as_ref(), call.abi_encode());
+        prop_assert_eq!(abi::is_valid_signature(&hash, &signature).to_vec(), call.abi_encode());
         let call = updateImageHashCall { imageHash: hash };
-        prop_assert_eq!(abi::update_image_hash(&hash).as_ref(), call.abi_encode());
+        prop_assert_eq!(abi::update_image_hash(&hash).to_vec(), call.abi_encode());
         let context = Context::sequence_rc5();
         let call = deployCall { mainModule: context.stage1, salt: hash };
         let deploy = abi::deploy(&context.stage1, &hash);
