@@ -101,6 +101,14 @@ impl<'a> Certificate<'a> {
         Ok(())
     }
 
+    /// Checks that this certificate names somebody else as its issuer.
+    pub(crate) fn check_not_self_issued(&self, position: usize) -> Result<(), VerifyError> {
+        if self.issuer == self.subject {
+            return Err(VerifyError::SelfIssued { position });
+        }
+        Ok(())
+    }
+
     /// Checks that this is an authority, with `authorities_below` others between it and the leaf.
     pub(crate) fn check_authority(
         &self,
@@ -124,11 +132,7 @@ impl<'a> Certificate<'a> {
 
     /// Checks that this is no authority and may sign documents.
     pub(crate) fn check_leaf(&self, position: usize) -> Result<(), VerifyError> {
-        if !self
-            .basic_constraints
-            .as_ref()
-            .is_some_and(|found| !found.ca)
-        {
+        if self.basic_constraints.as_ref().is_none_or(|found| found.ca) {
             return Err(VerifyError::LeafIsAuthority);
         }
         if !self

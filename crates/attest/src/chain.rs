@@ -41,6 +41,8 @@ pub(crate) fn verify(
         position += 1;
         let authority = Certificate::parse(der, position)?;
         authority.check_issued_by(&issuer, position)?;
+        // Otherwise the root could stand in the chain a second time.
+        authority.check_not_self_issued(position)?;
         authority.check_validity(now_seconds, position)?;
         authority.check_authority(position, intermediates.len() - position)?;
         valid_until_seconds = valid_until_seconds.min(authority.not_after_seconds());

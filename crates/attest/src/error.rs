@@ -130,6 +130,12 @@ pub enum VerifyError {
         /// Which certificate.
         position: usize,
     },
+    /// A certificate below the root names itself as its issuer.
+    #[error("certificate {position} names itself as its issuer")]
+    SelfIssued {
+        /// Which certificate.
+        position: usize,
+    },
     /// A certificate was not signed by the one before it.
     #[error("certificate {position} was not signed by the certificate before it")]
     CertificateSignature {

@@ -177,3 +177,51 @@ mod hex_pcr {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn image() -> Measurements {
+        Measurements {
+            pcr8: Some([8; 48]),
+            ..Measurements::of_image([0; 48], [1; 48], [2; 48])
+        }
+    }
+
+    #[test]
+    fn measurements_in_json_are_hexadecimal_and_leave_out_what_is_not_set() {
+        let digits = |digits: &str| digits.repeat(48);
+        let json = format!(
+            r#"{{"pcr0":"{}","pcr1":"{}","pcr2":"{}","pcr8":"{}"}}"#,
+            digits("00"),
+            digits("01"),
+            digits("02"),
+            digits("08"),
+        );
+        assert_eq!(serde_json::to_string(&image()).unwrap(), json);
+        assert_eq!(
+            serde_json::from_str::<Measurements>(&json).unwrap(),
+            image()
+        );
+        let null = json.replace("\"pcr8\"", "\"pcr3\":null,\"pcr8\"");
+        assert_eq!(
+            serde_json::from_str::<Measurements>(&null).unwrap(),
+            image()
+        );
+    }
+
+    #[test]
+    fn measurements_of_another_length_or_name_are_refused() {
+        let json = serde_json::to_string(&image()).unwrap();
+        for bad in [
+            json.replacen("00", "", 1),
+            json.replacen("00", "0000", 1),
+            json.replacen("00", "0g", 1),
+            json.replacen("pcr8", "pcr9", 1),
+            json.replacen("pcr2", "pcr3", 1),
+        ] {
+            assert!(serde_json::from_str::<Measurements>(&bad).is_err(), "{bad}");
+        }
+    }
+}

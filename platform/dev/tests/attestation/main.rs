@@ -1,0 +1,12 @@
+//! Attacks on attestation: documents from the development issuer, spoiled in one place each,
+//! against the production verifier.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod chain;
+mod cose;
+mod expectations;
+mod fuzz;
+mod issuer;
+mod payload;
+mod world;
