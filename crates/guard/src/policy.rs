@@ -122,7 +122,7 @@ impl TryFrom<Policy> for ValidPolicy {
                 return Err(PolicyError::Duplicate);
             }
         }
-        if allowed.iter().chain(recipients).any(Address::is_zero) {
+        if allowed.iter().chain(recipients).any(|address| address.is_zero()) {
             return Err(PolicyError::ZeroAddress);
         }
         let deny = source.deny.iter().copied().collect();

@@ -484,3 +484,6 @@ pub fn check_body(components: &Components, body: &[u8]) -> Result<(), SignatureE
         Err(SignatureError::DigestMismatch)
     }
 }
+
+#[cfg(test)]
+mod tests;
