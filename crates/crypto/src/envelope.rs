@@ -27,11 +27,11 @@
 
 use core::fmt;
 
-use aes_gcm::{
-    Aes256Gcm, KeyInit,
-    aead::{Aead as _, Payload},
-};
 use rand_core::CryptoRng;
+
+mod gcm;
+
+use gcm::NONCE_BYTES;
 
 use crate::{
     canonical::{Canonical, Encoder},
@@ -46,7 +46,6 @@ pub const MAX_PLAINTEXT_BYTES: usize = 1 << 20;
 pub const OVERHEAD_BYTES: usize = 1 + 8 + NONCE_BYTES + 16;
 
 const VERSION: u8 = 1;
-const NONCE_BYTES: usize = 12;
 
 /// The public name of a master key.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -136,10 +135,11 @@ impl MasterKey {
         expand(&self.secret, &mut info)
     }
 
-    fn cipher(&self, place: &[u8]) -> Aes256Gcm {
+    /// Derives the key of one version of one cell.
+    fn cell_key(&self, place: &[u8]) -> Secret<32> {
         let mut info = Encoder::new("keyfold/envelope-key/v1");
         info.bytes(place);
-        expand(&self.secret, &mut info).expose(|key| Aes256Gcm::new(key.into()))
+        expand(&self.secret, &mut info)
     }
 }
 
@@ -220,18 +220,9 @@ impl KeyRing {
         let id = self.current.id;
         let mut nonce = [0; NONCE_BYTES];
         rng.fill_bytes(&mut nonce);
-        let bound = associated_data(id, &place);
-        let ciphertext = self
-            .current
-            .cipher(&place)
-            .encrypt(
-                (&nonce).into(),
-                Payload {
-                    msg: plaintext,
-                    aad: &bound,
-                },
-            )
-            .map_err(|_| SealError)?;
+        let key = self.current.cell_key(&place);
+        let ciphertext =
+            gcm::seal(&key, &nonce, &associated_data(id, &place), plaintext).ok_or(SealError)?;
         let mut envelope = Vec::with_capacity(plaintext.len() + OVERHEAD_BYTES);
         envelope.push(VERSION);
         envelope.extend_from_slice(&id.0);
@@ -252,16 +243,13 @@ impl KeyRing {
             .ok_or(OpenError::UnknownKey(parsed.key))?;
         let place = aad.to_signed_bytes();
         let bound = associated_data(parsed.key, &place);
-        key.cipher(&place)
-            .decrypt(
-                parsed.nonce.into(),
-                Payload {
-                    msg: parsed.ciphertext,
-                    aad: &bound,
-                },
-            )
-            .map(SecretBytes::from_vec)
-            .map_err(|_| OpenError::Altered)
+        gcm::open(
+            &key.cell_key(&place),
+            parsed.nonce,
+            &bound,
+            parsed.ciphertext,
+        )
+        .ok_or(OpenError::Altered)
     }
 
     /// Returns whether an envelope was sealed under another key than the current one.

@@ -78,7 +78,7 @@ pub fn hkdf_sha256<const N: usize>(salt: &[u8], ikm: &[u8], info: &[u8]) -> Secr
     Secret::init_with(|output| {
         // Capacity for all of it, so that growing leaves no copy behind.
         let mut message = Zeroizing::new(Vec::with_capacity(32 + info.len() + 1));
-        for (chunk, counter) in output.chunks_mut(32).zip(1_u8..) {
+        for (chunk, counter) in output.chunks_mut(32).zip(1..=255_u8) {
             message.extend_from_slice(info);
             message.push(counter);
             let block = Zeroizing::new(hmac_sha256(&*key, &message));

@@ -80,6 +80,8 @@ impl HpkePrivateKey {
     pub fn public_key(&self) -> HpkePublicKey {
         match self.parse() {
             Some(key) => HpkePublicKey(Kem::sk_to_pk(&key).to_bytes().into()),
+            // Every 32 bytes are a key. If the library ever disagreed, nothing can be sealed to
+            // this point: `seal` refuses it.
             None => HpkePublicKey([0; 32]),
         }
     }
