@@ -385,3 +385,24 @@ fn a_certificate_that_is_no_root_is_not_taken_for_one() {
     );
     assert_eq!(TrustRoot::from_der(b""), Err(RootError::Malformed));
 }
+
+#[test]
+fn a_certificate_with_a_key_of_another_curve_or_form_is_refused() {
+    let mut world = World::new();
+    // The curve's identifier, and the byte that says that both coordinates follow.
+    for (original, other) in [
+        (&[0x2b, 0x81, 0x04, 0x00, 0x22][..], 0x23),
+        (&[0x03, 0x62, 0x00, 0x04], 0x02),
+    ] {
+        let document = world.certified(|it| {
+            let len = original.len();
+            let at = it
+                .certificate
+                .windows(len)
+                .position(|bytes| bytes == original)
+                .unwrap();
+            it.certificate[at + len - 1] = other;
+        });
+        assert_eq!(world.refusal(&document), CertificateKey { position: 4 });
+    }
+}
