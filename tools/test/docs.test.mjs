@@ -1,0 +1,70 @@
+// The documents must not promise what is not there: links lead somewhere, and every test that
+// docs/requirements.md names exists.
+
+import assert from 'node:assert/strict'
+import { existsSync, readFileSync, readdirSync } from 'node:fs'
+import path from 'node:path'
+import { test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+
+const root = fileURLToPath(new URL('../../', import.meta.url))
+const read = (file) => readFileSync(path.join(root, file), 'utf8')
+const underDocs = readdirSync(path.join(root, 'docs'), { recursive: true }).map((file) => path.join('docs', file))
+const documents = [...readdirSync(root), ...underDocs].filter((file) => file.endsWith('.md'))
+
+/** Links of a document that lead to no file, whatever follows a `#`. */
+function deadLinks(file, text) {
+  const links = [...text.matchAll(/\]\(([^)\s]+)\)/g)].map((match) => match[1])
+  const local = links.filter((link) => !/^[a-z]+:|^#/.test(link)).map((link) => link.split('#')[0])
+  return local.filter((link) => !existsSync(path.join(root, path.dirname(file), link)))
+}
+
+/** Rows of the table, and for each the tests that it names as `file` `test`, `test`. */
+function rowsOf(text) {
+  return [...text.matchAll(/^\| ([A-D]\d+) \| (.*) \| ([^|]*) \| ([^|]*) \|$/gm)].map(([, id, , status, answer]) => {
+    const tests = []
+    let file
+    for (const [, code] of answer.matchAll(/`([^`]+)`/g)) {
+      if (code === 'arrows') file = 'testkit/tests/arrows.rs'
+      else if (/^[\w./-]+\/[\w.-]+\.\w+$/.test(code)) file = code
+      else if (file) tests.push({ file, name: code })
+    }
+    return { id, status, tests }
+  })
+}
+
+function missingTests(rows, load) {
+  return rows.flatMap(({ id, tests }) => tests
+    .filter(({ file, name }) => !load(file)?.includes(name))
+    .map(({ file, name }) => `${id}: ${file} has no ${name}`))
+}
+
+const load = (file) => (existsSync(path.join(root, file)) ? read(file) : undefined)
+
+test('links in documents lead somewhere', () => {
+  const dead = documents.flatMap((file) => deadLinks(file, read(file)).map((link) => `${file}: ${link}`))
+  assert.deepEqual(dead, [])
+})
+
+test('tests that the requirements name exist', () => {
+  assert.deepEqual(missingTests(rowsOf(read('docs/requirements.md')), load), [])
+})
+
+test('every requirement is numbered once, in order, with a status', () => {
+  const rows = rowsOf(read('docs/requirements.md'))
+  for (const [letter, expected] of [['A', 29], ['B', 71], ['C', 15], ['D', 19]]) {
+    const ids = rows.map(({ id }) => id).filter((id) => id.startsWith(letter))
+    assert.deepEqual(ids, Array.from({ length: expected }, (_, index) => `${letter}${index + 1}`))
+  }
+  for (const { id, status, tests } of rows) {
+    assert.match(status, /^(tested|decision|underway|planned|outside|as [A-D above].*)$/, id)
+    if (status === 'tested') assert.ok(tests.length > 0, `${id} says tested and names no test`)
+  }
+})
+
+test('a dead link and a test that is gone are found', () => {
+  assert.deepEqual(deadLinks('README.md', '[a](nowhere.md#x) [b](https://example.org) [c](LICENSE)'), ['nowhere.md'])
+  const rows = rowsOf('| A1 | "x" | tested | `a/b.rs` `here`, `gone`; and `c/d.rs` `here` |')
+  const files = { 'a/b.rs': 'fn here()' }
+  assert.deepEqual(missingTests(rows, (file) => files[file]), ['A1: a/b.rs has no gone', 'A1: c/d.rs has no here'])
+})
