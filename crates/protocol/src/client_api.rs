@@ -24,6 +24,9 @@ pub mod header {
     pub const SESSION: &str = "keyfold-session";
     /// The session attestation itself; not signed, but its hash is.
     pub const ATTESTATION: &str = "keyfold-attestation";
+    /// The device's public key, a JWK as JSON text, in session requests; not signed, but its
+    /// thumbprint is (`keyid`).
+    pub const DEVICE: &str = "keyfold-device";
     /// RFC 9530.
     pub const CONTENT_DIGEST: &str = "content-digest";
     /// RFC 9421.

@@ -2,7 +2,8 @@
 //!
 //! All are JSON over TLS 1.3 whose key the realm record names. Everything after registration is
 //! signed by the instance ([`Profile::Instance`](crate::signed_request::Profile), headers
-//! `keyfold-instance`, `content-digest`, `signature-input`, `signature`). Shares are sealed with
+//! `keyfold-instance`, `content-digest`, `signature-input`, `signature`); `@authority` is the holder's
+//! `address` in the realm record, `keyid` the instance id. Shares are sealed with
 //! HPKE (RFC 9180) on top of TLS, to the holder's key on the way in and the instance's on the way
 //! out, under a [`ShareSeal`].
 
@@ -27,43 +28,57 @@ pub mod path {
     pub const CARD: &str = "/v1/card";
     /// `GET`: the latest signed checkpoint of the holder's log, as text.
     pub const CHECKPOINT: &str = "/v1/log/checkpoint";
-    /// A nonce for an attestation document.
+    /// A nonce for an attestation document: [`Empty`](super::Empty) to [`Nonce`](super::Nonce).
     pub const NONCE: &str = "/v1/nonce";
-    /// Registration of an instance.
+    /// Registration of an instance: [`Register`](super::Register) to
+    /// [`Registered`](super::Registered).
     pub const REGISTER: &str = "/v1/register";
     /// Genesis, first step: check, store as pending, sign.
+    /// [`GenesisPropose`](super::GenesisPropose) to [`GenesisConsent`](super::GenesisConsent).
     pub const GENESIS_PROPOSE: &str = "/v1/genesis/propose";
     /// Genesis, second step: all signatures are there; the pending record becomes the realm.
+    /// [`SignedRealmRecord`](crate::realm::SignedRealmRecord) to [`Empty`](super::Empty).
     pub const GENESIS_COMMIT: &str = "/v1/genesis/commit";
-    /// The holder's share of the realm seed.
+    /// The holder's share of the realm seed: [`Empty`](super::Empty) to
+    /// [`Released`](super::Released), its request id and digest zero in the AAD.
     pub const SEED: &str = "/v1/seed";
-    /// Public keys that session attestations are signed with.
+    /// Public keys that session attestations are signed with:
+    /// [`AttestationKeys`](super::AttestationKeys) to [`Empty`](super::Empty).
     pub const ATTESTATION_KEYS: &str = "/v1/attestation-keys";
-    /// A device that signed in.
+    /// A device that signed in: [`DeviceEnrol`](super::DeviceEnrol) to
+    /// [`DeviceAck`](super::DeviceAck).
     pub const DEVICE_ENROL: &str = "/v1/devices/enrol";
-    /// A pending device, approved by a known one.
+    /// A pending device, approved by a known one: [`InSession`](super::InSession) to the
+    /// [`DeviceAck`](super::DeviceAck) of the approved device.
     pub const DEVICE_APPROVE: &str = "/v1/devices/approve";
-    /// A device that other holders know.
+    /// A device that other holders know: [`DeviceSync`](super::DeviceSync) to
+    /// [`DeviceAck`](super::DeviceAck).
     pub const DEVICE_SYNC: &str = "/v1/devices/sync";
-    /// The devices of an account.
+    /// The devices of an account: [`InSession`](super::InSession) to
+    /// [`DeviceList`](super::DeviceList).
     pub const DEVICE_LIST: &str = "/v1/devices/list";
-    /// Whether a session still stands.
+    /// Whether a session still stands: [`InSession`](super::InSession) to the
+    /// [`DeviceAck`](super::DeviceAck) of the device that asks, active or not.
     pub const SESSION_CHECK: &str = "/v1/sessions/check";
-    /// The end of a session.
+    /// The end of a session: [`InSession`](super::InSession) to [`Empty`](super::Empty). Repeatable.
     pub const SESSION_REVOKE: &str = "/v1/sessions/revoke";
-    /// Shares of a new key.
+    /// Shares of a new key: [`ShareStore`](super::ShareStore) to [`Empty`](super::Empty).
     pub const SHARE_STORE: &str = "/v1/shares/store";
-    /// A share, for one signature.
+    /// A share, for one signature: [`ShareRelease`](super::ShareRelease) to
+    /// [`Released`](super::Released).
     pub const SHARE_RELEASE: &str = "/v1/shares/release";
-    /// What is remembered of records.
+    /// What is remembered of records: [`AnchorRead`](super::AnchorRead) to
+    /// [`Anchors`](super::Anchors).
     pub const ANCHOR_READ: &str = "/v1/anchors/read";
-    /// A step of a record.
+    /// A step of a record: [`AnchorCommit`](super::AnchorCommit) to
+    /// [`AnchorAck`](crate::anchor::AnchorAck) of what it became, or `anchor_conflict`.
     pub const ANCHOR_COMMIT: &str = "/v1/anchors/commit";
-    /// An anchor that other holders remember.
+    /// An anchor that n-t+1 other holders remember, at least as new as the own one:
+    /// [`AnchorRepair`](super::AnchorRepair) to [`AnchorAck`](crate::anchor::AnchorAck).
     pub const ANCHOR_REPAIR: &str = "/v1/anchors/repair";
-    /// One more mail to an address.
+    /// One more mail to an address: [`MailReserve`](super::MailReserve) to [`Empty`](super::Empty).
     pub const MAIL_RESERVE: &str = "/v1/mail/reserve";
-    /// The holder's time.
+    /// The holder's time: [`TimeRequest`](super::TimeRequest) to [`SignedTime`](super::SignedTime).
     pub const TIME: &str = "/v1/time";
 }
 
@@ -112,6 +127,8 @@ pub enum SealDirection {
 }
 
 /// HPKE `info` of a sealed share: everything that the share belongs to.
+///
+/// The additional data is empty towards a holder, a [`ReleaseAad`] towards an instance.
 #[derive(Debug)]
 pub struct ShareSeal<'a> {
     /// Which way it goes.
