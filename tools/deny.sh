@@ -22,7 +22,7 @@ if ! command -v cargo-deny >/dev/null; then
     [[ -n ${CI:-} ]] || skip "cargo-deny is missing; install it by: cargo install cargo-deny --locked --version $VERSION"
     echo "deny: compiling cargo-deny $VERSION into $KEYFOLD_CACHE (once; some minutes)" >&2
     cargo install cargo-deny --locked --quiet --version "$VERSION" --root "$KEYFOLD_CACHE" \
-        --target-dir "$KEYFOLD_CACHE/deny-build" --no-default-features ||
+        --target-dir "$KEYFOLD_CACHE/deny-build" ||
         { echo 'deny: cargo-deny could not be compiled; KEYFOLD_SKIP_DENY=1 goes on without it' >&2; exit 1; }
     rm -rf "$KEYFOLD_CACHE/deny-build"
 fi
