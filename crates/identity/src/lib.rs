@@ -1,1 +1,27 @@
-//! (under construction)
+//! Proofs of identity: who somebody is, as far as a service may believe it.
+//!
+//! Pure: no I/O, no clock, no ambient randomness. Each way to prove an identity ends in a value
+//! that only its verification can make; for email codes that is [`pending::ProvenEmail`].
+//!
+//! | Module | Holds |
+//! |---|---|
+//! | [`email`] | addresses, in the one form that is looked up and mailed |
+//! | [`code`] | one-time codes |
+//! | [`pending`] | sign-ins that wait for their code, and their attempts |
+//! | [`mail`] | the mail that carries a code |
+//!
+//! # Security
+//!
+//! Nothing here knows whether an address has an account, so nothing here can tell a stranger.
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+
+pub mod code;
+pub mod email;
+pub mod mail;
+pub mod pending;
+
+pub use code::OneTimeCode;
+pub use email::EmailAddress;
+pub use pending::{PendingSignIns, ProvenEmail, SignInId};

@@ -1,0 +1,166 @@
+//! The mail that carries a code.
+//!
+//! # Security
+//!
+//! - The subject, which lock screens and mail providers show, has no digit of the code in it.
+//! - Nothing in a header can begin another one: every part comes from a type that has no control
+//!   characters, and the library encodes what is not ASCII.
+//! - Plain text only, no link: there is nothing to click, so nothing to imitate.
+//! - The message is wiped on drop; copies that the library made while composing are not.
+//!
+//! RFC 5322 (messages), RFC 3834 (automatic messages).
+
+#[cfg(test)]
+mod tests;
+
+use core::time::Duration;
+use std::time::SystemTime;
+
+use keyfold_crypto::SecretBytes;
+use lettre::Address;
+use lettre::message::header::{HeaderName, HeaderValue};
+use lettre::message::{Mailbox, SinglePart};
+
+use crate::code::OneTimeCode;
+use crate::email::EmailAddress;
+
+const MAX_NAME_CHARS: usize = 64;
+
+/// Reports that a text cannot stand as a name in a mail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a display name is 1 to 64 letters, digits, single spaces, or any of - . , ' & + ! ( )")]
+pub struct DisplayNameError;
+
+/// The name of an app or a sender, as a person reads it in a mail.
+///
+/// # Security
+///
+/// Has no control, formatting or direction character, no `@`, `/`, `:`, `<`, `>` or quote: it can
+/// neither break a header nor pass for an address or link with a scheme.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DisplayName(String);
+
+impl DisplayName {
+    /// Parses a name.
+    ///
+    /// # Errors
+    ///
+    /// [`DisplayNameError`].
+    pub fn parse(text: &str) -> Result<Self, DisplayNameError> {
+        // A character has at most four bytes: bounds the work before it is done.
+        let good = (1..=MAX_NAME_CHARS * 4).contains(&text.len())
+            && text.chars().count() <= MAX_NAME_CHARS
+            && text
+                .chars()
+                .all(|c| c.is_alphanumeric() || " -.,'&+!()".contains(c))
+            && text.split(' ').all(|word| !word.is_empty());
+        if good {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(DisplayNameError)
+        }
+    }
+
+    /// Returns the name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Reports that a mail could not be composed. No well-typed input causes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the mail could not be composed")]
+pub struct ComposeError;
+
+/// Who a realm's mail comes from.
+#[derive(Debug, Clone)]
+pub struct Sender {
+    /// Name.
+    pub name: DisplayName,
+    /// Address.
+    pub address: EmailAddress,
+}
+
+/// A composed mail, ready for SMTP's `DATA` (before dot-stuffing).
+#[derive(Debug)]
+pub struct CodeMail {
+    from: EmailAddress,
+    to: EmailAddress,
+    message: SecretBytes,
+}
+
+impl CodeMail {
+    /// Composes the mail that carries a code.
+    ///
+    /// `now_unix_seconds` becomes its date, `message_id` (random) its name.
+    ///
+    /// # Errors
+    ///
+    /// [`ComposeError`].
+    pub fn compose(
+        sender: &Sender,
+        to: &EmailAddress,
+        project: &DisplayName,
+        code: &OneTimeCode,
+        now_unix_seconds: u64,
+        message_id: [u8; 16],
+    ) -> Result<Self, ComposeError> {
+        let project = project.as_str();
+        let text = code.expose(|digits| {
+            format!(
+                "Your code to sign in to {project} is\r\n\
+                 \r\n\
+                 {digits}\r\n\
+                 \r\n\
+                 It works once, within 10 minutes, on the device that asked for it.\r\n\
+                 Nobody who means well will ever ask you for it.\r\n\
+                 \r\n\
+                 If you did not ask for it, you can ignore this mail.\r\n"
+            )
+        });
+        // The library's date has a year of four digits.
+        let date = SystemTime::UNIX_EPOCH
+            .checked_add(Duration::from_secs(now_unix_seconds.min(253_402_300_799)))
+            .ok_or(ComposeError)?;
+        let id = u128::from_be_bytes(message_id);
+        let message = lettre::Message::builder()
+            .from(Mailbox::new(
+                Some(sender.name.as_str().to_owned()),
+                address(&sender.address)?,
+            ))
+            .to(Mailbox::new(None, address(to)?))
+            .date(date)
+            .message_id(Some(format!("<{id:032x}@{}>", sender.address.domain())))
+            .subject(format!("Your sign-in code for {project}"))
+            .raw_header(HeaderValue::new(
+                HeaderName::new_from_ascii_str("Auto-Submitted"),
+                "auto-generated".to_owned(),
+            ))
+            .singlepart(SinglePart::plain(text))
+            .map_err(|_| ComposeError)?;
+        Ok(Self {
+            from: sender.address.clone(),
+            to: to.clone(),
+            message: SecretBytes::from_vec(message.formatted()),
+        })
+    }
+
+    /// Returns the address of the envelope's sender.
+    pub fn from(&self) -> &EmailAddress {
+        &self.from
+    }
+
+    /// Returns the one address of the envelope's recipients.
+    pub fn to(&self) -> &EmailAddress {
+        &self.to
+    }
+
+    /// Returns the message: headers, empty line, body, with CRLF line ends.
+    pub fn message(&self) -> &SecretBytes {
+        &self.message
+    }
+}
+
+fn address(email: &EmailAddress) -> Result<Address, ComposeError> {
+    Address::new(email.local(), email.domain()).map_err(|_| ComposeError)
+}

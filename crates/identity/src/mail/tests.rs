@@ -1,0 +1,145 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn compose(to: &str, project: &str, code: &str) -> String {
+    let mail = CodeMail::compose(
+        &Sender {
+            name: DisplayName::parse("Sign-in").unwrap(),
+            address: EmailAddress::parse("noreply@realm.example").unwrap(),
+        },
+        &EmailAddress::parse(to).unwrap(),
+        &DisplayName::parse(project).unwrap(),
+        &OneTimeCode::parse(code).unwrap(),
+        784_111_777,
+        [0xab; 16],
+    )
+    .unwrap();
+    assert_eq!(mail.to().as_str(), to);
+    assert_eq!(mail.from().as_str(), "noreply@realm.example");
+    mail.message()
+        .expose(|bytes| String::from_utf8(bytes.to_vec()).unwrap())
+}
+
+fn headers(message: &str) -> Vec<&str> {
+    message
+        .split_once("\r\n\r\n")
+        .unwrap()
+        .0
+        .split("\r\n")
+        .collect()
+}
+
+#[test]
+fn the_mail_reads_as_documented() {
+    let message = compose("anna@mail.example", "Demo & Co.", "01234567");
+    assert_eq!(
+        headers(&message),
+        [
+            "From: Sign-in <noreply@realm.example>",
+            "To: anna@mail.example",
+            "Date: Sun, 06 Nov 1994 08:49:37 +0000",
+            "Message-ID: <abababababababababababababababab@realm.example>",
+            "Subject: Your sign-in code for Demo & Co.",
+            "Auto-Submitted: auto-generated",
+            "MIME-Version: 1.0",
+            "Content-Type: text/plain; charset=utf-8",
+            "Content-Transfer-Encoding: 7bit",
+        ]
+    );
+    assert!(
+        message.contains("is\r\n\r\n01234567\r\n\r\nIt works once"),
+        "{message}"
+    );
+    assert!(!message.contains("http"));
+}
+
+#[test]
+fn the_subject_and_the_other_headers_hold_no_code() {
+    let message = compose("anna@mail.example", "Demo", "98765432");
+    for header in headers(&message) {
+        assert!(!header.contains("98765432"), "{header}");
+    }
+    assert_eq!(message.matches("98765432").count(), 1);
+}
+
+#[test]
+fn names_that_could_break_a_header_or_pass_for_an_address_are_refused() {
+    for bad in [
+        "",
+        " ",
+        " Demo",
+        "Demo ",
+        "De  mo",
+        "Demo\r\nBcc: b@y.example",
+        "Demo\n",
+        "De\tmo",
+        "De\0mo",
+        "a@b.example",
+        "<b>",
+        "\"Demo\"",
+        "https://evil.example",
+        "Demo;",
+        "De\\mo",
+        "=?utf-8?q?x?=",
+        "De\u{202e}mo",
+        "De\u{200b}mo",
+        "De\u{2028}mo",
+        "De\u{a0}mo",
+    ] {
+        assert_eq!(DisplayName::parse(bad), Err(DisplayNameError), "{bad:?}");
+    }
+    assert!(DisplayName::parse(&"a".repeat(64)).is_ok());
+    assert!(DisplayName::parse(&"a".repeat(65)).is_err());
+    assert!(DisplayName::parse(&"\u{6f22}".repeat(64)).is_ok());
+    assert!(DisplayName::parse(&"a".repeat(10 << 20)).is_err());
+}
+
+#[test]
+fn nothing_of_the_mail_is_printed() {
+    let mail = CodeMail::compose(
+        &Sender {
+            name: DisplayName::parse("Demo").unwrap(),
+            address: EmailAddress::parse("noreply@realm.example").unwrap(),
+        },
+        &EmailAddress::parse("anna@mail.example").unwrap(),
+        &DisplayName::parse("Demo").unwrap(),
+        &OneTimeCode::parse("98765432").unwrap(),
+        u64::MAX,
+        [0; 16],
+    )
+    .unwrap();
+    let printed = format!("{mail:?}");
+    assert!(
+        !printed.contains("98765432") && !printed.contains("anna"),
+        "{printed}"
+    );
+}
+
+proptest! {
+    /// Whatever address and name parse, the headers are these nine and the lines stay short.
+    #[test]
+    fn no_accepted_input_adds_a_header(
+        local in "[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]{1,20}(\\.[a-z0-9]{1,10}){0,2}",
+        domain in "[a-z0-9]{1,20}(-[a-z0-9]{1,5})?\\.[a-z]{2,10}",
+        name in "[\\p{L}\\p{N} .,'&+!()-]{1,64}",
+    ) {
+        let to = EmailAddress::parse(&format!("{local}@{domain}")).unwrap();
+        if let Ok(project) = DisplayName::parse(&name) {
+            let message = compose(to.as_str(), project.as_str(), "01234567");
+            let (head, _) = message.split_once("\r\n\r\n").unwrap();
+            // Continued lines begin with a space.
+            let names: Vec<_> = head
+                .split("\r\n")
+                .filter(|line| !line.starts_with(' '))
+                .map(|line| line.split_once(':').unwrap().0)
+                .collect();
+            prop_assert_eq!(names, [
+                "From", "To", "Date", "Message-ID", "Subject", "Auto-Submitted", "MIME-Version",
+                "Content-Type", "Content-Transfer-Encoding",
+            ]);
+            prop_assert!(message.is_ascii());
+            prop_assert!(message.split("\r\n").all(|line| line.len() <= 998 && !line.contains(['\r', '\n'])));
+        }
+    }
+}
