@@ -9,6 +9,7 @@
 //! - [`migrate`]: embedded migrations, checksummed, refusing a schema from the future.
 //! - [`error`], [`row`]: driver failure, lost race and impossible row kept apart.
 //! - [`log`]: [`LogStore`] reads and proves, [`LogAppender`] commits in groups.
+//! - [`sealed`]: columns that only their own cell can open.
 //! - [`master_key`]: the 32 bytes every other key of a process hangs on.
 
 #![forbid(unsafe_code)]
@@ -22,6 +23,7 @@ pub mod master_key;
 pub mod migrate;
 mod private_file;
 pub mod row;
+pub mod sealed;
 
 pub use database::{Database, OpenError};
 pub use error::StorageError;
@@ -29,3 +31,4 @@ pub use log::{AppendError, Appended, Decided, LOG_SCHEMA, LogAppender, LogOpenEr
 pub use master_key::{MasterKey, MasterKeyError};
 pub use migrate::{MigrateError, Migration, migrate};
 pub use row::{changed_if, changed_one, fixed, from_i64, to_i64};
+pub use sealed::SealedColumn;

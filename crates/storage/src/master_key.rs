@@ -4,8 +4,9 @@ use std::fs;
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
+use keyfold_crypto::Secret;
+use keyfold_crypto::envelope;
 use rand_core::CryptoRng;
-use zeroize::Zeroizing;
 
 use crate::private_file::{self, Fault};
 
@@ -18,7 +19,7 @@ pub const MASTER_KEY_BYTES: usize = 32;
 ///
 /// Wiped when dropped; not cloneable, not printable. What the kernel cached of the file is not
 /// wiped.
-pub struct MasterKey(Zeroizing<[u8; MASTER_KEY_BYTES]>);
+pub struct MasterKey(Secret<MASTER_KEY_BYTES>);
 
 /// Why a master key file was not made or not read.
 #[derive(Debug, thiserror::Error)]
@@ -71,15 +72,16 @@ impl MasterKey {
     ///
     /// [`MasterKeyError::Exists`] or [`MasterKeyError::Io`].
     pub fn init(path: &Path, rng: &mut impl CryptoRng) -> Result<Self, MasterKeyError> {
-        let mut key = Zeroizing::new([0; MASTER_KEY_BYTES]);
-        rng.fill_bytes(&mut key[..]);
+        let key = Secret::random(rng);
         let mut suffix = [0; 8];
         rng.fill_bytes(&mut suffix);
         let mut name = path.as_os_str().to_owned();
         name.push(format!(".{:016x}.new", u64::from_be_bytes(suffix)));
         let beside = PathBuf::from(name);
 
-        let written = write_private(&beside, &key).and_then(|()| fs::hard_link(&beside, path));
+        let written = key
+            .expose(|key| write_private(&beside, key))
+            .and_then(|()| fs::hard_link(&beside, path));
         // Nothing is left to do where this fails: the name is random and the mode 0600.
         let _ = fs::remove_file(&beside);
         written
@@ -117,7 +119,6 @@ impl MasterKey {
             Fault::NotAFile => MasterKeyError::NotAKey { path: path() },
             Fault::TooOpen(mode) => MasterKeyError::TooOpen { path: path(), mode },
         })?;
-        let mut key = Zeroizing::new([0; MASTER_KEY_BYTES]);
         let io = |source| MasterKeyError::Io {
             path: path(),
             source,
@@ -126,13 +127,20 @@ impl MasterKey {
         if length != MASTER_KEY_BYTES as u64 {
             return Err(MasterKeyError::NotAKey { path: path() });
         }
-        file.read_exact(&mut key[..]).map_err(io)?;
+        let mut read = Ok(());
+        let key = Secret::init_with(|key| read = file.read_exact(key));
+        read.map_err(io)?;
         Ok(Self(key))
+    }
+
+    /// Makes the key under which [`crate::SealedColumn`] and `keyfold_crypto` seal and derive.
+    pub fn to_envelope_key(&self) -> envelope::MasterKey {
+        envelope::MasterKey::new(self.0.duplicate())
     }
 
     /// Shows the key's bytes to a function.
     pub fn expose<T>(&self, use_key: impl FnOnce(&[u8; MASTER_KEY_BYTES]) -> T) -> T {
-        use_key(&self.0)
+        self.0.expose(use_key)
     }
 }
 

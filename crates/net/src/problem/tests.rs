@@ -125,6 +125,45 @@ async fn a_large_body_in_pieces_is_refused_too() {
 }
 
 #[tokio::test]
+async fn a_handler_that_does_not_end_is_given_up() {
+    let router = Router::new().route("/", get(std::future::pending::<()>));
+    let limits = HttpLimits {
+        request_timeout: std::time::Duration::from_millis(20),
+        ..HttpLimits::default()
+    };
+    let answer = harden(router, limits).oneshot(get_path("/")).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::GATEWAY_TIMEOUT);
+    let body = answer.into_body().collect().await.unwrap().to_bytes();
+    assert_eq!(
+        serde_json::from_slice::<Problem>(&body).unwrap().code,
+        "timeout"
+    );
+}
+
+#[tokio::test]
+async fn a_route_may_have_a_larger_limit_than_its_neighbours() {
+    let length = || post(|body: Bytes| async move { body.len().to_string() });
+    let small = HttpLimits {
+        max_body_bytes: 10,
+        ..HttpLimits::default()
+    };
+    let large = HttpLimits {
+        max_body_bytes: 1000,
+        ..HttpLimits::default()
+    };
+    let app = harden(Router::new().route("/large", length()), large)
+        .merge(harden(Router::new().route("/small", length()), small));
+    for (path, expected) in [("/large", 200), ("/small", 413), ("/none", 404)] {
+        let request = http::Request::post(path)
+            .body(Body::from(vec![0; 100]))
+            .unwrap();
+        let answer = app.clone().oneshot(request).await.unwrap();
+        assert_eq!(answer.status().as_u16(), expected, "{path}");
+        assert!(answer.headers().contains_key(REQUEST_ID_HEADER), "{path}");
+    }
+}
+
+#[tokio::test]
 async fn what_went_wrong_inside_is_not_shown() {
     for path in ["/broken", "/panic"] {
         let (_, body) = call(get_path(path)).await;
