@@ -27,10 +27,10 @@ impl Context {
     #[must_use]
     pub fn keyfold() -> Self {
         Self {
-            factory: address!("0000000000000000000000000000000000000001"),
-            stage1: address!("0000000000000000000000000000000000000002"),
-            stage2: address!("0000000000000000000000000000000000000003"),
-            guest: address!("0000000000000000000000000000000000000004"),
+            factory: address!("b10DDE67E5097A6C932a3B7a8AC825de5A5d8ADC"),
+            stage1: address!("1EDA3bc02D827dA9BB032269dd9910b4D1510E58"),
+            stage2: address!("0ab10A4eB7cb783C05BEf4125feD87E582b6F6c9"),
+            guest: address!("8A64F17d34Ac435508a5E70Fc19D6bcc7CD18838"),
             creation_code: CREATION_CODE,
         }
     }

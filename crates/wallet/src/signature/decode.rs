@@ -40,6 +40,9 @@ pub enum DecodeError {
     /// Address zero as signer, contract or checkpointer.
     #[error("address zero cannot sign")]
     ZeroAddress,
+    /// A threshold of zero lets anybody act.
+    #[error("a threshold in the signature is zero")]
+    ZeroThreshold,
     /// A tree without items, one that begins with a branch, or a node hash of zero: shapes whose
     /// root is not that of any real tree.
     #[error("a tree in the signature has no real root")]
@@ -229,7 +232,7 @@ fn chunk(bytes: &[u8], position: Position) -> Result<Chunk, DecodeError> {
     } else {
         1
     };
-    let threshold = wide(&mut reader, threshold_width)?;
+    let threshold = threshold(&mut reader, threshold_width)?;
     Ok(Chunk {
         no_chain_id: flags & FLAG_NO_CHAIN_ID != 0,
         checkpointer,
@@ -309,7 +312,7 @@ fn item(reader: &mut Reader<'_>, depth: usize) -> Result<Item, DecodeError> {
         TAG_NESTED => {
             let weight = weight(reader, free >> 2)?;
             let threshold = match free & 0x03 {
-                0 => wide(reader, 2)?,
+                0 => threshold(reader, 2)?,
                 small => u16::from(small),
             };
             let slice = reader.sized(3).ok_or(DecodeError::Truncated)?;
@@ -330,9 +333,13 @@ fn weight(reader: &mut Reader<'_>, free: u8) -> Result<u8, DecodeError> {
     }
 }
 
-fn wide(reader: &mut Reader<'_>, width: usize) -> Result<u16, DecodeError> {
+fn threshold(reader: &mut Reader<'_>, width: usize) -> Result<u16, DecodeError> {
     let value = reader.uint(width).ok_or(DecodeError::Truncated)?;
-    u16::try_from(value).map_err(|_| DecodeError::Truncated)
+    match u16::try_from(value) {
+        Ok(0) => Err(DecodeError::ZeroThreshold),
+        Ok(threshold) => Ok(threshold),
+        Err(_) => Err(DecodeError::Truncated),
+    }
 }
 
 fn ecdsa(reader: &mut Reader<'_>) -> Result<EcdsaSignature, DecodeError> {

@@ -256,6 +256,17 @@ fn malformed_shapes_are_refused() {
 }
 
 #[test]
+fn thresholds_of_zero_are_refused() {
+    let node = [&[0x30][..], &[7; 32]].concat();
+    assert_eq!(
+        decode(&[&[0, 0][..], &node].concat()),
+        Err(DecodeError::ZeroThreshold)
+    );
+    let nested = [&[0, 1, 0x64, 0, 0, 0, 0, 33][..], &node].concat();
+    assert_eq!(decode(&nested), Err(DecodeError::ZeroThreshold));
+}
+
+#[test]
 fn nesting_without_end_is_refused() {
     let mut bytes = [&[0x30][..], &[7; 32]].concat();
     for _ in 0..100 {
@@ -504,7 +515,7 @@ fn any_tree() -> impl Strategy<Value = Topology> {
         prop_oneof![
             3 => (inner.clone(), inner.clone())
                 .prop_map(|(left, right)| Topology::branch(left, right)),
-            1 => (inner, any::<u8>(), any::<u16>()).prop_map(|(tree, weight, threshold)| {
+            1 => (inner, any::<u8>(), 1u16..).prop_map(|(tree, weight, threshold)| {
                 Topology::Nested { tree: Box::new(tree), weight, threshold }
             }),
         ]
@@ -515,7 +526,7 @@ proptest! {
     #[test]
     fn what_is_encoded_recovers_the_same_root(
         topology in any_tree(),
-        threshold in any::<u16>(),
+        threshold in 1u16..,
         checkpoint in 0u64..1 << 56,
         npm in any::<bool>(),
     ) {

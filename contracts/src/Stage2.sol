@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.36;
+
+import {Wallet} from "./Wallet.sol";
+
+/// @title Stage2
+/// @notice The implementation of a wallet whose configuration was updated: the hash is in storage.
+contract Stage2 is Wallet {
+    /// @notice Hash of the wallet's configuration.
+    function imageHash() external view returns (bytes32) {
+        return _readImageHash();
+    }
+
+    function _isValidImage(bytes32 candidate) internal view override returns (bool) {
+        return candidate != 0 && candidate == _readImageHash();
+    }
+}

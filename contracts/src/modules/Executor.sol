@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.36;
+
+import {IDelegatedExtension} from "../interfaces/IDelegatedExtension.sol";
+import {Payload} from "../lib/Payload.sol";
+
+/// @title Executor
+/// @notice Runs the calls of a payload in order, each with its own behaviour on failure.
+///
+/// WARNING: who sends the transaction chooses the gas. A call whose failure is ignored, or that aborts,
+/// can be made to fail by too little gas unless it has a gas limit of its own: with a limit the batch
+/// reverts instead.
+abstract contract Executor {
+    // ─── Events ─────────────────────────────────────────────────────────────────────────────────────
+
+    /// @notice A call succeeded.
+    event CallSucceeded(bytes32 indexed opHash, uint256 index);
+    /// @notice A call failed and its failure is ignored.
+    event CallFailed(bytes32 indexed opHash, uint256 index, bytes returnData);
+    /// @notice A call failed and ended the batch.
+    event CallAborted(bytes32 indexed opHash, uint256 index, bytes returnData);
+    /// @notice A fallback was not needed.
+    event CallSkipped(bytes32 indexed opHash, uint256 index);
+
+    // ─── Errors ─────────────────────────────────────────────────────────────────────────────────────
+
+    /// @notice A call failed and takes the batch with it.
+    error Reverted(Payload.Decoded payload, uint256 index, bytes returnData);
+    /// @notice Too little gas is left to give a call its limit.
+    error NotEnoughGas(Payload.Decoded payload, uint256 index, uint256 gasLeft);
+
+    // ─── Running ────────────────────────────────────────────────────────────────────────────────────
+
+    function _run(Payload.Decoded memory payload, bytes32 opHash) internal {
+        uint256 startingGas = gasleft();
+        uint256 count = payload.calls.length;
+        bool previousFailed;
+        for (uint256 i; i < count; ++i) {
+            Payload.Call memory call = payload.calls[i];
+            if (call.onlyFallback && !previousFailed) {
+                emit CallSkipped(opHash, i);
+                continue;
+            }
+            previousFailed = false;
+
+            if (_perform(payload, call, opHash, startingGas, i)) {
+                emit CallSucceeded(opHash, i);
+                continue;
+            }
+            if (call.behaviorOnError == Payload.BEHAVIOR_IGNORE) {
+                previousFailed = true;
+                emit CallFailed(opHash, i, _returnData());
+            } else if (call.behaviorOnError == Payload.BEHAVIOR_ABORT) {
+                emit CallAborted(opHash, i, _returnData());
+                return;
+            } else {
+                revert Reverted(payload, i, _returnData());
+            }
+        }
+    }
+
+    function _perform(
+        Payload.Decoded memory payload,
+        Payload.Call memory call,
+        bytes32 opHash,
+        uint256 startingGas,
+        uint256 index
+    ) private returns (bool) {
+        uint256 left = gasleft();
+        uint256 gasLimit = call.gasLimit;
+        if (gasLimit == 0) {
+            gasLimit = left;
+        } else if (left - left / 64 < gasLimit) {
+            // A call gets at most 63/64 of what is left, so a limit above that would be cut silently.
+            revert NotEnoughGas(payload, index, left);
+        }
+        if (!call.delegateCall) return _call(call.to, call.value, gasLimit, call.data);
+
+        bytes memory data = abi.encodeCall(
+            IDelegatedExtension.handleSequenceDelegateCall,
+            (opHash, startingGas, index, payload.calls.length, payload.space, call.data)
+        );
+        return _delegate(call.to, gasLimit, data);
+    }
+
+    /// @dev Plain equivalent: `(success,) = to.call{value: value, gas: gasLimit}(data)`, but without copying
+    /// what the callee returns: it would pay for memory of the callee's choice.
+    function _call(address to, uint256 value, uint256 gasLimit, bytes memory data) private returns (bool success) {
+        assembly ("memory-safe") {
+            success := call(gasLimit, to, value, add(data, 0x20), mload(data), 0, 0)
+        }
+    }
+
+    /// @dev Plain equivalent: `(success,) = to.delegatecall{gas: gasLimit}(data)`, as above.
+    function _delegate(address to, uint256 gasLimit, bytes memory data) private returns (bool success) {
+        assembly ("memory-safe") {
+            success := delegatecall(gasLimit, to, add(data, 0x20), mload(data), 0, 0)
+        }
+    }
+
+    /// @dev What the last call returned. Only failures read it.
+    function _returnData() private pure returns (bytes memory data) {
+        assembly ("memory-safe") {
+            data := mload(0x40)
+            mstore(0x40, and(add(add(data, returndatasize()), 0x3f), not(0x1f)))
+            mstore(data, returndatasize())
+            returndatacopy(add(data, 0x20), 0, returndatasize())
+        }
+    }
+}

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.36;
+
+import {Storage} from "../lib/Storage.sol";
+
+/// @title Nonces
+/// @notice Independent counters; each approved batch of calls counts once.
+abstract contract Nonces {
+    /// @notice The nonce is not the next of its space.
+    error BadNonce(uint256 space, uint256 provided, uint256 current);
+
+    /// @notice A nonce was used.
+    event NonceChange(uint256 space, uint256 newNonce);
+
+    /// @dev keccak256("org.arcadeum.module.calls.nonce")
+    bytes32 private constant NONCES = 0x8d0bf1fd623d628c741362c1289948e57b3e2905218c676d3e69abee36d6ae2e;
+
+    /// @notice The next nonce of a space.
+    function readNonce(uint256 space) public view returns (uint256) {
+        return uint256(Storage.readMap(NONCES, bytes32(space)));
+    }
+
+    /// @dev Uses the nonce up, or reverts.
+    function _consumeNonce(uint256 space, uint256 nonce) internal {
+        uint256 current = readNonce(space);
+        if (nonce != current) revert BadNonce(space, nonce, current);
+        unchecked {
+            // A packed nonce has at most 56 bits.
+            uint256 next = nonce + 1;
+            Storage.writeMap(NONCES, bytes32(space), bytes32(next));
+            emit NonceChange(space, next);
+        }
+    }
+}
