@@ -1,0 +1,305 @@
+//! The guard over its HTTP interface: who may ask, and what is signed.
+
+use std::collections::BTreeMap;
+
+use alloy_primitives::{Address, U256, address};
+use axum::body::Body;
+use axum::http::Request;
+use keyfold_attest::{MeasurementPolicy, Measurements, TrustRoot};
+use keyfold_crypto::Secret;
+use keyfold_crypto::ed25519::SigningKey;
+use keyfold_crypto::testing::SeededRng;
+use keyfold_platform_dev::issuer::{DevIssuer, IssueRequest};
+use keyfold_protocol::client_api::{SignRequest, WireCall, WirePayload};
+use keyfold_protocol::ids::{RealmId, RequestId};
+use keyfold_protocol::registration::{AttestedBinding, InstanceBinding, realm_pcr16};
+use keyfold_protocol::signed_request::{
+    Profile, SignatureParams, UnsignedRequest, content_digest,
+};
+use serde::Serialize;
+use tower::ServiceExt as _;
+
+use super::*;
+
+const FRIEND: Address = address!("00000000000000000000000000000000000000cc");
+const AUTHORITY: &str = "guard.example:7443";
+
+struct World {
+    router: Router,
+    guard: Arc<Guard>,
+    issuer: DevIssuer,
+    instance: SigningKey,
+    data: tempfile::TempDir,
+}
+
+fn measured() -> [u8; 48] {
+    [0x42; 48]
+}
+
+fn world() -> World {
+    let data = tempfile::tempdir().unwrap();
+    let config = GuardConfig {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        names: vec!["localhost".into()],
+        data: data.path().to_owned(),
+    };
+    crate::config::init(&config).unwrap();
+    let mut rng = SeededRng::new(1);
+    let issuer = DevIssuer::generate(&mut rng, now_ms()).unwrap();
+    let image = Measurements::of_image(measured(), measured(), measured());
+    let trust = Trust {
+        root: TrustRoot::from_der(issuer.root_der()).unwrap(),
+        policy: MeasurementPolicy::new(vec![image]),
+    };
+    let master = MasterKey::load(&master_key_path(&config.data)).unwrap();
+    let guard = Arc::new(Guard {
+        instances: Instances::new(trust),
+        policies: Policies::new(config.data.join("policies")),
+        keys: GuardKeys::new(&master),
+    });
+    World {
+        router: router(Arc::clone(&guard)),
+        guard,
+        issuer,
+        instance: SigningKey::from_secret(&Secret::from_array([7; 32])),
+        data,
+    }
+}
+
+impl World {
+    fn binding(&self) -> InstanceBinding {
+        InstanceBinding {
+            version: 1,
+            signing_key: self.instance.verifying_key(),
+            ohttp_config: vec![1, 2, 3],
+            realm: Some(RealmId::from_bytes([5; 32])),
+        }
+    }
+
+    fn document(&self, issuer: &DevIssuer, pcr0: [u8; 48], nonce: &Digest32) -> AttestedBinding {
+        let binding = self.binding();
+        let mut pcrs = BTreeMap::from([(0, pcr0), (1, measured()), (2, measured())]);
+        pcrs.insert(16, realm_pcr16(binding.realm));
+        let request = IssueRequest {
+            module_id: "i-0-enc0".into(),
+            timestamp_ms: now_ms(),
+            pcrs,
+            nonce: Some(nonce.as_bytes().to_vec()),
+            user_data: Some(binding.user_data().to_vec()),
+            public_key: Some([9; 32].to_vec()),
+        };
+        AttestedBinding { document: issuer.issue(&request, &mut SeededRng::new(2)).unwrap(), binding }
+    }
+
+    async fn post(&self, path: &str, headers: &[(&str, String)], body: Vec<u8>) -> (u16, serde_json::Value) {
+        let mut request = Request::post(path)
+            .header("content-type", "application/json")
+            .header("host", AUTHORITY);
+        for (name, value) in headers {
+            request = request.header(*name, value);
+        }
+        let response =
+            self.router.clone().oneshot(request.body(Body::from(body)).unwrap()).await.unwrap();
+        let status = response.status().as_u16();
+        let body = axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap();
+        (status, serde_json::from_slice(&body).unwrap_or_default())
+    }
+
+    async fn nonce(&self) -> Digest32 {
+        let (_, body) = self.post(guard_api::path::NONCE, &[], b"{}".to_vec()).await;
+        serde_json::from_value::<Nonce>(body).unwrap().nonce
+    }
+
+    async fn register_with(&self, nonce: Digest32, attested: AttestedBinding) -> (u16, serde_json::Value) {
+        let body = serde_json::to_vec(&Register { nonce, attested }).unwrap();
+        self.post(guard_api::path::REGISTER, &[], body).await
+    }
+
+    async fn register(&self) {
+        let nonce = self.nonce().await;
+        let attested = self.document(&self.issuer, measured(), &nonce);
+        let (status, body) = self.register_with(nonce, attested).await;
+        assert_eq!(status, 200, "{body}");
+    }
+
+    fn signed_headers(&self, body: &[u8]) -> Vec<(&'static str, String)> {
+        let id = self.binding().instance().to_string();
+        let components = Components {
+            method: "POST".into(),
+            authority: AUTHORITY.into(),
+            path: guard_api::path::COSIGN.into(),
+            query: "?".into(),
+            content_digest: content_digest(body),
+            device: None,
+        };
+        let params = SignatureParams {
+            created: now_ms() / 1000,
+            lifetime_seconds: 30,
+            nonce: "0123456789abcdef",
+            key_id: &id,
+        };
+        let unsigned = UnsignedRequest::new(Profile::Instance, components, &params).unwrap();
+        let signature = self.instance.sign(unsigned.signature_base());
+        let signed = unsigned.with_signature(&signature);
+        vec![
+            ("keyfold-instance", id),
+            ("content-digest", signed.components.content_digest),
+            ("signature-input", signed.signature_input),
+            ("signature", signed.signature),
+        ]
+    }
+
+    async fn cosign(&self, question: &impl Serialize) -> (u16, serde_json::Value) {
+        let body = serde_json::to_vec(question).unwrap();
+        let headers = self.signed_headers(&body);
+        self.post(guard_api::path::COSIGN, &headers, body).await
+    }
+
+    fn policy(&self, project: &str, text: &str) {
+        let path = self.data.path().join("policies").join(format!("{project}.json"));
+        std::fs::write(path, text).unwrap();
+    }
+}
+
+use keyfold_protocol::signed_request::Components;
+
+fn question(project: &str, to: Address) -> Cosign {
+    Cosign {
+        project: project.parse().unwrap(),
+        request: RequestId::from_bytes([1; 16]),
+        sign: SignRequest {
+            wallet: address!("00000000000000000000000000000000000000aa"),
+            chain_id: 31337,
+            payload: WirePayload::Transaction {
+                space: Default::default(),
+                nonce: 0,
+                calls: vec![WireCall {
+                    to,
+                    value: U256::from(1),
+                    data: Default::default(),
+                    gas_limit: U256::ZERO,
+                    ignore_error: false,
+                }],
+            },
+        },
+    }
+}
+
+const FRIENDS_ONLY: &str = r#"{"version":1,"revision":3,
+    "native":{"only":["0x00000000000000000000000000000000000000cc"]}}"#;
+
+#[tokio::test]
+async fn an_allowed_transfer_is_signed_by_the_projects_signer() {
+    let world = world();
+    world.register().await;
+    world.policy("app.example", FRIENDS_ONLY);
+    let asked = question("app.example", FRIEND);
+    let (status, body) = world.cosign(&asked).await;
+    assert_eq!(status, 200, "{body}");
+    let answer: Cosigned = serde_json::from_value(body).unwrap();
+    let (_, digest) = asked.sign.digest().unwrap();
+    assert_eq!((answer.digest, answer.policy_version), (digest, 3));
+    let rs: [u8; 64] = answer.signature[..64].try_into().unwrap();
+    let signature =
+        keyfold_crypto::secp256k1::RecoverableSignature::from_rs(&rs, answer.signature[64] == 1);
+    let signer = keyfold_crypto::secp256k1::recover(digest.as_bytes(), &signature).unwrap();
+    assert_eq!(Address::from(signer), world.guard.keys.signer(&asked.project));
+    assert_ne!(
+        world.guard.keys.signer(&asked.project),
+        world.guard.keys.signer(&"other.example".parse().unwrap()),
+        "each project has a signer of its own"
+    );
+}
+
+#[tokio::test]
+async fn a_payload_outside_the_policy_is_refused_with_its_reason() {
+    let world = world();
+    world.register().await;
+    world.policy("app.example", FRIENDS_ONLY);
+    let stranger = address!("00000000000000000000000000000000000000dd");
+    let (status, body) = world.cosign(&question("app.example", stranger)).await;
+    assert_eq!((status, body["code"].as_str()), (403, Some("guard_denied")));
+    assert!(body["detail"].as_str().unwrap().contains("may not receive"), "{body}");
+}
+
+#[tokio::test]
+async fn a_project_without_a_usable_policy_gets_nothing() {
+    let world = world();
+    world.register().await;
+    let asked = question("app.example", FRIEND);
+    assert_eq!(world.cosign(&asked).await.0, 403);
+    world.policy("app.example", r#"{"version":1,"revision":1,"native":"everybody"}"#);
+    assert_eq!(world.cosign(&asked).await.0, 403);
+    world.policy("app.example", FRIENDS_ONLY);
+    assert_eq!(world.cosign(&asked).await.0, 200);
+    assert_eq!(world.cosign(&question("other.example", FRIEND)).await.0, 403);
+}
+
+#[tokio::test]
+async fn an_edited_policy_counts_at_once() {
+    let world = world();
+    world.register().await;
+    world.policy("app.example", FRIENDS_ONLY);
+    let asked = question("app.example", FRIEND);
+    assert_eq!(world.cosign(&asked).await.0, 200);
+    world.policy("app.example", r#"{"version":1,"revision":4}"#);
+    assert_eq!(world.cosign(&asked).await.0, 403);
+}
+
+#[tokio::test]
+async fn nobody_but_a_registered_instance_is_answered() {
+    let world = world();
+    world.policy("app.example", FRIENDS_ONLY);
+    let asked = question("app.example", FRIEND);
+    let (status, body) = world.cosign(&asked).await;
+    assert_eq!((status, body["code"].as_str()), (401, Some("not_registered")));
+    let bare = serde_json::to_vec(&asked).unwrap();
+    let (status, body) = world.post(guard_api::path::COSIGN, &[], bare).await;
+    assert_eq!((status, body["code"].as_str()), (401, Some("signature_missing")));
+}
+
+#[tokio::test]
+async fn a_body_changed_after_signing_is_refused() {
+    let world = world();
+    world.register().await;
+    world.policy("app.example", FRIENDS_ONLY);
+    let body = serde_json::to_vec(&question("app.example", FRIEND)).unwrap();
+    let headers = world.signed_headers(&body);
+    let altered = serde_json::to_vec(&question("other.example", FRIEND)).unwrap();
+    let (status, answer) = world.post(guard_api::path::COSIGN, &headers, altered).await;
+    assert_eq!((status, answer["code"].as_str()), (400, Some("digest_mismatch")));
+    let mut twice = headers.clone();
+    twice.push(("signature", "keyfold=:AAAA:".into()));
+    assert_eq!(world.post(guard_api::path::COSIGN, &twice, body).await.0, 401);
+}
+
+#[tokio::test]
+async fn a_document_of_another_root_or_image_registers_nobody() {
+    let world = world();
+    let stranger = DevIssuer::generate(&mut SeededRng::new(99), now_ms()).unwrap();
+    for (issuer, pcr0) in [(&stranger, measured()), (&world.issuer, [1; 48]), (&world.issuer, [0; 48])] {
+        let nonce = world.nonce().await;
+        let (status, body) = world.register_with(nonce, world.document(issuer, pcr0, &nonce)).await;
+        assert_eq!((status, body["code"].as_str()), (403, Some("attestation_refused")));
+    }
+}
+
+#[tokio::test]
+async fn a_nonce_registers_once() {
+    let world = world();
+    let nonce = world.nonce().await;
+    let attested = world.document(&world.issuer, measured(), &nonce);
+    assert_eq!(world.register_with(nonce, attested.clone()).await.0, 200);
+    let (status, body) = world.register_with(nonce, attested).await;
+    assert_eq!((status, body["code"].as_str()), (400, Some("nonce_unknown")));
+}
+
+#[tokio::test]
+async fn keys_swapped_under_a_genuine_document_register_nobody() {
+    let world = world();
+    let nonce = world.nonce().await;
+    let mut attested = world.document(&world.issuer, measured(), &nonce);
+    attested.binding.signing_key = SigningKey::from_secret(&Secret::from_array([8; 32])).verifying_key();
+    let (status, body) = world.register_with(nonce, attested).await;
+    assert_eq!((status, body["code"].as_str()), (403, Some("attestation_refused")));
+}
