@@ -266,12 +266,11 @@ mod key_configuration {
     fn a_public_key_of_small_order_is_not_sealed_to() {
         let mut bytes = keys(3).encoded_config().as_bytes().to_vec();
         bytes[5..37].fill(0);
-        if let Ok(config) = EncodedKeyConfig::parse(&bytes) {
-            assert_eq!(
-                encapsulate(&config, &request(b"a")).unwrap_err(),
-                EncapsulateError::KeyConfig
-            );
-        }
+        let config = EncodedKeyConfig::parse(&bytes).unwrap();
+        assert_eq!(
+            encapsulate(&config, &request(b"a")).unwrap_err(),
+            EncapsulateError::KeyConfig
+        );
     }
 }
 
