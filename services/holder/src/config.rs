@@ -1,0 +1,364 @@
+//! What the operator of a holder decides.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use keyfold_attest::{MeasurementPolicy, Measurements, TrustRoot};
+use keyfold_protocol::realm::MAX_TEXT;
+use keyfold_protocol::session::MAX_SESSION_SECONDS;
+use serde::{Deserialize, Serialize};
+
+/// Name of the configuration file in a holder's folder.
+pub const CONFIG_FILE: &str = "holder.toml";
+
+/// Most bytes of a configuration or policy file.
+const MAX_FILE: u64 = 256 * 1024;
+/// Longest delay before a new device may act: 30 days.
+const MAX_DEVICE_DELAY_SECONDS: u64 = 30 * 86_400;
+
+/// A holder's configuration: `holder.toml`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HolderConfig {
+    /// Short name, for people: letters, digits, dots and hyphens.
+    pub name: String,
+    /// The party that runs the holder.
+    pub party: String,
+    /// Where it stands.
+    pub region: String,
+    /// `host:port` under which enclaves reach it. Instances sign it as the authority.
+    pub address: String,
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// Folder of keys and database; relative to the configuration file.
+    #[serde(default = "defaults::data_dir")]
+    pub data_dir: PathBuf,
+    /// File with the measurements this holder approved, a JSON list; relative to the configuration
+    /// file.
+    #[serde(default = "defaults::measurement_policy")]
+    pub measurement_policy: PathBuf,
+    /// Origin of the holder's log; `<name>.holder.keyfold` where absent. Never changes afterwards.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_origin: Option<String>,
+    /// Seconds before a further device of an account may act without approval.
+    #[serde(default = "defaults::new_device_delay_seconds")]
+    pub new_device_delay_seconds: u64,
+    /// Seconds since the person signed in, after which a session opens nothing any more.
+    #[serde(default = "defaults::max_auth_age_seconds")]
+    pub max_auth_age_seconds: u64,
+    /// Releases of one key in a minute.
+    #[serde(default = "defaults::releases_per_key_per_minute")]
+    pub releases_per_key_per_minute: u32,
+    /// Sign-in mails to one address in an hour.
+    #[serde(default = "defaults::mails_per_address_per_hour")]
+    pub mails_per_address_per_hour: u32,
+    /// Sign-in mails to one address in a day.
+    #[serde(default = "defaults::mails_per_address_per_day")]
+    pub mails_per_address_per_day: u32,
+}
+
+mod defaults {
+    use std::path::PathBuf;
+
+    pub(super) fn data_dir() -> PathBuf {
+        PathBuf::from(".")
+    }
+    pub(super) fn measurement_policy() -> PathBuf {
+        PathBuf::from("measurements.json")
+    }
+    pub(super) const fn new_device_delay_seconds() -> u64 {
+        86_400
+    }
+    pub(super) const fn max_auth_age_seconds() -> u64 {
+        30 * 86_400
+    }
+    pub(super) const fn releases_per_key_per_minute() -> u32 {
+        120
+    }
+    pub(super) const fn mails_per_address_per_hour() -> u32 {
+        5
+    }
+    pub(super) const fn mails_per_address_per_day() -> u32 {
+        20
+    }
+}
+
+/// Why a configuration or policy cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The file cannot be read or written.
+    #[error("cannot read or write {path}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// It is not TOML of this shape.
+    #[error("{path} is not a holder's configuration: {message}")]
+    Toml {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// It is not a list of measurements.
+    #[error("{path} is not a JSON list of measurements (pcr0, pcr1, pcr2 in hexadecimal)")]
+    Policy {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A value is out of bounds.
+    #[error("{field}: {problem}")]
+    Value {
+        /// The field.
+        field: &'static str,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+}
+
+impl HolderConfig {
+    /// Makes the configuration of a holder with the default limits.
+    pub fn new(name: &str, party: &str, region: &str, address: &str, listen: SocketAddr) -> Self {
+        Self {
+            name: name.to_owned(),
+            party: party.to_owned(),
+            region: region.to_owned(),
+            address: address.to_owned(),
+            listen,
+            data_dir: defaults::data_dir(),
+            measurement_policy: defaults::measurement_policy(),
+            log_origin: None,
+            new_device_delay_seconds: defaults::new_device_delay_seconds(),
+            max_auth_age_seconds: defaults::max_auth_age_seconds(),
+            releases_per_key_per_minute: defaults::releases_per_key_per_minute(),
+            mails_per_address_per_hour: defaults::mails_per_address_per_hour(),
+            mails_per_address_per_day: defaults::mails_per_address_per_day(),
+        }
+    }
+
+    /// Reads a configuration file; paths in it become relative to the file's folder.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`].
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = read_bounded(path)?;
+        let mut config: Self = toml::from_str(&text).map_err(|error| ConfigError::Toml {
+            path: path.to_owned(),
+            message: error.message().to_owned(),
+        })?;
+        config.check()?;
+        let folder = path.parent().unwrap_or(Path::new("."));
+        config.data_dir = folder.join(&config.data_dir);
+        config.measurement_policy = folder.join(&config.measurement_policy);
+        Ok(config)
+    }
+
+    /// Writes the configuration to a new file; an existing one is left alone.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`].
+    pub fn save_new(&self, path: &Path) -> Result<(), ConfigError> {
+        use std::io::Write as _;
+        self.check()?;
+        let io = |source| ConfigError::Io {
+            path: path.to_owned(),
+            source,
+        };
+        let text = toml::to_string_pretty(self)
+            .map_err(|error| io(std::io::Error::other(error.to_string())))?;
+        let mut file = std::fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(path)
+            .map_err(io)?;
+        file.write_all(text.as_bytes())
+            .and_then(|()| file.sync_all())
+            .map_err(io)
+    }
+
+    /// Checks that every value is within its bounds.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Value`].
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let bad = |field, problem| Err(ConfigError::Value { field, problem });
+        let name_ok = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.');
+        if self.name.is_empty() || self.name.len() > 64 || !self.name.chars().all(name_ok) {
+            return bad("name", "use 1 to 64 letters, digits, dots and hyphens");
+        }
+        let text_ok = |text: &str| {
+            !text.is_empty() && text.len() <= MAX_TEXT && !text.chars().any(char::is_control)
+        };
+        for (field, text) in [("party", &self.party), ("region", &self.region)] {
+            if !text_ok(text) {
+                return bad(field, "use 1 to 253 printable characters");
+            }
+        }
+        let visible = self.address.bytes().all(|b| b.is_ascii_graphic());
+        if !text_ok(&self.address) || !visible || self.host().is_none() {
+            return bad("address", "write host:port");
+        }
+        if self.new_device_delay_seconds > MAX_DEVICE_DELAY_SECONDS {
+            return bad("new_device_delay_seconds", "at most 30 days");
+        }
+        if !(1..=MAX_SESSION_SECONDS).contains(&self.max_auth_age_seconds) {
+            return bad("max_auth_age_seconds", "at least 1 second, at most 30 days");
+        }
+        if self.releases_per_key_per_minute == 0 {
+            return bad("releases_per_key_per_minute", "at least 1");
+        }
+        if self.mails_per_address_per_hour == 0
+            || self.mails_per_address_per_day < self.mails_per_address_per_hour
+        {
+            return bad(
+                "mails_per_address_per_day",
+                "at least as many as per hour, which is at least 1",
+            );
+        }
+        Ok(())
+    }
+
+    /// Returns the host of the public address.
+    pub(crate) fn host(&self) -> Option<&str> {
+        let (host, port) = self.address.rsplit_once(':')?;
+        port.parse::<u16>().ok().filter(|port| *port != 0)?;
+        (!host.is_empty()).then(|| host.trim_start_matches('[').trim_end_matches(']'))
+    }
+
+    /// Returns the origin of the holder's log.
+    pub fn log_origin(&self) -> String {
+        self.log_origin
+            .clone()
+            .unwrap_or_else(|| format!("{}.holder.keyfold", self.name))
+    }
+
+    /// Returns the path of the database.
+    pub fn database_path(&self) -> PathBuf {
+        self.data_dir.join("holder.db")
+    }
+
+    /// Returns the path of the master key.
+    pub fn master_key_path(&self) -> PathBuf {
+        self.data_dir.join("master.key")
+    }
+}
+
+/// What a holder believes of attestation documents: an argument, never a configuration value.
+#[derive(Debug, Clone)]
+pub struct Trust {
+    /// Who signs documents. Release binaries pass [`TrustRoot::aws_nitro`] and nothing else.
+    pub root: TrustRoot,
+    /// The images this holder approved.
+    pub policy: MeasurementPolicy,
+}
+
+impl Trust {
+    /// Trusts AWS's root and the measurements in a file.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`].
+    pub fn aws_nitro(measurements: &Path) -> Result<Self, ConfigError> {
+        Ok(Self {
+            root: TrustRoot::aws_nitro(),
+            policy: load_policy(measurements)?,
+        })
+    }
+}
+
+/// Reads the measurements that the operator approved: a JSON list.
+///
+/// # Errors
+///
+/// [`ConfigError`].
+pub fn load_policy(path: &Path) -> Result<MeasurementPolicy, ConfigError> {
+    let text = read_bounded(path)?;
+    let allowed: Vec<Measurements> =
+        serde_json::from_str(&text).map_err(|_| ConfigError::Policy {
+            path: path.to_owned(),
+        })?;
+    Ok(MeasurementPolicy::new(allowed))
+}
+
+fn read_bounded(path: &Path) -> Result<String, ConfigError> {
+    use std::io::Read as _;
+    let io = |source| ConfigError::Io {
+        path: path.to_owned(),
+        source,
+    };
+    let mut text = String::new();
+    let file = std::fs::File::open(path).map_err(io)?;
+    file.take(MAX_FILE).read_to_string(&mut text).map_err(io)?;
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config() -> HolderConfig {
+        let listen = "127.0.0.1:7101".parse().unwrap();
+        HolderConfig::new("h1", "party", "region", "holder.example:7101", listen)
+    }
+
+    #[test]
+    fn a_saved_configuration_is_read_back_with_paths_beside_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(CONFIG_FILE);
+        config().save_new(&path).unwrap();
+        let read = HolderConfig::load(&path).unwrap();
+        assert_eq!(read.data_dir, dir.path().join("."));
+        assert_eq!(
+            HolderConfig {
+                data_dir: ".".into(),
+                ..read.clone()
+            }
+            .name,
+            "h1"
+        );
+        assert_eq!(read.new_device_delay_seconds, 86_400);
+        assert!(config().save_new(&path).is_err());
+    }
+
+    #[test]
+    fn an_unknown_field_is_refused_rather_than_ignored() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(CONFIG_FILE);
+        let text = toml::to_string(&config()).unwrap() + "new_device_delay = 0\n";
+        std::fs::write(&path, text).unwrap();
+        assert!(matches!(
+            HolderConfig::load(&path),
+            Err(ConfigError::Toml { .. })
+        ));
+    }
+
+    #[test]
+    fn values_out_of_bounds_are_refused() {
+        let cases: [fn(&mut HolderConfig); 8] = [
+            |c| c.name = "a/b".to_owned(),
+            |c| c.party.clear(),
+            |c| c.address = "holder.example".to_owned(),
+            |c| c.address = ":7101".to_owned(),
+            |c| c.max_auth_age_seconds = 31 * 86_400,
+            |c| c.new_device_delay_seconds = u64::MAX,
+            |c| c.releases_per_key_per_minute = 0,
+            |c| c.mails_per_address_per_day = 1,
+        ];
+        for change in cases {
+            let mut config = config();
+            assert!(config.check().is_ok());
+            change(&mut config);
+            assert!(
+                matches!(config.check(), Err(ConfigError::Value { .. })),
+                "{config:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! What becomes of a device on an account's list.
+
+use std::collections::BTreeSet;
+
+use keyfold_crypto::jwk::Thumbprint;
+use keyfold_protocol::error_code::Code;
+use keyfold_protocol::evidence::AccountRef;
+use keyfold_protocol::holder_api::{DeviceAck, DeviceState, DeviceSync};
+use keyfold_protocol::realm::{MAX_HOLDERS, VerifiedRealm};
+
+use crate::error::Coded;
+
+/// Most devices of one account.
+pub(crate) const MAX_DEVICES: u64 = 32;
+
+/// Says why a device was not taken onto a list, or not approved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum DeviceRefusal {
+    #[error("the account has as many devices as it may have")]
+    TooMany,
+    #[error("this holder does not know the device that is to be approved")]
+    TargetUnknown,
+    #[error("the statements are not about one and the same device")]
+    Mixed,
+    #[error("too few holders of the realm state that they know the device")]
+    TooFewHolders,
+}
+
+impl Coded for DeviceRefusal {
+    fn code(&self) -> Code {
+        match self {
+            Self::TooMany => Code::DeviceLimit,
+            Self::TargetUnknown => Code::DeviceUnknown,
+            Self::Mixed | Self::TooFewHolders => Code::EvidenceInvalid,
+        }
+    }
+}
+
+/// What the list says of a device and its account.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ListFacts {
+    /// The device, if it is on the list.
+    pub(crate) device: Option<DeviceState>,
+    /// How many devices the account has.
+    pub(crate) count: u64,
+}
+
+/// What is done to the list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// Nothing; the device is known in this state.
+    Keep(DeviceState),
+    /// The device is added in this state.
+    Add(DeviceState),
+    /// The device, already listed, gets this state.
+    Set(DeviceState),
+}
+
+impl Change {
+    /// Returns the state that the device has afterwards.
+    pub(crate) fn state(self) -> DeviceState {
+        match self {
+            Self::Keep(state) | Self::Add(state) | Self::Set(state) => state,
+        }
+    }
+}
+
+/// Decides a sign-in: a known device keeps its state, the first of an account is active at once,
+/// every other one waits.
+pub(crate) fn enrol(facts: &ListFacts, now: u64, delay: u64) -> Result<Change, DeviceRefusal> {
+    match facts.device {
+        Some(state) => Ok(Change::Keep(settled(state, now))),
+        None if facts.count == 0 => Ok(Change::Add(DeviceState::Active)),
+        None if facts.count >= MAX_DEVICES => Err(DeviceRefusal::TooMany),
+        None => Ok(Change::Add(waiting(now, delay))),
+    }
+}
+
+/// Decides an approval by a device that is itself active.
+pub(crate) fn approve(facts: &ListFacts, now: u64) -> Result<Change, DeviceRefusal> {
+    match facts.device.map(|state| settled(state, now)) {
+        None => Err(DeviceRefusal::TargetUnknown),
+        Some(DeviceState::Active) => Ok(Change::Keep(DeviceState::Active)),
+        Some(DeviceState::Pending { .. }) => Ok(Change::Set(DeviceState::Active)),
+    }
+}
+
+/// Statements of at least t holders that a device is on their lists.
+#[derive(Debug)]
+pub(crate) struct VerifiedSync {
+    /// Whose device.
+    pub(crate) owner: AccountRef,
+    /// Thumbprint of the key.
+    pub(crate) device: Thumbprint,
+    /// Whether t of them say that it is active.
+    pub(crate) active: bool,
+}
+
+impl VerifiedSync {
+    /// Verifies the statements of distinct holders about the key in the message.
+    ///
+    /// # Security
+    ///
+    /// Holders, not statements, are counted: the same holder twice is one.
+    pub(crate) fn verify(
+        realm: &VerifiedRealm,
+        message: &DeviceSync,
+    ) -> Result<Self, DeviceRefusal> {
+        let first = message.acks.first().ok_or(DeviceRefusal::TooFewHolders)?;
+        if message.acks.len() > MAX_HOLDERS {
+            return Err(DeviceRefusal::Mixed);
+        }
+        let device = message.jwk.thumbprint();
+        let same = |ack: &DeviceAck| ack.owner == first.owner && ack.device == device;
+        if !message.acks.iter().all(same) {
+            return Err(DeviceRefusal::Mixed);
+        }
+        let (mut known, mut active) = (BTreeSet::new(), BTreeSet::new());
+        for ack in message.acks.iter().filter(|ack| ack.verify(realm)) {
+            known.insert(ack.holder);
+            // A waiting time that others' clocks ended is not taken for an end here.
+            if ack.state == DeviceState::Active {
+                active.insert(ack.holder);
+            }
+        }
+        let threshold = usize::from(realm.record().threshold);
+        if known.len() < threshold {
+            return Err(DeviceRefusal::TooFewHolders);
+        }
+        Ok(Self {
+            owner: first.owner.clone(),
+            device,
+            active: active.len() >= threshold,
+        })
+    }
+
+    /// Decides what the statements of t others do here: they can make a device active that t of
+    /// them know as active; otherwise it waits by this holder's own clock.
+    pub(crate) fn apply(
+        &self,
+        facts: &ListFacts,
+        now: u64,
+        delay: u64,
+    ) -> Result<Change, DeviceRefusal> {
+        match (facts.device.map(|state| settled(state, now)), self.active) {
+            (Some(DeviceState::Pending { .. }), true) => Ok(Change::Set(DeviceState::Active)),
+            (Some(state), _) => Ok(Change::Keep(state)),
+            (None, _) if facts.count >= MAX_DEVICES => Err(DeviceRefusal::TooMany),
+            (None, true) => Ok(Change::Add(DeviceState::Active)),
+            (None, false) => Ok(Change::Add(waiting(now, delay))),
+        }
+    }
+}
+
+/// A waiting time that is over is no state of its own.
+pub(crate) fn settled(state: DeviceState, now: u64) -> DeviceState {
+    if state.is_active(now) {
+        DeviceState::Active
+    } else {
+        state
+    }
+}
+
+fn waiting(now: u64, delay: u64) -> DeviceState {
+    settled(
+        DeviceState::Pending {
+            active_at: now.saturating_add(delay),
+        },
+        now,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: u64 = 1_000_000;
+    const DAY: u64 = 86_400;
+
+    fn facts(device: Option<DeviceState>, count: u64) -> ListFacts {
+        ListFacts { device, count }
+    }
+
+    #[test]
+    fn only_the_first_device_of_an_empty_account_acts_at_once() {
+        let pending = DeviceState::Pending {
+            active_at: NOW + DAY,
+        };
+        assert_eq!(
+            enrol(&facts(None, 0), NOW, DAY),
+            Ok(Change::Add(DeviceState::Active))
+        );
+        assert_eq!(enrol(&facts(None, 1), NOW, DAY), Ok(Change::Add(pending)));
+        assert_eq!(
+            enrol(&facts(None, MAX_DEVICES), NOW, DAY),
+            Err(DeviceRefusal::TooMany)
+        );
+    }
+
+    #[test]
+    fn signing_in_again_does_not_shorten_or_restart_the_wait() {
+        let pending = DeviceState::Pending { active_at: NOW + 5 };
+        assert_eq!(
+            enrol(&facts(Some(pending), 2), NOW, DAY),
+            Ok(Change::Keep(pending))
+        );
+        assert_eq!(
+            enrol(&facts(Some(pending), 2), NOW + 5, DAY),
+            Ok(Change::Keep(DeviceState::Active))
+        );
+    }
+
+    #[test]
+    fn an_approval_reaches_listed_devices_only() {
+        let pending = DeviceState::Pending {
+            active_at: NOW + DAY,
+        };
+        assert_eq!(
+            approve(&facts(None, 1), NOW),
+            Err(DeviceRefusal::TargetUnknown)
+        );
+        assert_eq!(
+            approve(&facts(Some(pending), 2), NOW),
+            Ok(Change::Set(DeviceState::Active))
+        );
+    }
+}

@@ -1,0 +1,201 @@
+//! From evidence to an operation: everything that can be verified without the holder's tables.
+
+use keyfold_crypto::jwk::{PublicJwk, Thumbprint};
+use keyfold_protocol::error_code::Code;
+use keyfold_protocol::evidence::{AccountRef, Addressee, Evidence, EvidenceError};
+use keyfold_protocol::ids::{AccountId, SessionId};
+use keyfold_protocol::intent::{Intent, Operation};
+use keyfold_protocol::session::{self, AttestationKeySet, SessionError, SessionExpectation};
+use keyfold_protocol::signed_request::{Profile, SignatureError};
+
+use crate::error::Coded;
+use crate::member::Member;
+
+/// What evidence is judged by.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rules<'a> {
+    /// Keys that a registered enclave stated.
+    pub(crate) keys: &'a AttestationKeySet,
+    /// The holder's clock, Unix seconds.
+    pub(crate) now: u64,
+    /// Seconds since the person signed in, after which a session opens nothing.
+    pub(crate) max_auth_age: u64,
+}
+
+/// Says why evidence does not prove an operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum EvidenceRefusal {
+    #[error(transparent)]
+    Evidence(#[from] EvidenceError),
+    #[error(transparent)]
+    Session(#[from] SessionError),
+    #[error("the signed intent does not ask for this operation")]
+    WrongOperation,
+    #[error("the session attestation was made for another device")]
+    OtherDevice,
+    #[error("the person signed in too long ago")]
+    AuthTooOld,
+}
+
+impl Coded for EvidenceRefusal {
+    fn code(&self) -> Code {
+        match self {
+            Self::Evidence(EvidenceError::Signature(SignatureError::Expired)) => {
+                Code::SignatureExpired
+            }
+            Self::Evidence(EvidenceError::Signature(SignatureError::Intent(_)))
+            | Self::WrongOperation => Code::IntentMismatch,
+            Self::Evidence(EvidenceError::Signature(_)) => Code::SignatureInvalid,
+            Self::Evidence(EvidenceError::SessionMismatch) | Self::OtherDevice => {
+                Code::SessionInvalid
+            }
+            Self::Evidence(_) => Code::EvidenceInvalid,
+            Self::Session(SessionError::Expired) | Self::AuthTooOld => Code::SessionExpired,
+            Self::Session(_) => Code::SessionInvalid,
+        }
+    }
+}
+
+/// What a nonce is spent under.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SpentNonce {
+    /// The device that signed it.
+    pub(crate) device: Thumbprint,
+    /// Its text.
+    pub(crate) nonce: String,
+    /// Unix seconds until which the signature could be shown again.
+    pub(crate) expires: u64,
+}
+
+/// An operation within a session: signed by the device that the attestation names, for the realm,
+/// project and instance at hand.
+///
+/// Only [`SessionOperation::verify`] makes one. Not yet known: whether nonce, session and device
+/// are good by the holder's own tables ([`super::standing`]).
+#[derive(Debug)]
+pub(crate) struct SessionOperation {
+    owner: AccountRef,
+    device: Thumbprint,
+    session: SessionId,
+    intent: Intent,
+    nonce: SpentNonce,
+}
+
+impl SessionOperation {
+    /// Verifies evidence, in this order: the device's signature and its addressee; the operation;
+    /// the attestation's signature, realm, project, expiry; that it was made for this device; the
+    /// age of the sign-in.
+    pub(crate) fn verify(
+        member: &Member,
+        evidence: &Evidence,
+        allowed: &[Operation],
+        rules: &Rules<'_>,
+    ) -> Result<Self, EvidenceRefusal> {
+        let addressee = Addressee {
+            realm: member.realm().id(),
+            instance: member.instance().id,
+            project: None,
+        };
+        let verified = evidence.verify(Profile::Request, &addressee, rules.now)?;
+        let request = verified.request;
+        if !allowed.contains(&request.intent.operation()) {
+            return Err(EvidenceRefusal::WrongOperation);
+        }
+        // The profile covers the attestation's hash, so it is there.
+        let attestation = verified.attestation.ok_or(EvidenceError::SessionMismatch)?;
+        let expect = SessionExpectation {
+            realm: &member.realm().id(),
+            project: &request.project,
+            now_unix_seconds: rules.now,
+        };
+        let session = session::verify(&attestation, rules.keys, &expect)?;
+        if session.device() != request.device {
+            return Err(EvidenceRefusal::OtherDevice);
+        }
+        let claims = session.claims();
+        if rules.now.saturating_sub(claims.auth_time) > rules.max_auth_age {
+            return Err(EvidenceRefusal::AuthTooOld);
+        }
+        Ok(Self {
+            owner: AccountRef {
+                project: request.project,
+                account: claims.sub,
+            },
+            device: request.device,
+            session: claims.sid,
+            intent: request.intent,
+            nonce: SpentNonce {
+                device: request.device,
+                nonce: request.nonce,
+                expires: request.expires,
+            },
+        })
+    }
+
+    pub(crate) fn owner(&self) -> &AccountRef {
+        &self.owner
+    }
+
+    pub(crate) fn device(&self) -> Thumbprint {
+        self.device
+    }
+
+    pub(crate) fn session(&self) -> SessionId {
+        self.session
+    }
+
+    pub(crate) fn intent(&self) -> &Intent {
+        &self.intent
+    }
+
+    pub(crate) fn nonce(&self) -> &SpentNonce {
+        &self.nonce
+    }
+}
+
+/// A finished sign-in, signed by the device that wants onto the account's list.
+///
+/// That the person proved who they are is the enclave's word here; later evidence (ID tokens,
+/// passkeys) lets the holder verify it itself.
+#[derive(Debug)]
+pub(crate) struct SignInOperation {
+    /// The account that the enclave found or made, in the project that the device addressed.
+    pub(crate) owner: AccountRef,
+    /// The device's key.
+    pub(crate) jwk: PublicJwk,
+    /// Its nonce.
+    pub(crate) nonce: SpentNonce,
+}
+
+impl SignInOperation {
+    /// Verifies the device's signature, its addressee and the operation.
+    pub(crate) fn verify(
+        member: &Member,
+        account: AccountId,
+        evidence: &Evidence,
+        now: u64,
+    ) -> Result<Self, EvidenceRefusal> {
+        let addressee = Addressee {
+            realm: member.realm().id(),
+            instance: member.instance().id,
+            project: None,
+        };
+        let verified = evidence.verify(Profile::SignIn, &addressee, now)?;
+        let request = verified.request;
+        if request.intent.operation() != Operation::SignInFinish {
+            return Err(EvidenceRefusal::WrongOperation);
+        }
+        Ok(Self {
+            owner: AccountRef {
+                project: request.project,
+                account,
+            },
+            jwk: verified.jwk,
+            nonce: SpentNonce {
+                device: request.device,
+                nonce: request.nonce,
+                expires: request.expires,
+            },
+        })
+    }
+}

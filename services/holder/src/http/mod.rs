@@ -1,0 +1,124 @@
+//! HTTP: paths, bodies, and the signature of the calling instance.
+
+mod caller;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{get, post};
+use keyfold_net::{HttpLimits, harden};
+use keyfold_protocol::error_code::Code;
+use keyfold_protocol::holder_api::{MAX_BODY, path};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use self::caller::{authenticate, read_body};
+use crate::error::ApiError;
+use crate::holder::Holder;
+use crate::ops;
+
+type Answer = Result<Response, ApiError>;
+
+/// Makes the holder's whole API.
+pub fn router(holder: Arc<Holder>) -> Router {
+    let router = Router::new()
+        // Anybody.
+        .route(path::CARD, get(card))
+        .route(path::CHECKPOINT, get(checkpoint))
+        .route(path::NONCE, post(nonce))
+        // An instance that brings its document.
+        .route(path::REGISTER, post(register))
+        // A registered instance.
+        .route(path::GENESIS_PROPOSE, post(genesis_propose))
+        .route(path::GENESIS_COMMIT, post(genesis_commit))
+        .route(path::TIME, post(time))
+        // A registered instance of our realm.
+        .route(path::SEED, post(seed))
+        .route(path::ATTESTATION_KEYS, post(attestation_keys))
+        .route(path::DEVICE_ENROL, post(device_enrol))
+        .route(path::DEVICE_APPROVE, post(device_approve))
+        .route(path::DEVICE_SYNC, post(device_sync))
+        .route(path::DEVICE_LIST, post(device_list))
+        .route(path::SESSION_CHECK, post(session_check))
+        .route(path::SESSION_REVOKE, post(session_revoke))
+        .route(path::SHARE_STORE, post(share_store))
+        .route(path::SHARE_RELEASE, post(share_release))
+        .route(path::ANCHOR_READ, post(anchor_read))
+        .route(path::ANCHOR_COMMIT, post(anchor_commit))
+        .route(path::ANCHOR_REPAIR, post(anchor_repair))
+        .route(path::MAIL_RESERVE, post(mail_reserve))
+        .fallback(async || ApiError::code(Code::NotFound))
+        .method_not_allowed_fallback(async || ApiError::code(Code::MethodNotAllowed))
+        .with_state(holder);
+    harden(
+        router,
+        HttpLimits {
+            max_body_bytes: MAX_BODY,
+            ..HttpLimits::default()
+        },
+    )
+}
+
+async fn card(State(holder): State<Arc<Holder>>) -> Answer {
+    Ok(json(&ops::open::card(&holder)))
+}
+
+async fn checkpoint(State(holder): State<Arc<Holder>>) -> Answer {
+    Ok(ops::open::checkpoint(&holder).await?.into_response())
+}
+
+async fn nonce(State(holder): State<Arc<Holder>>) -> Answer {
+    Ok(json(&ops::open::nonce(&holder)))
+}
+
+async fn register(State(holder): State<Arc<Holder>>, request: Request) -> Answer {
+    let body = read_body(request.into_body()).await?;
+    Ok(json(
+        &ops::registration::register(&holder, parse(&body)?).await?,
+    ))
+}
+
+/// Handlers of calls that a registered instance signed: `any` for whoever is registered, `member`
+/// for instances of the holder's realm.
+macro_rules! signed_calls {
+    (@who any $caller:ident) => { $caller };
+    (@who member $caller:ident) => { $caller.into_member()? };
+    ($($name:ident: $who:ident, $operation:path;)*) => {
+        $(async fn $name(State(holder): State<Arc<Holder>>, request: Request) -> Answer {
+            let (caller, body) = authenticate(&holder, request).await?;
+            let who = signed_calls!(@who $who caller);
+            Ok(json(&$operation(&holder, who, parse(&body)?).await?))
+        })*
+    };
+}
+
+signed_calls! {
+    genesis_propose: any, ops::genesis::propose;
+    genesis_commit: any, ops::genesis::commit;
+    time: any, ops::registration::time;
+    seed: member, ops::registration::seed;
+    attestation_keys: member, ops::registration::attestation_keys;
+    device_enrol: member, ops::devices::enrol;
+    device_approve: member, ops::devices::approve;
+    device_sync: member, ops::devices::sync;
+    device_list: member, ops::devices::list;
+    session_check: member, ops::sessions::check;
+    session_revoke: member, ops::sessions::revoke;
+    share_store: member, ops::shares::store;
+    share_release: member, ops::shares::release;
+    anchor_read: member, ops::anchors::read;
+    anchor_commit: member, ops::anchors::commit;
+    anchor_repair: member, ops::anchors::repair;
+    mail_reserve: member, ops::sessions::reserve_mail;
+}
+
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+    // The parser's message may quote the body; the caller knows what it sent.
+    serde_json::from_slice(body).map_err(|_| ApiError::code(Code::MalformedRequest))
+}
+
+fn json<T: Serialize>(answer: &T) -> Response {
+    keyfold_net::Json(answer).into_response()
+}

@@ -1,0 +1,186 @@
+//! Device lists: sign-in, approval, catching up, listing.
+
+use keyfold_crypto::jwk::Thumbprint;
+use keyfold_protocol::evidence::AccountRef;
+use keyfold_protocol::holder_api::{
+    DeviceAck, DeviceEnrol, DeviceList, DeviceState, DeviceStatement, DeviceSync, InSession,
+};
+use keyfold_protocol::intent::{Intent, Operation};
+use keyfold_protocol::log_entry::Event;
+
+use super::{Moment, occasion};
+use crate::core::devices::{
+    Change, VerifiedSync, approve as decide_approval, enrol as decide_enrolment, settled,
+};
+use crate::core::operation::{EvidenceRefusal, SessionOperation, SignInOperation};
+use crate::core::standing::StandingRefusal;
+use crate::error::ApiError;
+use crate::holder::Holder;
+use crate::ledger::Occasion;
+use crate::member::Member;
+use crate::store;
+
+fn statement(
+    holder: &Holder,
+    member: &Member,
+    owner: &AccountRef,
+    device: Thumbprint,
+    state: DeviceState,
+) -> DeviceAck {
+    DeviceStatement {
+        realm: member.realm().id(),
+        holder: member.index(),
+        owner,
+        device,
+        state,
+    }
+    .sign(holder.keys().signing())
+}
+
+/// Makes the entry about a change of a list; what is kept as it was leaves none.
+fn entry_of(
+    at: Occasion,
+    owner: &AccountRef,
+    device: Thumbprint,
+    change: Change,
+) -> Result<Option<keyfold_log::LogEntry>, ApiError> {
+    match change {
+        Change::Keep(_) => Ok(None),
+        Change::Add(state) | Change::Set(state) => at
+            .entry(Event::Device {
+                owner,
+                device,
+                state,
+            })
+            .map(Some),
+    }
+}
+
+/// A device signed in: it gets onto the list, or stays there as it is.
+pub(crate) async fn enrol(
+    holder: &Holder,
+    member: Member,
+    message: DeviceEnrol,
+) -> Result<DeviceAck, ApiError> {
+    let now = Moment::now(holder);
+    let sign_in =
+        SignInOperation::verify(&member, message.account, &message.evidence, now.seconds)?;
+    let (owner, device) = (sign_in.owner.clone(), sign_in.jwk.thumbprint());
+    let delay = holder.config().new_device_delay_seconds;
+    let at = occasion(&member, now.ms);
+    let change = holder
+        .ledger()
+        .commit(move |connection| {
+            Box::pin(async move {
+                let SignInOperation { owner, jwk, nonce } = sign_in;
+                if !store::sessions::spend(connection, &nonce).await? {
+                    return Err(StandingRefusal::NonceReused.into());
+                }
+                let facts = store::devices::facts(connection, &owner, device).await?;
+                let change = decide_enrolment(&facts, now.seconds, delay)?;
+                store::devices::apply(connection, &owner, &jwk, change, now.seconds).await?;
+                Ok((change, entry_of(at, &owner, device, change)?))
+            })
+        })
+        .await?;
+    Ok(statement(holder, &member, &owner, device, change.state()))
+}
+
+/// A device that is active lets another one of its account in.
+pub(crate) async fn approve(
+    holder: &Holder,
+    member: Member,
+    message: InSession,
+) -> Result<DeviceAck, ApiError> {
+    let now = Moment::now(holder);
+    let keys = holder.attestation_keys();
+    let operation = SessionOperation::verify(
+        &member,
+        &message.evidence,
+        &[Operation::ApproveDevice],
+        &holder.rules(&keys, now.seconds),
+    )?;
+    let Intent::ApproveDevice { device: target, .. } = *operation.intent() else {
+        return Err(EvidenceRefusal::WrongOperation.into());
+    };
+    let owner = operation.owner().clone();
+    let at = occasion(&member, now.ms);
+    let change = holder
+        .ledger()
+        .commit(move |connection| {
+            Box::pin(async move {
+                let owner = operation.owner();
+                let standing = store::sessions::standing(connection, &operation).await?;
+                let _good = standing.check(now.seconds)?;
+                let facts = store::devices::facts(connection, owner, target).await?;
+                let change = decide_approval(&facts, now.seconds)?;
+                if let Change::Set(state) = change {
+                    store::devices::set(connection, owner, target, state).await?;
+                }
+                store::devices::touch(connection, owner, operation.device(), now.seconds).await?;
+                let entry = entry_of(at, owner, target, change)?;
+                Ok((change, entry))
+            })
+        })
+        .await?;
+    Ok(statement(holder, &member, &owner, target, change.state()))
+}
+
+/// Learns of a device from the statements of t holders.
+pub(crate) async fn sync(
+    holder: &Holder,
+    member: Member,
+    message: DeviceSync,
+) -> Result<DeviceAck, ApiError> {
+    let now = Moment::now(holder);
+    let known = VerifiedSync::verify(member.realm(), &message)?;
+    let (owner, device) = (known.owner.clone(), known.device);
+    let delay = holder.config().new_device_delay_seconds;
+    let at = occasion(&member, now.ms);
+    let change = holder
+        .ledger()
+        .commit(move |connection| {
+            Box::pin(async move {
+                let owner = &known.owner;
+                let facts = store::devices::facts(connection, owner, known.device).await?;
+                let change = known.apply(&facts, now.seconds, delay)?;
+                store::devices::apply(connection, owner, &message.jwk, change, now.seconds).await?;
+                let entry = entry_of(at, owner, known.device, change)?;
+                Ok((change, entry))
+            })
+        })
+        .await?;
+    Ok(statement(holder, &member, &owner, device, change.state()))
+}
+
+/// Lists the devices of the account that asks.
+pub(crate) async fn list(
+    holder: &Holder,
+    member: Member,
+    message: InSession,
+) -> Result<DeviceList, ApiError> {
+    let now = Moment::now(holder);
+    let keys = holder.attestation_keys();
+    let operation = SessionOperation::verify(
+        &member,
+        &message.evidence,
+        &[Operation::ListDevices],
+        &holder.rules(&keys, now.seconds),
+    )?;
+    let mut devices = holder
+        .ledger()
+        .commit(move |connection| {
+            Box::pin(async move {
+                let standing = store::sessions::standing(connection, &operation).await?;
+                let _good = standing.check(now.seconds)?;
+                let owner = operation.owner();
+                store::devices::touch(connection, owner, operation.device(), now.seconds).await?;
+                Ok((store::devices::list(connection, owner).await?, None))
+            })
+        })
+        .await?;
+    for entry in &mut devices {
+        entry.state = settled(entry.state, now.seconds);
+    }
+    Ok(DeviceList { devices })
+}

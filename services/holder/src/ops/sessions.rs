@@ -1,0 +1,110 @@
+//! Sessions: whether one still stands, and its end; and the count of mails before there is one.
+
+use keyfold_protocol::error_code::Code;
+use keyfold_protocol::holder_api::{Empty, InSession, MailReserve};
+use keyfold_protocol::intent::Operation;
+use keyfold_protocol::log_entry::Event;
+
+use super::{Moment, occasion};
+use crate::core::operation::SessionOperation;
+use crate::core::standing::StandingRefusal;
+use crate::error::ApiError;
+use crate::holder::Holder;
+use crate::member::Member;
+use crate::store;
+use crate::store::mail::MailCounts;
+
+const HOUR: u64 = 3_600;
+const DAY: u64 = 86_400;
+
+/// Confirms that session and device stand.
+pub(crate) async fn check(
+    holder: &Holder,
+    member: Member,
+    message: InSession,
+) -> Result<Empty, ApiError> {
+    let now = Moment::now(holder);
+    let keys = holder.attestation_keys();
+    let operation = SessionOperation::verify(
+        &member,
+        &message.evidence,
+        &[Operation::Renew, Operation::ListWallets],
+        &holder.rules(&keys, now.seconds),
+    )?;
+    holder
+        .ledger()
+        .commit(move |connection| {
+            Box::pin(async move {
+                let standing = store::sessions::standing(connection, &operation).await?;
+                let _good = standing.check(now.seconds)?;
+                let (owner, device) = (operation.owner(), operation.device());
+                store::devices::touch(connection, owner, device, now.seconds).await?;
+                Ok((Empty {}, None))
+            })
+        })
+        .await
+}
+
+/// Ends the session of the request.
+///
+/// The one operation that asks nothing of the device list and may be repeated: it only takes away,
+/// and a holder that missed the device must still be able to learn that its session is over.
+pub(crate) async fn revoke(
+    holder: &Holder,
+    member: Member,
+    message: InSession,
+) -> Result<Empty, ApiError> {
+    let now = Moment::now(holder);
+    let keys = holder.attestation_keys();
+    let operation = SessionOperation::verify(
+        &member,
+        &message.evidence,
+        &[Operation::SignOut],
+        &holder.rules(&keys, now.seconds),
+    )?;
+    let at = occasion(&member, now.ms);
+    holder
+        .ledger()
+        .commit(move |connection| {
+            Box::pin(async move {
+                if !store::sessions::spend(connection, operation.nonce()).await? {
+                    return Err(StandingRefusal::NonceReused.into());
+                }
+                let (owner, session) = (operation.owner(), operation.session());
+                let new = store::sessions::revoke(connection, owner, session, now.seconds).await?;
+                let entry = new
+                    .then(|| at.entry(Event::Revoked { owner, session }))
+                    .transpose()?;
+                Ok((Empty {}, entry))
+            })
+        })
+        .await
+}
+
+/// Counts one more mail to an address, if that is within the limits.
+///
+/// The address counts, not the project: a mailbox is flooded by all projects together.
+pub(crate) async fn reserve_mail(
+    holder: &Holder,
+    _member: Member,
+    message: MailReserve,
+) -> Result<Empty, ApiError> {
+    let now = holder.now();
+    let per_hour = holder.config().mails_per_address_per_hour;
+    let per_day = holder.config().mails_per_address_per_day;
+    holder
+        .ledger()
+        .commit(move |connection| {
+            Box::pin(async move {
+                let counts = store::mail::find(connection, message.address).await?;
+                let hour = counts.hour.count_one(now, HOUR, per_hour);
+                let day = counts.day.count_one(now, DAY, per_day);
+                let (Some(hour), Some(day)) = (hour, day) else {
+                    return Err(ApiError::code(Code::MailLimit));
+                };
+                store::mail::set(connection, message.address, &MailCounts { hour, day }).await?;
+                Ok((Empty {}, None))
+            })
+        })
+        .await
+}

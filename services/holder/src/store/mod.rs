@@ -1,0 +1,24 @@
+//! The holder's tables: SQL and nothing else.
+//!
+//! Every function takes the connection of the transaction it is part of; what it changes is
+//! durable when the [`Ledger`](crate::ledger::Ledger) returns. A statement about one row that
+//! changes none or several is an error.
+
+pub(crate) mod anchors;
+pub(crate) mod devices;
+pub(crate) mod keys;
+pub(crate) mod mail;
+pub(crate) mod realm;
+pub(crate) mod sealing;
+pub(crate) mod sessions;
+
+use keyfold_storage::{LOG_SCHEMA, Migration};
+
+/// The holder's schema, oldest first. Released ones never change.
+pub(crate) const MIGRATIONS: &[Migration] = &[
+    LOG_SCHEMA,
+    Migration {
+        name: "holder",
+        sql: include_str!("schema.sql"),
+    },
+];

@@ -1,0 +1,93 @@
+-- Everything about a person is bound to (project, account) and looked up with both.
+
+-- The realm this holder belongs to: once, for good.
+CREATE TABLE realm (
+    id     INTEGER PRIMARY KEY CHECK (id = 1),
+    realm  BLOB NOT NULL CHECK (length(realm) = 32),
+    record TEXT NOT NULL
+) STRICT;
+
+-- The record that was proposed last and not committed yet.
+CREATE TABLE pending_genesis (
+    id     INTEGER PRIMARY KEY CHECK (id = 1),
+    realm  BLOB NOT NULL CHECK (length(realm) = 32)
+) STRICT;
+
+-- The share of the realm seed, sealed under the master key.
+CREATE TABLE seed_share (
+    realm  BLOB PRIMARY KEY CHECK (length(realm) = 32),
+    sealed BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Keys that session attestations are verified with, as a registered enclave stated them last.
+CREATE TABLE attestation_keys (
+    id        INTEGER PRIMARY KEY CHECK (id = 1),
+    keys      TEXT NOT NULL,
+    stated_at INTEGER NOT NULL
+) STRICT;
+
+-- active_at is absent once the device may act.
+CREATE TABLE devices (
+    project   TEXT NOT NULL,
+    account   BLOB NOT NULL CHECK (length(account) = 16),
+    device    BLOB NOT NULL CHECK (length(device) = 32),
+    jwk       TEXT NOT NULL,
+    active_at INTEGER,
+    added     INTEGER NOT NULL,
+    last_used INTEGER,
+    PRIMARY KEY (project, account, device)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE keys (
+    key          BLOB PRIMARY KEY CHECK (length(key) = 16),
+    project      TEXT NOT NULL,
+    account      BLOB NOT NULL CHECK (length(account) = 16),
+    generation   INTEGER NOT NULL CHECK (generation >= 1),
+    created      INTEGER NOT NULL,
+    window_start INTEGER NOT NULL DEFAULT 0,
+    window_count INTEGER NOT NULL DEFAULT 0
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX keys_by_owner ON keys (project, account);
+
+-- Sealed under the master key; the envelope names owner, key, purpose and generation.
+CREATE TABLE shares (
+    key        BLOB NOT NULL REFERENCES keys (key),
+    purpose    INTEGER NOT NULL,
+    generation INTEGER NOT NULL CHECK (generation >= 1),
+    commitment BLOB NOT NULL CHECK (length(commitment) = 32),
+    sealed     BLOB NOT NULL,
+    PRIMARY KEY (key, purpose, generation)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE anchors (
+    record  BLOB PRIMARY KEY CHECK (length(record) = 32),
+    version INTEGER NOT NULL CHECK (version >= 1),
+    hash    BLOB NOT NULL CHECK (length(hash) = 32)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE revoked_sessions (
+    project TEXT NOT NULL,
+    account BLOB NOT NULL CHECK (length(account) = 16),
+    session BLOB NOT NULL CHECK (length(session) = 16),
+    expires INTEGER NOT NULL,
+    PRIMARY KEY (project, account, session)
+) STRICT, WITHOUT ROWID;
+
+-- Each signed request works once; a row goes long after its signature expired.
+CREATE TABLE nonces (
+    device  BLOB NOT NULL CHECK (length(device) = 32),
+    nonce   TEXT NOT NULL,
+    expires INTEGER NOT NULL,
+    PRIMARY KEY (device, nonce)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX nonces_by_expiry ON nonces (expires);
+
+CREATE TABLE mail_counts (
+    address    BLOB PRIMARY KEY CHECK (length(address) = 32),
+    hour_start INTEGER NOT NULL,
+    hour_count INTEGER NOT NULL,
+    day_start  INTEGER NOT NULL,
+    day_count  INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
