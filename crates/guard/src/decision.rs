@@ -94,7 +94,11 @@ pub enum Reason {
 ///
 /// What is decided on must be the value whose hash is then signed. A batch is approved only when
 /// each of its calls is. The deny-list wins over every other rule.
-pub fn decide(policy: &ValidPolicy, wallet: Address, payload: &Payload) -> Result<Approval, Refusal> {
+pub fn decide(
+    policy: &ValidPolicy,
+    wallet: Address,
+    payload: &Payload,
+) -> Result<Approval, Refusal> {
     let mut reasons = Vec::new();
     let mut readings = Vec::new();
     match &payload.body {
@@ -116,7 +120,11 @@ pub fn decide(policy: &ValidPolicy, wallet: Address, payload: &Payload) -> Resul
     }
     let revision = policy.revision();
     if reasons.is_empty() {
-        Ok(Approval { readings, revision, _decided: () })
+        Ok(Approval {
+            readings,
+            revision,
+            _decided: (),
+        })
     } else {
         Err(Refusal { reasons, revision })
     }
@@ -131,7 +139,10 @@ fn judge(
 ) {
     let addresses = reading.addresses();
     let denied = addresses.iter().filter(|address| policy.denies(address));
-    reasons.extend(denied.map(|address| Reason::Denied { call, address: *address }));
+    reasons.extend(denied.map(|address| Reason::Denied {
+        call,
+        address: *address,
+    }));
 
     let target = addresses.first().copied().unwrap_or_default();
     if target == wallet {
@@ -146,7 +157,10 @@ fn judge(
     }
     let understood = match (policy.allowed_calls(&target), reading) {
         (None, _) => {
-            reasons.push(Reason::NotAllowed { call, address: target });
+            reasons.push(Reason::NotAllowed {
+                call,
+                address: target,
+            });
             return;
         }
         (Some(AllowedCalls::Any), _) => true,
@@ -157,7 +171,10 @@ fn judge(
         }
     };
     if !understood {
-        reasons.push(Reason::NotUnderstood { call, address: target });
+        reasons.push(Reason::NotUnderstood {
+            call,
+            address: target,
+        });
     }
 }
 

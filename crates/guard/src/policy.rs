@@ -122,7 +122,11 @@ impl TryFrom<Policy> for ValidPolicy {
                 return Err(PolicyError::Duplicate);
             }
         }
-        if allowed.iter().chain(recipients).any(|address| address.is_zero()) {
+        if allowed
+            .iter()
+            .chain(recipients)
+            .any(|address| address.is_zero())
+        {
             return Err(PolicyError::ZeroAddress);
         }
         let deny = source.deny.iter().copied().collect();
@@ -143,7 +147,11 @@ impl ValidPolicy {
 
     /// Returns what may be called on a contract.
     pub fn allowed_calls(&self, contract: &Address) -> Option<AllowedCalls> {
-        let entry = self.source.allow.iter().find(|entry| entry.address == *contract);
+        let entry = self
+            .source
+            .allow
+            .iter()
+            .find(|entry| entry.address == *contract);
         entry.map(|entry| entry.calls)
     }
 

@@ -64,7 +64,9 @@ impl Reading {
             Self::NativeTransfer { to, .. } | Self::Unknown { to, .. } => vec![*to],
             Self::Erc20Transfer { token, to, .. } => vec![*token, *to],
             Self::Erc20Approve { token, spender, .. } => vec![*token, *spender],
-            Self::Erc20TransferFrom { token, from, to, .. } => vec![*token, *from, *to],
+            Self::Erc20TransferFrom {
+                token, from, to, ..
+            } => vec![*token, *from, *to],
         }
     }
 }
@@ -86,7 +88,10 @@ pub fn read(call: &Call) -> Reading {
         return unknown();
     }
     if call.data.is_empty() {
-        return Reading::NativeTransfer { to: call.to, value: call.value };
+        return Reading::NativeTransfer {
+            to: call.to,
+            value: call.value,
+        };
     }
     if call.value != U256::ZERO {
         return unknown();

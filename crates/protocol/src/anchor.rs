@@ -121,7 +121,9 @@ impl AnchorAck {
             anchor: self.anchor,
         };
         realm.record().holder(self.holder).is_some_and(|card| {
-            card.signing_key.verify(&statement.to_signed_bytes(), &self.signature.0).is_ok()
+            card.signing_key
+                .verify(&statement.to_signed_bytes(), &self.signature.0)
+                .is_ok()
         })
     }
 }
@@ -147,11 +149,20 @@ pub fn combine(answers: &[Option<Anchor>]) -> AnchorView {
     let Some(newest) = answers.iter().flatten().max_by_key(|anchor| anchor.version) else {
         return AnchorView::Absent;
     };
-    let same_version = answers.iter().flatten().filter(|a| a.version == newest.version);
-    if same_version.clone().any(|anchor| anchor.hash != newest.hash) {
+    let same_version = answers
+        .iter()
+        .flatten()
+        .filter(|a| a.version == newest.version);
+    if same_version
+        .clone()
+        .any(|anchor| anchor.hash != newest.hash)
+    {
         return AnchorView::Split;
     }
-    AnchorView::Newest { anchor: *newest, held_by: same_version.count() }
+    AnchorView::Newest {
+        anchor: *newest,
+        held_by: same_version.count(),
+    }
 }
 
 #[cfg(test)]
@@ -159,11 +170,18 @@ mod tests {
     use super::*;
 
     fn anchor(version: u64, hash: u8) -> Anchor {
-        Anchor { version, hash: Digest32::from_bytes([hash; 32]) }
+        Anchor {
+            version,
+            hash: Digest32::from_bytes([hash; 32]),
+        }
     }
 
     fn step(previous: Option<Anchor>, next: Anchor) -> AnchorStep {
-        AnchorStep { record: RecordId::from_bytes([0; 32]), previous, next }
+        AnchorStep {
+            record: RecordId::from_bytes([0; 32]),
+            previous,
+            next,
+        }
     }
 
     #[test]
@@ -171,8 +189,14 @@ mod tests {
         let (one, two, other) = (anchor(1, 1), anchor(2, 2), anchor(2, 3));
         assert_eq!(step(None, one).decide(None), StepDecision::Apply);
         assert_eq!(step(Some(one), two).decide(Some(&one)), StepDecision::Apply);
-        assert_eq!(step(Some(one), two).decide(Some(&two)), StepDecision::Already);
-        assert_eq!(step(Some(one), other).decide(Some(&two)), StepDecision::Conflict);
+        assert_eq!(
+            step(Some(one), two).decide(Some(&two)),
+            StepDecision::Already
+        );
+        assert_eq!(
+            step(Some(one), other).decide(Some(&two)),
+            StepDecision::Conflict
+        );
         assert_eq!(step(None, one).decide(Some(&two)), StepDecision::Conflict);
         assert_eq!(step(Some(one), two).decide(None), StepDecision::Conflict);
     }
@@ -180,8 +204,14 @@ mod tests {
     #[test]
     fn a_step_backwards_or_over_a_version_conflicts() {
         let (one, two) = (anchor(1, 1), anchor(2, 2));
-        assert_eq!(step(Some(two), one).decide(Some(&two)), StepDecision::Conflict);
-        assert_eq!(step(Some(one), anchor(3, 3)).decide(Some(&one)), StepDecision::Conflict);
+        assert_eq!(
+            step(Some(two), one).decide(Some(&two)),
+            StepDecision::Conflict
+        );
+        assert_eq!(
+            step(Some(one), anchor(3, 3)).decide(Some(&one)),
+            StepDecision::Conflict
+        );
         assert_eq!(step(None, two).decide(None), StepDecision::Conflict);
     }
 
@@ -189,7 +219,13 @@ mod tests {
     fn the_newest_answer_counts() {
         let (old, new) = (anchor(4, 1), anchor(5, 2));
         assert_eq!(combine(&[None, None]), AnchorView::Absent);
-        assert_eq!(combine(&[Some(old), Some(new)]), AnchorView::Newest { anchor: new, held_by: 1 });
+        assert_eq!(
+            combine(&[Some(old), Some(new)]),
+            AnchorView::Newest {
+                anchor: new,
+                held_by: 1
+            }
+        );
         assert_eq!(combine(&[Some(new), Some(anchor(5, 9))]), AnchorView::Split);
     }
 }

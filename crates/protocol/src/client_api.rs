@@ -286,7 +286,11 @@ impl WirePayload {
     /// [`PayloadError`].
     pub fn to_payload(&self) -> Result<Payload, PayloadError> {
         let body = match self {
-            Self::Transaction { space, nonce, calls } => {
+            Self::Transaction {
+                space,
+                nonce,
+                calls,
+            } => {
                 if !(1..=MAX_CALLS).contains(&calls.len()) {
                     return Err(PayloadError::CallCount);
                 }
@@ -309,7 +313,10 @@ impl WirePayload {
                 PayloadBody::Message(keyfold_wallet::payload::eip191(message))
             }
         };
-        Ok(Payload { body, parent_wallets: Vec::new() })
+        Ok(Payload {
+            body,
+            parent_wallets: Vec::new(),
+        })
     }
 }
 
@@ -436,13 +443,17 @@ impl core::fmt::Debug for EmailStart {
 
 impl core::fmt::Debug for EmailFinish {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("EmailFinish").field("sign_in", &self.sign_in).finish_non_exhaustive()
+        f.debug_struct("EmailFinish")
+            .field("sign_in", &self.sign_in)
+            .finish_non_exhaustive()
     }
 }
 
 impl core::fmt::Debug for SignedIn {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("SignedIn").field("account", &self.account).finish_non_exhaustive()
+        f.debug_struct("SignedIn")
+            .field("account", &self.account)
+            .finish_non_exhaustive()
     }
 }
 
@@ -454,12 +465,16 @@ impl core::fmt::Debug for Renewed {
 
 impl core::fmt::Debug for CreateProject {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("CreateProject").field("project", &self.project).finish_non_exhaustive()
+        f.debug_struct("CreateProject")
+            .field("project", &self.project)
+            .finish_non_exhaustive()
     }
 }
 
 impl core::fmt::Debug for MailSettings {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("MailSettings").field("host", &self.host).finish_non_exhaustive()
+        f.debug_struct("MailSettings")
+            .field("host", &self.host)
+            .finish_non_exhaustive()
     }
 }

@@ -39,11 +39,17 @@ macro_rules! codes {
 codes! {
     // The request itself
     MalformedRequest "malformed_request" 400 "The request is not well formed; check it against the API description.";
+    MalformedJson "malformed_json" 400 "The body is not JSON.";
+    InvalidRequest "invalid_request" 400 "The body is JSON, but not of the shape that is expected here; check it against the API description.";
+    BadRequest "bad_request" 400 "The request could not be read.";
+    UnsupportedMediaType "unsupported_media_type" 415 "This resource does not take bodies of that content type.";
     BodyTooLarge "body_too_large" 413 "The body is larger than this endpoint accepts.";
     NotFound "not_found" 404 "There is nothing here.";
     MethodNotAllowed "method_not_allowed" 405 "This resource does not take that method.";
     RateLimited "rate_limited" 429 "Too many requests; wait a little and try again.";
     Internal "internal" 500 "Something went wrong on our side; the request id finds it in the logs.";
+    Timeout "timeout" 504 "The request took too long; ask for its outcome before repeating it.";
+    NotReady "not_ready" 503 "The service has started but cannot do its work yet; wait a little.";
     Unavailable "unavailable" 503 "The service cannot answer just now; try again.";
 
     // The sealed channel

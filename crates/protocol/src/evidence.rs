@@ -10,7 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::holder_api::DeviceAck;
 use crate::ids::{AccountId, Digest32, InstanceId, ProjectId, RealmId};
-use crate::signed_request::{Profile, SignatureError, SignedComponents, VerifiedRequest, verify_device};
+use crate::signed_request::{
+    Profile, SignatureError, SignedComponents, VerifiedRequest, verify_device,
+};
 
 /// The version of the list that this release writes.
 pub const EVIDENCE_VERSION: u32 = 1;
@@ -29,6 +31,10 @@ pub struct Evidence {
 /// One piece of evidence.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "kebab-case")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a list has at most 16 items, and lives for one request"
+)]
 pub enum Item {
     /// The device's signature over the request at hand.
     Request {
@@ -99,7 +105,10 @@ pub struct VerifiedEvidence {
 impl Evidence {
     /// Makes a list of the current version.
     pub fn new(items: Vec<Item>) -> Self {
-        Self { version: EVIDENCE_VERSION, items }
+        Self {
+            version: EVIDENCE_VERSION,
+            items,
+        }
     }
 
     /// Verifies the device's signature and that everything belongs together.
@@ -137,7 +146,9 @@ impl Evidence {
         let verified = verify_device(profile, signed, jwk, now_unix_seconds)?;
         if verified.realm != addressee.realm
             || verified.components.authority != addressee.instance.to_string()
-            || addressee.project.is_some_and(|project| *project != verified.project)
+            || addressee
+                .project
+                .is_some_and(|project| *project != verified.project)
         {
             return Err(EvidenceError::WrongAddressee);
         }
@@ -147,7 +158,7 @@ impl Evidence {
         }
         Ok(VerifiedEvidence {
             request: verified,
-            jwk: jwk.clone(),
+            jwk: *jwk,
             attestation: attestation.cloned(),
             acks: acks.cloned().unwrap_or_default(),
         })

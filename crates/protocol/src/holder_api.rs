@@ -359,7 +359,9 @@ impl DeviceAck {
             state: self.state,
         };
         realm.record().holder(self.holder).is_some_and(|card| {
-            card.signing_key.verify(&statement.to_signed_bytes(), &self.signature.0).is_ok()
+            card.signing_key
+                .verify(&statement.to_signed_bytes(), &self.signature.0)
+                .is_ok()
         })
     }
 }

@@ -160,7 +160,9 @@ impl FromStr for ProjectId {
             (1..=63).contains(&label.len())
                 && !label.starts_with('-')
                 && !label.ends_with('-')
-                && label.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'))
+                && label
+                    .bytes()
+                    .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'))
         };
         if text.is_empty() || text.len() > 253 || !text.split('.').all(label_ok) {
             return Err(IdError("project id"));
@@ -221,7 +223,13 @@ mod tests {
     fn ids_are_lower_case_hex_of_one_length() {
         let text = "00112233445566778899aabbccddeeff";
         assert_eq!(text.parse::<KeyId>().unwrap().to_string(), text);
-        for bad in ["", "00", &text.to_uppercase(), &format!("{text}00"), "0x112233445566778899aabbccddeeff"] {
+        for bad in [
+            "",
+            "00",
+            &text.to_uppercase(),
+            &format!("{text}00"),
+            "0x112233445566778899aabbccddeeff",
+        ] {
             assert!(bad.parse::<KeyId>().is_err(), "{bad}");
         }
     }
@@ -232,7 +240,21 @@ mod tests {
             assert_eq!(good.parse::<ProjectId>().unwrap().as_str(), good);
         }
         let long = "a".repeat(254);
-        for bad in ["", "App.example", "a:b", "a/b", "a b", ".a", "a.", "-a", "a-", "a..b", "é.fr", "a\n", &long] {
+        for bad in [
+            "",
+            "App.example",
+            "a:b",
+            "a/b",
+            "a b",
+            ".a",
+            "a.",
+            "-a",
+            "a-",
+            "a..b",
+            "é.fr",
+            "a\n",
+            &long,
+        ] {
             assert!(bad.parse::<ProjectId>().is_err(), "{bad:?}");
         }
     }

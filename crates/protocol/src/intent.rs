@@ -58,7 +58,10 @@ impl Operation {
 
     /// Returns the token that stands for the operation on the wire.
     pub fn as_str(self) -> &'static str {
-        Self::ALL.iter().find(|(op, _)| *op == self).map_or("", |(_, name)| name)
+        Self::ALL
+            .iter()
+            .find(|(op, _)| *op == self)
+            .map_or("", |(_, name)| name)
     }
 
     /// Tells whether the operation uses a key, so that holders may release its leaf share.
@@ -68,7 +71,10 @@ impl Operation {
 
     /// Tells whether the operation runs before there is a session.
     pub fn precedes_session(self) -> bool {
-        matches!(self, Self::SignInStart | Self::SignInFinish | Self::CreateProject)
+        matches!(
+            self,
+            Self::SignInStart | Self::SignInFinish | Self::CreateProject
+        )
     }
 }
 
@@ -165,7 +171,11 @@ impl Intent {
     ///
     /// Every value is hexadecimal, base64url or a fixed name, so it is a valid sf-string as it is.
     pub fn to_field(&self) -> String {
-        let head = format!("op={}, id=\"{}\"", self.operation().as_str(), self.request_id());
+        let head = format!(
+            "op={}, id=\"{}\"",
+            self.operation().as_str(),
+            self.request_id()
+        );
         match self {
             Self::Plain { .. } => head,
             Self::Sign { key_use, .. } => format!(
@@ -186,7 +196,9 @@ impl Intent {
         if text.len() > MAX_INTENT_LEN {
             return Err(IntentError::Malformed);
         }
-        let members: Dictionary = Parser::new(text).parse().map_err(|_| IntentError::Malformed)?;
+        let members: Dictionary = Parser::new(text)
+            .parse()
+            .map_err(|_| IntentError::Malformed)?;
         let string = |name: &str| match members.get(name) {
             Some(ListEntry::Item(item)) => match &item.bare_item {
                 BareItem::String(value) => Ok(value.as_str()),
@@ -201,20 +213,30 @@ impl Intent {
             },
             _ => return Err(IntentError::WrongMembers),
         };
-        let id = string("id")?.parse().map_err(|_| IntentError::WrongMembers)?;
+        let id = string("id")?
+            .parse()
+            .map_err(|_| IntentError::WrongMembers)?;
         let intent = match operation {
             Operation::SignTransaction | Operation::SignMessage => Self::Sign {
                 operation,
                 id,
                 key_use: KeyUse {
-                    wallet: string("wallet")?.parse().map_err(|_| IntentError::WrongMembers)?,
-                    key: string("key")?.parse().map_err(|_| IntentError::WrongMembers)?,
-                    digest: string("digest")?.parse().map_err(|_| IntentError::WrongMembers)?,
+                    wallet: string("wallet")?
+                        .parse()
+                        .map_err(|_| IntentError::WrongMembers)?,
+                    key: string("key")?
+                        .parse()
+                        .map_err(|_| IntentError::WrongMembers)?,
+                    digest: string("digest")?
+                        .parse()
+                        .map_err(|_| IntentError::WrongMembers)?,
                 },
             },
             Operation::ApproveDevice => Self::ApproveDevice {
                 id,
-                device: string("device")?.parse().map_err(|_| IntentError::WrongMembers)?,
+                device: string("device")?
+                    .parse()
+                    .map_err(|_| IntentError::WrongMembers)?,
             },
             _ => Self::Plain { operation, id },
         };
@@ -245,7 +267,10 @@ mod tests {
     fn intents_round_trip() {
         let all = [
             sign(),
-            Intent::Plain { operation: Operation::Renew, id: RequestId::from_bytes([9; 16]) },
+            Intent::Plain {
+                operation: Operation::Renew,
+                id: RequestId::from_bytes([9; 16]),
+            },
             Intent::ApproveDevice {
                 id: RequestId::from_bytes([1; 16]),
                 device: Thumbprint([7; 32]),

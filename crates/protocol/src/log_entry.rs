@@ -105,7 +105,11 @@ impl Canonical for LogEntry<'_> {
             Event::SeedReleased => {
                 out.u8(3);
             }
-            Event::Device { owner: whose, device, state } => {
+            Event::Device {
+                owner: whose,
+                device,
+                state,
+            } => {
                 out.u8(4);
                 owner(out, whose);
                 out.bytes(&device.0);
@@ -114,7 +118,11 @@ impl Canonical for LogEntry<'_> {
                     DeviceState::Pending { active_at } => out.u8(2).u64(*active_at),
                 };
             }
-            Event::KeyStored { owner: whose, key, generation } => {
+            Event::KeyStored {
+                owner: whose,
+                key,
+                generation,
+            } => {
                 out.u8(5);
                 owner(out, whose);
                 out.bytes(key.as_bytes());
@@ -140,7 +148,10 @@ impl Canonical for LogEntry<'_> {
                 out.u32(*generation);
                 out.bytes(digest.as_bytes());
             }
-            Event::Revoked { owner: whose, session } => {
+            Event::Revoked {
+                owner: whose,
+                session,
+            } => {
                 out.u8(7);
                 owner(out, whose);
                 out.bytes(session.as_bytes());

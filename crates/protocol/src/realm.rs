@@ -195,7 +195,9 @@ impl RealmRecord {
 
     /// Returns the holder of an index, 1..=n.
     pub fn holder(&self, index: u8) -> Option<&HolderCard> {
-        usize::from(index).checked_sub(1).and_then(|at| self.holders.get(at))
+        usize::from(index)
+            .checked_sub(1)
+            .and_then(|at| self.holders.get(at))
     }
 
     /// Names the parties and regions that t holders share, as a warning for genesis.
@@ -267,9 +269,14 @@ impl SignedRealmRecord {
         }
         let bytes = self.record.to_signed_bytes();
         for (card, signature) in self.record.holders.iter().zip(&self.signatures) {
-            card.signing_key.verify(&bytes, &signature.0).map_err(|_| RealmError::BadSignature)?;
+            card.signing_key
+                .verify(&bytes, &signature.0)
+                .map_err(|_| RealmError::BadSignature)?;
         }
-        Ok(VerifiedRealm { id: self.record.id(), signed: self })
+        Ok(VerifiedRealm {
+            id: self.record.id(),
+            signed: self,
+        })
     }
 }
 

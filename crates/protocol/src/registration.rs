@@ -5,8 +5,8 @@
 
 use keyfold_attest::{Expectations, TrustRoot, VerifiedDocument, VerifyError, verify};
 use keyfold_crypto::ed25519;
-use keyfold_crypto::hpke::HpkePublicKey;
 use keyfold_crypto::hash::{constant_time_eq, sha256};
+use keyfold_crypto::hpke::HpkePublicKey;
 use keyfold_crypto::{Canonical, Encoder};
 use serde::{Deserialize, Serialize};
 
@@ -52,7 +52,9 @@ impl InstanceBinding {
 
     /// Returns the id of the instance that has this signing key.
     pub fn instance(&self) -> InstanceId {
-        let hash = Encoder::new("keyfold/instance-id/v1").bytes(&self.signing_key.to_bytes()).sha256();
+        let hash = Encoder::new("keyfold/instance-id/v1")
+            .bytes(&self.signing_key.to_bytes())
+            .sha256();
         let mut id = [0; 16];
         id.copy_from_slice(&hash[..16]);
         InstanceId::from_bytes(id)
@@ -95,6 +97,10 @@ pub enum RegistrationError {
 ///
 /// Only [`AttestedBinding::verify`] makes one.
 #[derive(Debug, Clone)]
+#[expect(
+    clippy::manual_non_exhaustive,
+    reason = "only verification makes one, in this crate too"
+)]
 pub struct VerifiedInstance {
     /// The instance's id.
     pub id: InstanceId,

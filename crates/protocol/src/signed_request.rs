@@ -57,12 +57,25 @@ impl Profile {
     const fn components(self) -> &'static [&'static str] {
         match self {
             Self::Request => &[
-                "@method", "@authority", "@path", "@query", "content-digest", "keyfold-realm",
-                "keyfold-project", "keyfold-intent", "keyfold-session",
+                "@method",
+                "@authority",
+                "@path",
+                "@query",
+                "content-digest",
+                "keyfold-realm",
+                "keyfold-project",
+                "keyfold-intent",
+                "keyfold-session",
             ],
             Self::SignIn => &[
-                "@method", "@authority", "@path", "@query", "content-digest", "keyfold-realm",
-                "keyfold-project", "keyfold-intent",
+                "@method",
+                "@authority",
+                "@path",
+                "@query",
+                "content-digest",
+                "keyfold-realm",
+                "keyfold-project",
+                "keyfold-intent",
             ],
             Self::Instance => &["@method", "@authority", "@path", "@query", "content-digest"],
         }
@@ -188,8 +201,11 @@ impl UnsignedRequest {
         components: Components,
         params: &SignatureParams<'_>,
     ) -> Result<Self, SignatureError> {
-        let names: Vec<String> =
-            profile.components().iter().map(|name| format!("\"{name}\"")).collect();
+        let names: Vec<String> = profile
+            .components()
+            .iter()
+            .map(|name| format!("\"{name}\""))
+            .collect();
         let text = format!(
             "({});created={};expires={};nonce=\"{}\";keyid=\"{}\";tag=\"{}\"",
             names.join(" "),
@@ -200,7 +216,11 @@ impl UnsignedRequest {
             profile.tag(),
         );
         let base = signature_base(profile, &components, &text)?;
-        Ok(Self { components, params: text, base })
+        Ok(Self {
+            components,
+            params: text,
+            base,
+        })
     }
 
     /// Returns the bytes to sign: ECDSA P-256 with SHA-256 or Ed25519 (RFC 9421 section 3.3).
@@ -272,7 +292,9 @@ fn parse(
     if !(16..=MAX_NONCE_LEN).contains(&nonce.len()) {
         return Err(SignatureError::Malformed);
     }
-    let lives = expires.checked_sub(created).ok_or(SignatureError::Expired)?;
+    let lives = expires
+        .checked_sub(created)
+        .ok_or(SignatureError::Expired)?;
     if lives > MAX_LIFETIME_SECONDS
         || expires <= now_unix_seconds
         || created > now_unix_seconds.saturating_add(MAX_SKEW_SECONDS)
@@ -298,7 +320,9 @@ fn single_inner_list(text: &str) -> Result<InnerList, SignatureError> {
     if text.len() > MAX_COMPONENT_LEN {
         return Err(SignatureError::Malformed);
     }
-    let parsed: Dictionary = Parser::new(text).parse().map_err(|_| SignatureError::Malformed)?;
+    let parsed: Dictionary = Parser::new(text)
+        .parse()
+        .map_err(|_| SignatureError::Malformed)?;
     let canonical = parsed.serialize().ok_or(SignatureError::Malformed)?;
     if canonical != text || parsed.len() != 1 {
         return Err(SignatureError::Malformed);
@@ -313,15 +337,18 @@ fn single_byte_sequence(text: &str) -> Result<[u8; 64], SignatureError> {
     if text.len() > 256 {
         return Err(SignatureError::Malformed);
     }
-    let parsed: Dictionary = Parser::new(text).parse().map_err(|_| SignatureError::Malformed)?;
+    let parsed: Dictionary = Parser::new(text)
+        .parse()
+        .map_err(|_| SignatureError::Malformed)?;
     if parsed.len() != 1 {
         return Err(SignatureError::Malformed);
     }
     match parsed.get(LABEL) {
         Some(ListEntry::Item(item)) if item.params.is_empty() => match &item.bare_item {
-            BareItem::ByteSequence(bytes) => {
-                bytes.as_slice().try_into().map_err(|_| SignatureError::Malformed)
-            }
+            BareItem::ByteSequence(bytes) => bytes
+                .as_slice()
+                .try_into()
+                .map_err(|_| SignatureError::Malformed),
             _ => Err(SignatureError::Malformed),
         },
         _ => Err(SignatureError::Malformed),
@@ -379,6 +406,10 @@ fn is_field_value(value: &str) -> bool {
 
 /// A device's request whose signature verified. Only [`verify_device`] makes one.
 #[derive(Debug, Clone)]
+#[expect(
+    clippy::manual_non_exhaustive,
+    reason = "only verification makes one, in this crate too"
+)]
 pub struct VerifiedRequest {
     /// Thumbprint of the device's key.
     pub device: Thumbprint,
@@ -426,7 +457,11 @@ pub fn verify_device(
     }
     key.verify(parsed.base.as_bytes(), &parsed.signature)
         .map_err(|_| SignatureError::Invalid)?;
-    let headers = signed.components.device.as_ref().ok_or(SignatureError::Malformed)?;
+    let headers = signed
+        .components
+        .device
+        .as_ref()
+        .ok_or(SignatureError::Malformed)?;
     let intent = Intent::parse(&headers.intent)?;
     if intent.operation().precedes_session() != headers.session.is_none() {
         return Err(SignatureError::WrongComponents);
@@ -437,8 +472,14 @@ pub fn verify_device(
     };
     Ok(VerifiedRequest {
         device,
-        realm: headers.realm.parse().map_err(|_| SignatureError::Malformed)?,
-        project: headers.project.parse().map_err(|_| SignatureError::Malformed)?,
+        realm: headers
+            .realm
+            .parse()
+            .map_err(|_| SignatureError::Malformed)?,
+        project: headers
+            .project
+            .parse()
+            .map_err(|_| SignatureError::Malformed)?,
         intent,
         session,
         components: signed.components.clone(),

@@ -71,8 +71,10 @@ pub(crate) fn master_key_path(data: &Path) -> PathBuf {
 /// [`GuardError`].
 pub fn init(config: &GuardConfig) -> Result<SpkiPin, GuardError> {
     let policies = config.data.join("policies");
-    std::fs::create_dir_all(&policies)
-        .map_err(GuardError::io(format!("cannot make {}", policies.display())))?;
+    std::fs::create_dir_all(&policies).map_err(GuardError::io(format!(
+        "cannot make {}",
+        policies.display()
+    )))?;
     match MasterKey::init(&master_key_path(&config.data), &mut UnwrapErr(SysRng)) {
         Ok(_) | Err(MasterKeyError::Exists { .. }) => {}
         Err(error) => return Err(error.into()),

@@ -28,11 +28,17 @@ pub(crate) fn cosign(
     keys: &GuardKeys,
 ) -> Result<Cosigned, CosignError> {
     let (payload, digest) = question.sign.digest()?;
-    let policy = policies.of(&question.project).ok_or(CosignError::NoPolicy)?;
+    let policy = policies
+        .of(&question.project)
+        .ok_or(CosignError::NoPolicy)?;
     let wallet: Address = question.sign.wallet;
     let approval = decide(&policy, wallet, &payload).map_err(CosignError::Refused)?;
     let signature = keys.sign(&question.project, &digest, &approval);
     let mut bytes = signature.to_rs().to_vec();
     bytes.push(u8::from(signature.y_parity));
-    Ok(Cosigned { digest, signature: bytes.into(), policy_version: approval.revision })
+    Ok(Cosigned {
+        digest,
+        signature: bytes.into(),
+        policy_version: approval.revision,
+    })
 }

@@ -42,7 +42,10 @@ struct State {
 
 impl Instances {
     pub(crate) fn new(trust: Trust) -> Self {
-        Self { trust, state: Mutex::default() }
+        Self {
+            trust,
+            state: Mutex::default(),
+        }
     }
 
     /// Remembers a nonce that was drawn for a caller; `None` when too many are outstanding.

@@ -16,7 +16,9 @@ pub struct GuardKeys {
 impl GuardKeys {
     /// Takes the master key.
     pub fn new(master: &MasterKey) -> Self {
-        Self { master: envelope::MasterKey::new(master.expose(|bytes| Secret::from_array(*bytes))) }
+        Self {
+            master: envelope::MasterKey::new(master.expose(|bytes| Secret::from_array(*bytes))),
+        }
     }
 
     /// Returns the address that signs for a project.

@@ -24,7 +24,10 @@ pub(crate) struct Policies {
 
 impl Policies {
     pub(crate) fn new(folder: PathBuf) -> Self {
-        Self { folder, cache: Mutex::default() }
+        Self {
+            folder,
+            cache: Mutex::default(),
+        }
     }
 
     /// Returns a project's policy; `None` where there is none that can be used, which refuses all.

@@ -16,7 +16,10 @@ fn policy() -> Policy {
     Policy {
         version: 1,
         revision: 7,
-        allow: vec![AllowedContract { address: TOKEN, calls: AllowedCalls::Erc20Transfer }],
+        allow: vec![AllowedContract {
+            address: TOKEN,
+            calls: AllowedCalls::Erc20Transfer,
+        }],
         deny: vec![ENEMY],
         native: Recipients::Only(vec![FRIEND]),
         messages: Messages::Deny,
@@ -41,7 +44,11 @@ fn native(to: Address) -> Call {
 }
 
 fn verdict_of(policy: Policy, calls: Vec<Call>) -> Result<Approval, Vec<Reason>> {
-    let payload = Payload::from(PayloadBody::Calls { space: Default::default(), nonce: 0, calls });
+    let payload = Payload::from(PayloadBody::Calls {
+        space: Default::default(),
+        nonce: 0,
+        calls,
+    });
     decide(&ValidPolicy::try_from(policy).unwrap(), WALLET, &payload).map_err(|no| no.reasons)
 }
 
@@ -56,8 +63,15 @@ fn a_batch_of_allowed_transfers_is_signed_and_read() {
     assert_eq!(
         approval.readings,
         [
-            Reading::Erc20Transfer { token: TOKEN, to: FRIEND, amount: U256::from(5) },
-            Reading::NativeTransfer { to: FRIEND, value: U256::from(1) },
+            Reading::Erc20Transfer {
+                token: TOKEN,
+                to: FRIEND,
+                amount: U256::from(5)
+            },
+            Reading::NativeTransfer {
+                to: FRIEND,
+                value: U256::from(1)
+            },
         ]
     );
 }
@@ -68,8 +82,14 @@ fn one_bad_call_in_a_batch_refuses_the_batch_and_is_named() {
     assert_eq!(
         reasons,
         [
-            Reason::Denied { call: 1, address: ENEMY },
-            Reason::RecipientNotAllowed { call: 1, address: ENEMY }
+            Reason::Denied {
+                call: 1,
+                address: ENEMY
+            },
+            Reason::RecipientNotAllowed {
+                call: 1,
+                address: ENEMY
+            }
         ]
     );
 }
@@ -80,18 +100,30 @@ fn deny_wins_over_allow() {
     rules.deny.push(TOKEN);
     assert_eq!(
         verdict_of(rules, vec![transfer(FRIEND)]).unwrap_err(),
-        [Reason::Denied { call: 0, address: TOKEN }]
+        [Reason::Denied {
+            call: 0,
+            address: TOKEN
+        }]
     );
     assert_eq!(
         verdict(vec![transfer(ENEMY)]).unwrap_err(),
-        [Reason::Denied { call: 0, address: ENEMY }]
+        [Reason::Denied {
+            call: 0,
+            address: ENEMY
+        }]
     );
 }
 
 #[test]
 fn an_unknown_contract_is_denied() {
     let call = Call::new(FRIEND, U256::ZERO, hex!("deadbeef").to_vec());
-    assert_eq!(verdict(vec![call]).unwrap_err(), [Reason::NotAllowed { call: 0, address: FRIEND }]);
+    assert_eq!(
+        verdict(vec![call]).unwrap_err(),
+        [Reason::NotAllowed {
+            call: 0,
+            address: FRIEND
+        }]
+    );
 }
 
 #[test]
@@ -103,7 +135,13 @@ fn an_approval_hidden_where_only_transfers_are_allowed_is_denied() {
         Bytes::from(hex!("a9059c").to_vec()),
     ] {
         let reasons = verdict(vec![Call::new(TOKEN, U256::ZERO, data)]).unwrap_err();
-        assert_eq!(reasons, [Reason::NotUnderstood { call: 0, address: TOKEN }]);
+        assert_eq!(
+            reasons,
+            [Reason::NotUnderstood {
+                call: 0,
+                address: TOKEN
+            }]
+        );
     }
 }
 
@@ -128,18 +166,27 @@ fn a_delegate_call_is_never_a_transfer() {
     call.delegate_call = true;
     assert_eq!(
         verdict(vec![call]).unwrap_err(),
-        [Reason::NotUnderstood { call: 0, address: TOKEN }]
+        [Reason::NotUnderstood {
+            call: 0,
+            address: TOKEN
+        }]
     );
 }
 
 #[test]
 fn the_wallet_may_not_be_told_to_change_itself() {
     let mut rules = policy();
-    rules.allow.push(AllowedContract { address: WALLET, calls: AllowedCalls::Any });
+    rules.allow.push(AllowedContract {
+        address: WALLET,
+        calls: AllowedCalls::Any,
+    });
     rules.native = Recipients::Anybody;
     let update = Call::new(WALLET, U256::ZERO, hex!("29561426").to_vec());
     for call in [update, native(WALLET)] {
-        assert_eq!(verdict_of(rules.clone(), vec![call]).unwrap_err(), [Reason::SelfCall { call: 0 }]);
+        assert_eq!(
+            verdict_of(rules.clone(), vec![call]).unwrap_err(),
+            [Reason::SelfCall { call: 0 }]
+        );
     }
 }
 
@@ -147,7 +194,10 @@ fn the_wallet_may_not_be_told_to_change_itself() {
 fn empty_batches_configuration_updates_and_digests_are_refused() {
     let rules = ValidPolicy::try_from(policy()).unwrap();
     assert_eq!(verdict(vec![]).unwrap_err(), [Reason::Empty]);
-    for body in [PayloadBody::ConfigUpdate(Default::default()), PayloadBody::Digest(Default::default())] {
+    for body in [
+        PayloadBody::ConfigUpdate(Default::default()),
+        PayloadBody::Digest(Default::default()),
+    ] {
         let refusal = decide(&rules, WALLET, &body.into()).unwrap_err();
         assert_eq!(refusal.reasons, [Reason::KindDenied]);
     }
@@ -158,10 +208,20 @@ fn messages_need_the_policy_and_the_text_prefix() {
     let text: Payload = PayloadBody::Message(keyfold_wallet::payload::eip191(b"hello")).into();
     let permit: Payload = PayloadBody::Message(vec![0x19, 0x01, 7].into()).into();
     let deny = ValidPolicy::try_from(policy()).unwrap();
-    assert_eq!(decide(&deny, WALLET, &text).unwrap_err().reasons, [Reason::MessagesDenied]);
-    let allow = ValidPolicy::try_from(Policy { messages: Messages::Text, ..policy() }).unwrap();
+    assert_eq!(
+        decide(&deny, WALLET, &text).unwrap_err().reasons,
+        [Reason::MessagesDenied]
+    );
+    let allow = ValidPolicy::try_from(Policy {
+        messages: Messages::Text,
+        ..policy()
+    })
+    .unwrap();
     assert!(decide(&allow, WALLET, &text).is_ok());
-    assert_eq!(decide(&allow, WALLET, &permit).unwrap_err().reasons, [Reason::NotText]);
+    assert_eq!(
+        decide(&allow, WALLET, &permit).unwrap_err().reasons,
+        [Reason::NotText]
+    );
     let lying = b"\x19Ethereum Signed Message:\n4hello".to_vec();
     assert!(decide(&allow, WALLET, &PayloadBody::Message(lying.into()).into()).is_err());
     let hundred = keyfold_wallet::payload::eip191("x".repeat(100).as_bytes());
@@ -171,11 +231,35 @@ fn messages_need_the_policy_and_the_text_prefix() {
 #[test]
 fn malformed_policies_are_refused() {
     let refuse = |rules: Policy| ValidPolicy::try_from(rules).unwrap_err();
-    assert_eq!(refuse(Policy { version: 2, ..policy() }), PolicyError::UnknownVersion);
-    assert_eq!(refuse(Policy { deny: vec![ENEMY, ENEMY], ..policy() }), PolicyError::Duplicate);
+    assert_eq!(
+        refuse(Policy {
+            version: 2,
+            ..policy()
+        }),
+        PolicyError::UnknownVersion
+    );
+    assert_eq!(
+        refuse(Policy {
+            deny: vec![ENEMY, ENEMY],
+            ..policy()
+        }),
+        PolicyError::Duplicate
+    );
     let zero = Recipients::Only(vec![Address::ZERO]);
-    assert_eq!(refuse(Policy { native: zero, ..policy() }), PolicyError::ZeroAddress);
-    assert_eq!(refuse(Policy { deny: vec![ENEMY; 5000], ..policy() }), PolicyError::TooLong);
+    assert_eq!(
+        refuse(Policy {
+            native: zero,
+            ..policy()
+        }),
+        PolicyError::ZeroAddress
+    );
+    assert_eq!(
+        refuse(Policy {
+            deny: vec![ENEMY; 5000],
+            ..policy()
+        }),
+        PolicyError::TooLong
+    );
     let unknown = r#"{"version":1,"revision":1,"allow_all":true}"#;
     assert!(serde_json::from_str::<Policy>(unknown).is_err());
     let smallest: Policy = serde_json::from_str(r#"{"version":1,"revision":1}"#).unwrap();

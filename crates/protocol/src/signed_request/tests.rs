@@ -17,7 +17,11 @@ fn device() -> DeviceSigningKey {
 }
 
 fn components(session: bool) -> Components {
-    let operation = if session { Operation::Renew } else { Operation::SignInStart };
+    let operation = if session {
+        Operation::Renew
+    } else {
+        Operation::SignInStart
+    };
     Components {
         method: "POST".into(),
         authority: "00112233445566778899aabbccddeeff".into(),
@@ -27,13 +31,22 @@ fn components(session: bool) -> Components {
         device: Some(DeviceHeaders {
             realm: RealmId::from_bytes([1; 32]).to_string(),
             project: "app.example".into(),
-            intent: Intent::Plain { operation, id: RequestId::from_bytes([2; 16]) }.to_field(),
+            intent: Intent::Plain {
+                operation,
+                id: RequestId::from_bytes([2; 16]),
+            }
+            .to_field(),
             session: session.then(|| Digest32::from_bytes([3; 32]).to_string()),
         }),
     }
 }
 
-fn sign_with(key: &DeviceSigningKey, profile: Profile, components: Components, created: u64) -> SignedComponents {
+fn sign_with(
+    key: &DeviceSigningKey,
+    profile: Profile,
+    components: Components,
+    created: u64,
+) -> SignedComponents {
     let params = SignatureParams {
         created,
         lifetime_seconds: 60,
@@ -56,10 +69,12 @@ fn verdict(signed: &SignedComponents) -> Result<VerifiedRequest, SignatureError>
 #[test]
 fn a_request_of_each_kind_of_key_verifies() {
     let mut rng = TestRng::new(7);
-    for key in [DeviceSigningKey::generate_p256(&mut rng), DeviceSigningKey::generate_ed25519(&mut rng)] {
+    for key in [
+        DeviceSigningKey::generate_p256(&mut rng),
+        DeviceSigningKey::generate_ed25519(&mut rng),
+    ] {
         let request = sign_with(&key, Profile::Request, components(true), NOW);
-        let verified =
-            verify_device(Profile::Request, &request, &key.public_jwk(), NOW).unwrap();
+        let verified = verify_device(Profile::Request, &request, &key.public_jwk(), NOW).unwrap();
         assert_eq!(verified.device, key.public_jwk().thumbprint());
         assert_eq!(verified.intent.operation(), Operation::Renew);
         assert_eq!(verified.expires, NOW + 60);
@@ -79,12 +94,20 @@ fn every_component_is_covered() {
         |s| headers(s).project = "other.example".into(),
         |s| headers(s).intent = headers(s).intent.replace("renew", "sign-out"),
         |s| headers(s).session = Some(Digest32::from_bytes([4; 32]).to_string()),
-        |s| s.signature_input = s.signature_input.replace("0123456789abcdef", "0123456789abcdeg"),
+        |s| {
+            s.signature_input = s
+                .signature_input
+                .replace("0123456789abcdef", "0123456789abcdeg")
+        },
     ];
     for (at, mutate) in mutations.iter().enumerate() {
         let mut bad = good.clone();
         mutate(&mut bad);
-        assert_eq!(verdict(&bad).unwrap_err(), SignatureError::Invalid, "mutation {at}");
+        assert_eq!(
+            verdict(&bad).unwrap_err(),
+            SignatureError::Invalid,
+            "mutation {at}"
+        );
     }
     assert!(verdict(&good).is_ok());
 }
@@ -100,21 +123,34 @@ fn a_signature_of_another_purpose_is_refused() {
         verify_device(profile, signed, &device().public_jwk(), NOW).map(|_| ())
     };
     assert_eq!(verdict(Profile::SignIn, &sign_in), Ok(()));
-    assert_eq!(verdict(Profile::Request, &sign_in), Err(SignatureError::WrongComponents));
-    assert_eq!(verdict(Profile::SignIn, &signed()), Err(SignatureError::WrongComponents));
+    assert_eq!(
+        verdict(Profile::Request, &sign_in),
+        Err(SignatureError::WrongComponents)
+    );
+    assert_eq!(
+        verdict(Profile::SignIn, &signed()),
+        Err(SignatureError::WrongComponents)
+    );
     // The right components under another tag.
     let mut retagged = signed();
-    retagged.signature_input =
-        retagged.signature_input.replace("tag=\"keyfold\"", "tag=\"keyfold-sign-in\"");
-    assert_eq!(verdict(Profile::Request, &retagged), Err(SignatureError::WrongTag));
+    retagged.signature_input = retagged
+        .signature_input
+        .replace("tag=\"keyfold\"", "tag=\"keyfold-sign-in\"");
+    assert_eq!(
+        verdict(Profile::Request, &retagged),
+        Err(SignatureError::WrongTag)
+    );
 }
 
 #[test]
 fn an_operation_that_needs_a_session_cannot_come_without_one() {
     let mut sessionless = components(false);
     if let Some(device) = &mut sessionless.device {
-        device.intent =
-            Intent::Plain { operation: Operation::Renew, id: RequestId::from_bytes([2; 16]) }.to_field();
+        device.intent = Intent::Plain {
+            operation: Operation::Renew,
+            id: RequestId::from_bytes([2; 16]),
+        }
+        .to_field();
     }
     let request = sign_with(&device(), Profile::SignIn, sessionless, NOW);
     let verdict = verify_device(Profile::SignIn, &request, &device().public_jwk(), NOW);
@@ -128,7 +164,11 @@ fn time_is_bounded_on_both_sides() {
         verdict(&request).map(|_| ())
     };
     assert_eq!(at(NOW - 59), Ok(()));
-    assert_eq!(at(NOW - 60), Err(SignatureError::Expired), "the very second it expires");
+    assert_eq!(
+        at(NOW - 60),
+        Err(SignatureError::Expired),
+        "the very second it expires"
+    );
     assert_eq!(at(NOW - 300), Err(SignatureError::Expired));
     assert_eq!(at(NOW + 30), Ok(()));
     assert_eq!(at(NOW + 31), Err(SignatureError::Expired));
@@ -140,7 +180,10 @@ fn time_is_bounded_on_both_sides() {
     };
     let unsigned = UnsignedRequest::new(Profile::Request, components(true), &params).unwrap();
     let signature = device().sign(unsigned.signature_base());
-    assert_eq!(verdict(&unsigned.with_signature(&signature)).unwrap_err(), SignatureError::Expired);
+    assert_eq!(
+        verdict(&unsigned.with_signature(&signature)).unwrap_err(),
+        SignatureError::Expired
+    );
 }
 
 #[test]
@@ -179,12 +222,26 @@ fn other_spellings_of_the_parameters_are_refused() {
         let mut bad = good.clone();
         bad.signature_input = good.signature_input.replace(from, to);
         assert_ne!(bad.signature_input, good.signature_input);
-        assert_eq!(verdict(&bad).unwrap_err(), SignatureError::Malformed, "{to}");
+        assert_eq!(
+            verdict(&bad).unwrap_err(),
+            SignatureError::Malformed,
+            "{to}"
+        );
     }
-    for field in ["", "keyfold", "keyfold=:AAAA:", "keyfold=\"AAAA\"", "other=:AAAA:"] {
+    for field in [
+        "",
+        "keyfold",
+        "keyfold=:AAAA:",
+        "keyfold=\"AAAA\"",
+        "other=:AAAA:",
+    ] {
         let mut bad = good.clone();
         bad.signature = field.into();
-        assert_eq!(verdict(&bad).unwrap_err(), SignatureError::Malformed, "{field}");
+        assert_eq!(
+            verdict(&bad).unwrap_err(),
+            SignatureError::Malformed,
+            "{field}"
+        );
     }
 }
 
@@ -200,7 +257,11 @@ fn reordered_or_missing_components_are_refused() {
         let mut bad = good.clone();
         bad.signature_input = good.signature_input.replace(from, to);
         assert_ne!(bad.signature_input, good.signature_input);
-        assert_eq!(verdict(&bad).unwrap_err(), SignatureError::WrongComponents, "{to}");
+        assert_eq!(
+            verdict(&bad).unwrap_err(),
+            SignatureError::WrongComponents,
+            "{to}"
+        );
     }
 }
 
@@ -208,13 +269,19 @@ fn reordered_or_missing_components_are_refused() {
 fn the_body_must_have_the_signed_digest() {
     let request = signed();
     assert_eq!(check_body(&request.components, b"{}"), Ok(()));
-    assert_eq!(check_body(&request.components, b"{ }"), Err(SignatureError::DigestMismatch));
+    assert_eq!(
+        check_body(&request.components, b"{ }"),
+        Err(SignatureError::DigestMismatch)
+    );
 }
 
 #[test]
 fn an_instance_signs_without_device_headers() {
     let key = SigningKey::from_secret(&Secret::from_array([5; 32]));
-    let bare = Components { device: None, ..components(true) };
+    let bare = Components {
+        device: None,
+        ..components(true)
+    };
     let params = SignatureParams {
         created: NOW,
         lifetime_seconds: 60,
@@ -224,7 +291,9 @@ fn an_instance_signs_without_device_headers() {
     let unsigned = UnsignedRequest::new(Profile::Instance, bare, &params).unwrap();
     let signature = key.sign(unsigned.signature_base());
     let request = unsigned.with_signature(&signature);
-    let check = |request: &SignedComponents| verify_instance(request, "instance", &key.verifying_key(), NOW);
+    let check = |request: &SignedComponents| {
+        verify_instance(request, "instance", &key.verifying_key(), NOW)
+    };
     assert_eq!(check(&request), Ok(()));
     let mut with_headers = request.clone();
     with_headers.components.device = components(true).device;
@@ -261,7 +330,9 @@ fn an_independent_implementation_builds_the_same_base() {
     .map(|(name, value)| {
         HttpMessageComponent::try_from(format!("\"{name}\": {value}").as_str()).unwrap()
     });
-    let theirs = HttpSignatureBase::try_new(lines.as_ref(), &params).unwrap().to_string();
+    let theirs = HttpSignatureBase::try_new(lines.as_ref(), &params)
+        .unwrap()
+        .to_string();
     let ours = signature_base(Profile::Request, c, text).unwrap();
     // It writes the parameters in an order of its own; every other line is the same.
     let without_params = |base: &str| base.rsplit_once('\n').map(|(head, _)| head.to_owned());

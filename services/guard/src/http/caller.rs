@@ -11,9 +11,7 @@ use keyfold_protocol::error_code::Code;
 use keyfold_protocol::guard_api::MAX_BODY;
 use keyfold_protocol::holder_api::INSTANCE_HEADER;
 use keyfold_protocol::ids::InstanceId;
-use keyfold_protocol::signed_request::{
-    Components, SignedComponents, check_body, verify_instance,
-};
+use keyfold_protocol::signed_request::{Components, SignedComponents, check_body, verify_instance};
 use serde::de::DeserializeOwned;
 
 use super::{Guard, now_ms, problem};
@@ -33,8 +31,10 @@ impl<T: DeserializeOwned> FromRequest<Arc<Guard>> for SignedJson<T> {
         let id: InstanceId = header(&head.headers, INSTANCE_HEADER)?
             .parse()
             .map_err(|_| problem(Code::MalformedRequest, None))?;
-        let instance =
-            guard.instances.get(&id, now).ok_or_else(|| problem(Code::NotRegistered, None))?;
+        let instance = guard
+            .instances
+            .get(&id, now)
+            .ok_or_else(|| problem(Code::NotRegistered, None))?;
         let authority = match head.uri.authority() {
             Some(authority) => authority.to_string(),
             None => header(&head.headers, HOST.as_str())?,
@@ -63,7 +63,10 @@ impl<T: DeserializeOwned> FromRequest<Arc<Guard>> for SignedJson<T> {
 /// Returns the one value of a header; none or several are refused.
 fn header(headers: &HeaderMap, name: &str) -> Result<String, Problem> {
     let mut values = headers.get_all(name).iter();
-    match (values.next().and_then(|value| value.to_str().ok()), values.next()) {
+    match (
+        values.next().and_then(|value| value.to_str().ok()),
+        values.next(),
+    ) {
         (Some(value), None) => Ok(value.to_owned()),
         _ => Err(problem(Code::SignatureMissing, None)),
     }

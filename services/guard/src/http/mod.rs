@@ -52,16 +52,28 @@ pub async fn run(
     });
     let listener = TcpListener::bind(config.listen)
         .await
-        .map_err(GuardError::io(format!("cannot listen on {}", config.listen)))?;
-    ready(listener.local_addr().map_err(GuardError::io("no local address"))?);
-    Server::new(router(guard)).tls(listener, tls.config(), shutdown).await;
+        .map_err(GuardError::io(format!(
+            "cannot listen on {}",
+            config.listen
+        )))?;
+    ready(
+        listener
+            .local_addr()
+            .map_err(GuardError::io("no local address"))?,
+    );
+    Server::new(router(guard))
+        .tls(listener, tls.config(), shutdown)
+        .await;
     Ok(())
 }
 
 fn router(guard: Arc<Guard>) -> Router {
     let readiness = Readiness::new();
     readiness.set(true);
-    let limits = HttpLimits { max_body_bytes: guard_api::MAX_BODY, ..HttpLimits::default() };
+    let limits = HttpLimits {
+        max_body_bytes: guard_api::MAX_BODY,
+        ..HttpLimits::default()
+    };
     let api = Router::new()
         .route(guard_api::path::NONCE, post(nonce))
         .route(guard_api::path::REGISTER, post(register))
@@ -71,7 +83,10 @@ fn router(guard: Arc<Guard>) -> Router {
     harden(api.merge(health::router(readiness)), limits)
 }
 
-async fn nonce(State(guard): State<Arc<Guard>>, Json(Empty {}): Json<Empty>) -> Result<Json<Nonce>, Problem> {
+async fn nonce(
+    State(guard): State<Arc<Guard>>,
+    Json(Empty {}): Json<Empty>,
+) -> Result<Json<Nonce>, Problem> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).map_err(|_| problem(Code::Unavailable, None))?;
     let nonce = guard
@@ -85,14 +100,18 @@ async fn register(
     State(guard): State<Arc<Guard>>,
     Json(request): Json<Register>,
 ) -> Result<Json<Registered>, Problem> {
-    guard.instances.register(&request, now_ms()).map(Json).map_err(|error| {
-        tracing::warn!(%error, "a registration was refused");
-        match error {
-            RegisterError::NonceUnknown => problem(Code::NonceUnknown, None),
-            RegisterError::Full => problem(Code::RateLimited, None),
-            RegisterError::Document(_) => problem(Code::AttestationRefused, None),
-        }
-    })
+    guard
+        .instances
+        .register(&request, now_ms())
+        .map(Json)
+        .map_err(|error| {
+            tracing::warn!(%error, "a registration was refused");
+            match error {
+                RegisterError::NonceUnknown => problem(Code::NonceUnknown, None),
+                RegisterError::Full => problem(Code::RateLimited, None),
+                RegisterError::Document(_) => problem(Code::AttestationRefused, None),
+            }
+        })
 }
 
 async fn cosign_route(
@@ -126,19 +145,26 @@ async fn signer(
     State(guard): State<Arc<Guard>>,
     Path(project): Path<String>,
 ) -> Result<Json<GuardSigner>, Problem> {
-    let project: ProjectId =
-        project.parse().map_err(|_| problem(Code::MalformedRequest, None))?;
+    let project: ProjectId = project
+        .parse()
+        .map_err(|_| problem(Code::MalformedRequest, None))?;
     let signer = guard.keys.signer(&project);
     Ok(Json(GuardSigner { project, signer }))
 }
 
 pub(crate) fn problem(code: Code, detail: Option<String>) -> Problem {
     let status = StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    Problem::new(status, code.as_str(), detail.unwrap_or_else(|| code.sentence().to_owned()))
+    Problem::new(
+        status,
+        code.as_str(),
+        detail.unwrap_or_else(|| code.sentence().to_owned()),
+    )
 }
 
 pub(crate) fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 

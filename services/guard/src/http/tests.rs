@@ -13,9 +13,7 @@ use keyfold_platform_dev::issuer::{DevIssuer, IssueRequest};
 use keyfold_protocol::client_api::{SignRequest, WireCall, WirePayload};
 use keyfold_protocol::ids::{RealmId, RequestId};
 use keyfold_protocol::registration::{AttestedBinding, InstanceBinding, realm_pcr16};
-use keyfold_protocol::signed_request::{
-    Profile, SignatureParams, UnsignedRequest, content_digest,
-};
+use keyfold_protocol::signed_request::{Profile, SignatureParams, UnsignedRequest, content_digest};
 use serde::Serialize;
 use tower::ServiceExt as _;
 
@@ -88,20 +86,34 @@ impl World {
             user_data: Some(binding.user_data().to_vec()),
             public_key: Some([9; 32].to_vec()),
         };
-        AttestedBinding { document: issuer.issue(&request, &mut SeededRng::new(2)).unwrap(), binding }
+        AttestedBinding {
+            document: issuer.issue(&request, &mut SeededRng::new(2)).unwrap(),
+            binding,
+        }
     }
 
-    async fn post(&self, path: &str, headers: &[(&str, String)], body: Vec<u8>) -> (u16, serde_json::Value) {
+    async fn post(
+        &self,
+        path: &str,
+        headers: &[(&str, String)],
+        body: Vec<u8>,
+    ) -> (u16, serde_json::Value) {
         let mut request = Request::post(path)
             .header("content-type", "application/json")
             .header("host", AUTHORITY);
         for (name, value) in headers {
             request = request.header(*name, value);
         }
-        let response =
-            self.router.clone().oneshot(request.body(Body::from(body)).unwrap()).await.unwrap();
+        let response = self
+            .router
+            .clone()
+            .oneshot(request.body(Body::from(body)).unwrap())
+            .await
+            .unwrap();
         let status = response.status().as_u16();
-        let body = axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap();
+        let body = axum::body::to_bytes(response.into_body(), 1 << 20)
+            .await
+            .unwrap();
         (status, serde_json::from_slice(&body).unwrap_or_default())
     }
 
@@ -110,7 +122,11 @@ impl World {
         serde_json::from_value::<Nonce>(body).unwrap().nonce
     }
 
-    async fn register_with(&self, nonce: Digest32, attested: AttestedBinding) -> (u16, serde_json::Value) {
+    async fn register_with(
+        &self,
+        nonce: Digest32,
+        attested: AttestedBinding,
+    ) -> (u16, serde_json::Value) {
         let body = serde_json::to_vec(&Register { nonce, attested }).unwrap();
         self.post(guard_api::path::REGISTER, &[], body).await
     }
@@ -156,7 +172,11 @@ impl World {
     }
 
     fn policy(&self, project: &str, text: &str) {
-        let path = self.data.path().join("policies").join(format!("{project}.json"));
+        let path = self
+            .data
+            .path()
+            .join("policies")
+            .join(format!("{project}.json"));
         std::fs::write(path, text).unwrap();
     }
 }
@@ -203,7 +223,10 @@ async fn an_allowed_transfer_is_signed_by_the_projects_signer() {
     let signature =
         keyfold_crypto::secp256k1::RecoverableSignature::from_rs(&rs, answer.signature[64] == 1);
     let signer = keyfold_crypto::secp256k1::recover(digest.as_bytes(), &signature).unwrap();
-    assert_eq!(Address::from(signer), world.guard.keys.signer(&asked.project));
+    assert_eq!(
+        Address::from(signer),
+        world.guard.keys.signer(&asked.project)
+    );
     assert_ne!(
         world.guard.keys.signer(&asked.project),
         world.guard.keys.signer(&"other.example".parse().unwrap()),
@@ -219,7 +242,10 @@ async fn a_payload_outside_the_policy_is_refused_with_its_reason() {
     let stranger = address!("00000000000000000000000000000000000000dd");
     let (status, body) = world.cosign(&question("app.example", stranger)).await;
     assert_eq!((status, body["code"].as_str()), (403, Some("guard_denied")));
-    assert!(body["detail"].as_str().unwrap().contains("may not receive"), "{body}");
+    assert!(
+        body["detail"].as_str().unwrap().contains("may not receive"),
+        "{body}"
+    );
 }
 
 #[tokio::test]
@@ -228,11 +254,17 @@ async fn a_project_without_a_usable_policy_gets_nothing() {
     world.register().await;
     let asked = question("app.example", FRIEND);
     assert_eq!(world.cosign(&asked).await.0, 403);
-    world.policy("app.example", r#"{"version":1,"revision":1,"native":"everybody"}"#);
+    world.policy(
+        "app.example",
+        r#"{"version":1,"revision":1,"native":"everybody"}"#,
+    );
     assert_eq!(world.cosign(&asked).await.0, 403);
     world.policy("app.example", FRIENDS_ONLY);
     assert_eq!(world.cosign(&asked).await.0, 200);
-    assert_eq!(world.cosign(&question("other.example", FRIEND)).await.0, 403);
+    assert_eq!(
+        world.cosign(&question("other.example", FRIEND)).await.0,
+        403
+    );
 }
 
 #[tokio::test]
@@ -252,10 +284,16 @@ async fn nobody_but_a_registered_instance_is_answered() {
     world.policy("app.example", FRIENDS_ONLY);
     let asked = question("app.example", FRIEND);
     let (status, body) = world.cosign(&asked).await;
-    assert_eq!((status, body["code"].as_str()), (401, Some("not_registered")));
+    assert_eq!(
+        (status, body["code"].as_str()),
+        (401, Some("not_registered"))
+    );
     let bare = serde_json::to_vec(&asked).unwrap();
     let (status, body) = world.post(guard_api::path::COSIGN, &[], bare).await;
-    assert_eq!((status, body["code"].as_str()), (401, Some("signature_missing")));
+    assert_eq!(
+        (status, body["code"].as_str()),
+        (401, Some("signature_missing"))
+    );
 }
 
 #[tokio::test]
@@ -267,20 +305,35 @@ async fn a_body_changed_after_signing_is_refused() {
     let headers = world.signed_headers(&body);
     let altered = serde_json::to_vec(&question("other.example", FRIEND)).unwrap();
     let (status, answer) = world.post(guard_api::path::COSIGN, &headers, altered).await;
-    assert_eq!((status, answer["code"].as_str()), (400, Some("digest_mismatch")));
+    assert_eq!(
+        (status, answer["code"].as_str()),
+        (400, Some("digest_mismatch"))
+    );
     let mut twice = headers.clone();
     twice.push(("signature", "keyfold=:AAAA:".into()));
-    assert_eq!(world.post(guard_api::path::COSIGN, &twice, body).await.0, 401);
+    assert_eq!(
+        world.post(guard_api::path::COSIGN, &twice, body).await.0,
+        401
+    );
 }
 
 #[tokio::test]
 async fn a_document_of_another_root_or_image_registers_nobody() {
     let world = world();
     let stranger = DevIssuer::generate(&mut SeededRng::new(99), now_ms()).unwrap();
-    for (issuer, pcr0) in [(&stranger, measured()), (&world.issuer, [1; 48]), (&world.issuer, [0; 48])] {
+    for (issuer, pcr0) in [
+        (&stranger, measured()),
+        (&world.issuer, [1; 48]),
+        (&world.issuer, [0; 48]),
+    ] {
         let nonce = world.nonce().await;
-        let (status, body) = world.register_with(nonce, world.document(issuer, pcr0, &nonce)).await;
-        assert_eq!((status, body["code"].as_str()), (403, Some("attestation_refused")));
+        let (status, body) = world
+            .register_with(nonce, world.document(issuer, pcr0, &nonce))
+            .await;
+        assert_eq!(
+            (status, body["code"].as_str()),
+            (403, Some("attestation_refused"))
+        );
     }
 }
 
@@ -291,7 +344,10 @@ async fn a_nonce_registers_once() {
     let attested = world.document(&world.issuer, measured(), &nonce);
     assert_eq!(world.register_with(nonce, attested.clone()).await.0, 200);
     let (status, body) = world.register_with(nonce, attested).await;
-    assert_eq!((status, body["code"].as_str()), (400, Some("nonce_unknown")));
+    assert_eq!(
+        (status, body["code"].as_str()),
+        (400, Some("nonce_unknown"))
+    );
 }
 
 #[tokio::test]
@@ -299,7 +355,11 @@ async fn keys_swapped_under_a_genuine_document_register_nobody() {
     let world = world();
     let nonce = world.nonce().await;
     let mut attested = world.document(&world.issuer, measured(), &nonce);
-    attested.binding.signing_key = SigningKey::from_secret(&Secret::from_array([8; 32])).verifying_key();
+    attested.binding.signing_key =
+        SigningKey::from_secret(&Secret::from_array([8; 32])).verifying_key();
     let (status, body) = world.register_with(nonce, attested).await;
-    assert_eq!((status, body["code"].as_str()), (403, Some("attestation_refused")));
+    assert_eq!(
+        (status, body["code"].as_str()),
+        (403, Some("attestation_refused"))
+    );
 }

@@ -1,0 +1,162 @@
+//! Mail by SMTP over TLS that begins in the enclave (RFC 5321; implicit TLS, RFC 8314 section 3.3).
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use keyfold_enclave::{ComposedMail, MailError};
+use keyfold_net::pipe::dial_through;
+use keyfold_net::tls::client_config_with_roots;
+use keyfold_protocol::client_api::MailSettings;
+use lettre::address::Envelope;
+use lettre::transport::smtp::authentication::{Credentials, Mechanism};
+use lettre::transport::smtp::client::{AsyncSmtpConnection, AsyncTokioStream};
+use lettre::transport::smtp::extension::ClientId;
+use rustls::{ClientConfig, RootCertStore, version};
+use rustls_pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::UnixStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+const TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Sends one mail through a project's server.
+///
+/// # Security
+///
+/// The server must show a certificate for its name under the project's roots, or the public ones:
+/// the host cannot put a server of its own there. What went wrong is logged without the mail.
+pub(crate) async fn send(
+    outbound: &Path,
+    settings: &MailSettings,
+    mail: &ComposedMail,
+) -> Result<(), MailError> {
+    match tokio::time::timeout(TIMEOUT, exchange(outbound, settings, mail)).await {
+        Ok(result) => result,
+        Err(_elapsed) => Err(MailError::Unreachable),
+    }
+}
+
+async fn exchange(
+    outbound: &Path,
+    settings: &MailSettings,
+    mail: &ComposedMail,
+) -> Result<(), MailError> {
+    let envelope = envelope(mail).ok_or(MailError::Settings)?;
+    let tls = TlsConnector::from(tls_config(settings)?);
+    let name = ServerName::try_from(settings.host.clone()).map_err(|_| MailError::Settings)?;
+    let pipe = UnixStream::connect(outbound)
+        .await
+        .map_err(|_| MailError::Unreachable)?;
+    let pipe = dial_through(pipe, &settings.host, settings.port)
+        .await
+        .map_err(|_| MailError::Unreachable)?;
+    let stream = tls.connect(name, pipe).await.map_err(|error| {
+        let certificate = error
+            .get_ref()
+            .and_then(|inner| inner.downcast_ref::<rustls::Error>())
+            .is_some_and(|inner| matches!(inner, rustls::Error::InvalidCertificate(_)));
+        if certificate {
+            MailError::Untrusted
+        } else {
+            MailError::Unreachable
+        }
+    })?;
+    let hello = ClientId::Domain(mail.from().domain().to_owned());
+    let mut smtp = AsyncSmtpConnection::connect_with_transport(Box::new(Mailed(stream)), &hello)
+        .await
+        .map_err(|_| MailError::Unreachable)?;
+    if let (Some(username), Some(password)) = (&settings.username, &settings.password) {
+        let credentials = Credentials::new(username.clone(), password.clone());
+        smtp.auth(&[Mechanism::Plain, Mechanism::Login], &credentials)
+            .await
+            .map_err(|_| MailError::Refused)?;
+    }
+    let message = mail.message().expose(<[u8]>::to_vec);
+    let sent = smtp.send(&envelope, &message).await;
+    drop(zeroed(message));
+    sent.map_err(|error| {
+        if error.is_permanent() || error.is_transient() {
+            MailError::Refused
+        } else {
+            MailError::Unreachable
+        }
+    })?;
+    let _ = smtp.quit().await;
+    Ok(())
+}
+
+/// Overwrites the copy that the library had to be given as ordinary memory.
+fn zeroed(mut bytes: Vec<u8>) -> Vec<u8> {
+    bytes.fill(0);
+    std::hint::black_box(bytes)
+}
+
+fn envelope(mail: &ComposedMail) -> Option<Envelope> {
+    let address = |text: &str| text.parse::<lettre::Address>().ok();
+    Envelope::new(
+        Some(address(mail.from().as_str())?),
+        vec![address(mail.to().as_str())?],
+    )
+    .ok()
+}
+
+fn tls_config(settings: &MailSettings) -> Result<Arc<ClientConfig>, MailError> {
+    if let Some(pem) = &settings.roots_pem {
+        return client_config_with_roots(pem.as_bytes()).map_err(|_| MailError::Settings);
+    }
+    let roots = RootCertStore {
+        roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
+    };
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&version::TLS13])
+        .map_err(|_| MailError::Settings)?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(Arc::new(config))
+}
+
+/// The encrypted stream, as the library wants it.
+#[derive(Debug)]
+struct Mailed(TlsStream<UnixStream>);
+
+impl AsyncTokioStream for Mailed {
+    /// A pipe has no address; the library only shows it.
+    fn peer_addr(&self) -> io::Result<SocketAddr> {
+        Ok((Ipv4Addr::UNSPECIFIED, 0).into())
+    }
+}
+
+impl AsyncRead for Mailed {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Mailed {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,114 @@
+//! Requests to holders, guards and the host's store, each over connections that are kept.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Method, Request};
+use keyfold_enclave::{Peer, PeerError, PeerRequest, PeerResponse, PeerTrust};
+use keyfold_net::client::{TlsConnector, UnixConnector};
+use keyfold_net::pipe::EgressConnector;
+use keyfold_net::tls::client_config_pinned;
+use keyfold_net::{ClientError, ClientLimits, HttpClient, SpkiPin};
+
+/// Most peers that connections are kept for: holders, and one guard for each project.
+const MAX_CLIENTS: usize = 256;
+
+pub(crate) struct Peers {
+    pipe: EgressConnector<UnixConnector>,
+    host: HttpClient,
+    pinned: Mutex<HashMap<[u8; 32], HttpClient>>,
+}
+
+impl Peers {
+    pub(crate) fn new(outbound: PathBuf) -> Self {
+        let pipe = EgressConnector::new(UnixConnector::new(outbound));
+        let host = HttpClient::new(pipe.clone(), ClientLimits::default());
+        Self {
+            pipe,
+            host,
+            pinned: Mutex::default(),
+        }
+    }
+
+    pub(crate) async fn call(
+        &self,
+        peer: &Peer,
+        request: PeerRequest,
+    ) -> Result<PeerResponse, PeerError> {
+        let client = match peer.trust {
+            PeerTrust::HostStore => self.host.clone(),
+            PeerTrust::TlsSpkiSha256(pin) => self.pinned(pin)?,
+        };
+        let (timeout, max_response) = (request.timeout, request.max_response);
+        let scheme = if peer.trust == PeerTrust::HostStore {
+            "http"
+        } else {
+            "https"
+        };
+        let uri = format!("{scheme}://{}{}", peer.authority, request.path);
+        let method =
+            Method::from_bytes(request.method.as_bytes()).map_err(|_| PeerError::Malformed)?;
+        let mut message = Request::builder().method(method).uri(uri);
+        for (name, value) in request.headers {
+            let name = HeaderName::try_from(name).map_err(|_| PeerError::Malformed)?;
+            let value = HeaderValue::try_from(value).map_err(|_| PeerError::Malformed)?;
+            message = message.header(name, value);
+        }
+        if !request.body.is_empty() {
+            message = message.header(http::header::CONTENT_TYPE, "application/json");
+        }
+        let message = message
+            .body(Bytes::from(request.body))
+            .map_err(|_| PeerError::Malformed)?;
+        let answer = tokio::time::timeout(timeout, client.send(message))
+            .await
+            .map_err(|_| PeerError::Timeout)?
+            .map_err(|error| classify(&error))?;
+        if answer.body().len() > max_response {
+            return Err(PeerError::TooLarge);
+        }
+        Ok(PeerResponse {
+            status: answer.status().as_u16(),
+            body: answer.into_body().into(),
+        })
+    }
+
+    fn pinned(&self, pin: [u8; 32]) -> Result<HttpClient, PeerError> {
+        let mut pinned = self.pinned.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = pinned.get(&pin) {
+            return Ok(client.clone());
+        }
+        if pinned.len() >= MAX_CLIENTS {
+            // Kept connections are a convenience: start over rather than grow.
+            pinned.clear();
+        }
+        let config = client_config_pinned(SpkiPin(pin)).map_err(|_| PeerError::Unreachable)?;
+        let connector = TlsConnector::new(self.pipe.clone(), config);
+        let client = HttpClient::new(connector, ClientLimits::default());
+        pinned.insert(pin, client.clone());
+        Ok(client)
+    }
+}
+
+fn classify(error: &ClientError) -> PeerError {
+    match error {
+        ClientError::Connect { source, .. } => {
+            let certificate = source
+                .get_ref()
+                .and_then(|inner| inner.downcast_ref::<rustls::Error>())
+                .is_some_and(|error| matches!(error, rustls::Error::InvalidCertificate(_)));
+            match source.kind() {
+                _ if certificate => PeerError::WrongPeer,
+                io::ErrorKind::PermissionDenied => PeerError::NotAllowed,
+                _ => PeerError::Unreachable,
+            }
+        }
+        ClientError::ConnectTimeout { .. } | ClientError::Timeout { .. } => PeerError::Timeout,
+        ClientError::ResponseTooLarge { .. } => PeerError::TooLarge,
+        ClientError::Request(_) => PeerError::Malformed,
+        _ => PeerError::Unreachable,
+    }
+}
