@@ -1,1 +1,31 @@
-//! (under construction)
+//! The gateway as a service: the public API, the sealed records, and the host's ends of the
+//! enclaves' two pipes.
+//!
+//! Trusted with no secret. It forwards sealed requests byte for byte and stores sealed records; it
+//! reads neither, and no body is ever logged. What it can do to its users is to be unavailable.
+//!
+//! Does network, files, SQLite and time.
+//!
+//! - [`config`]: what the operator decides, and the folder it works in.
+//! - [`genesis`]: the operator's call to an enclave; on no network.
+//! - [`openapi`]: the description of the public API, generated from the code.
+
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+
+mod api;
+pub mod config;
+mod enclaves;
+mod error;
+pub mod genesis;
+mod host;
+pub mod openapi;
+mod records;
+mod run;
+mod socket;
+
+pub use config::{EgressTarget, EnclaveSockets, GatewayConfig, Rate, RateLimits, RelayerConfig};
+pub use error::GatewayError;
+pub use genesis::{EnclaveCallError, genesis, status};
+pub use run::{init, run};

@@ -15,7 +15,7 @@ mod proxy;
 pub use egress::{EgressConnector, EgressRefusal, PipeError, Target, dial_through};
 pub use hybrid::{HybridConnector, accept_port, connect_port};
 pub use line::MAX_LINE_BYTES;
-pub use proxy::{AllowList, EgressLimits, EgressProxy};
+pub use proxy::{AllowList, EgressLimits, EgressProxy, LocalService};
 
 #[cfg(test)]
 mod tests;

@@ -5,11 +5,13 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UnixListener};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use crate::client::BoxIo;
 use crate::pipe::copy::relay;
 use crate::pipe::egress::{EgressRefusal, Target};
 use crate::pipe::line::read_line;
@@ -78,15 +80,25 @@ impl Default for EgressLimits {
     }
 }
 
+/// Serves one connection inside the host's own process, from after its `OK` to its end.
+pub type LocalService = Arc<dyn Fn(BoxIo) -> BoxFuture<'static, ()> + Send + Sync>;
+
+/// Where a first line leads.
+enum Opened {
+    Remote(TcpStream),
+    Local(LocalService),
+}
+
 /// Forwards an enclave's outbound connections.
 ///
 /// # Security
 ///
 /// The list protects the host's network from a broken enclave; it does not protect the enclave,
 /// whose TLS ends inside it.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct EgressProxy {
     allowed: Arc<AllowList>,
+    local: HashMap<Target, LocalService>,
     limits: EgressLimits,
 }
 
@@ -95,8 +107,18 @@ impl EgressProxy {
     pub fn new(allowed: AllowList, limits: EgressLimits) -> Self {
         Self {
             allowed: Arc::new(allowed),
+            local: HashMap::new(),
             limits,
         }
+    }
+
+    /// Answers a target in this process, whatever the list says of it.
+    ///
+    /// The service limits its own time and bytes; it counts as a connection.
+    #[must_use]
+    pub fn local(mut self, target: Target, service: LocalService) -> Self {
+        self.local.insert(target, service);
+        self
     }
 
     /// Serves a Unix socket until the shutdown, then cuts what is left.
@@ -144,7 +166,7 @@ impl EgressProxy {
     /// When the pipe or the target breaks or reaches a limit; refusals are answered and no error.
     pub async fn forward<S>(&self, mut pipe: S) -> io::Result<()>
     where
-        S: AsyncRead + AsyncWrite + Unpin,
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let line = tokio::time::timeout(self.limits.line_timeout, read_line(&mut pipe))
             .await
@@ -159,7 +181,12 @@ impl EgressProxy {
                 pipe.write_all(line.as_bytes()).await?;
                 pipe.shutdown().await
             }
-            Ok(target) => {
+            Ok(Opened::Local(service)) => {
+                pipe.write_all(b"OK\n").await?;
+                service(Box::new(pipe)).await;
+                Ok(())
+            }
+            Ok(Opened::Remote(target)) => {
                 pipe.write_all(b"OK\n").await?;
                 relay(
                     pipe,
@@ -172,11 +199,14 @@ impl EgressProxy {
         }
     }
 
-    async fn open(&self, line: &str) -> Result<TcpStream, EgressRefusal> {
+    async fn open(&self, line: &str) -> Result<Opened, EgressRefusal> {
         let target: Target = line
             .strip_prefix("CONNECT ")
             .and_then(|target| target.parse().ok())
             .ok_or(EgressRefusal::Malformed)?;
+        if let Some(service) = self.local.get(&target) {
+            return Ok(Opened::Local(Arc::clone(service)));
+        }
         let Some(at) = self.allowed.find(&target) else {
             tracing::warn!(%target, "the enclave asked for a target that is not allowed");
             return Err(EgressRefusal::NotAllowed);
@@ -187,6 +217,15 @@ impl EgressProxy {
             .map_err(|_| EgressRefusal::Unreachable)?
             .map_err(|_| EgressRefusal::Unreachable)?;
         let _ = stream.set_nodelay(true);
-        Ok(stream)
+        Ok(Opened::Remote(stream))
+    }
+}
+
+impl std::fmt::Debug for EgressProxy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EgressProxy")
+            .field("allowed", &self.allowed)
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
     }
 }

@@ -88,6 +88,34 @@ async fn a_name_may_lead_where_the_host_says() {
 }
 
 #[tokio::test]
+async fn a_local_target_is_answered_here_and_only_under_its_own_name() {
+    let local = target("records.keyfold.internal:1");
+    let service: LocalService = std::sync::Arc::new(|mut pipe| {
+        Box::pin(async move {
+            let _ = pipe.write_all(b"here").await;
+        })
+    });
+    let dial = async |host: &'static str, port: u16| {
+        let (near, far) = duplex(4096);
+        let proxy = EgressProxy::new(AllowList::new(), limits())
+            .local(local.clone(), std::sync::Arc::clone(&service));
+        tokio::spawn(async move { proxy.forward(far).await });
+        dial_through(near, host, port).await
+    };
+    let mut stream = dial("records.keyfold.internal", 1).await.unwrap();
+    let mut got = String::new();
+    stream.read_to_string(&mut got).await.unwrap();
+    assert_eq!(got, "here");
+    for (host, port) in [("records.keyfold.internal", 2), ("keyfold.internal", 1)] {
+        let refused = dial(host, port).await;
+        assert!(matches!(
+            refused,
+            Err(PipeError::Refused(EgressRefusal::NotAllowed))
+        ));
+    }
+}
+
+#[tokio::test]
 async fn a_target_that_nobody_listens_on_is_unreachable() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
