@@ -1,0 +1,16 @@
+// `npm test`: the committed artifacts are what the sources compile to, and they do what they should.
+
+import { spawnSync } from 'node:child_process'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)))
+
+function run(command, args) {
+  const { status, error } = spawnSync(command, args, { cwd: root, stdio: 'inherit' })
+  if (error) console.error(`${command}: ${error.message}`)
+  if (status !== 0) process.exit(status ?? 1)
+}
+
+run(process.execPath, ['build.mjs', '--check'])
+run(join(root, 'node_modules', '.bin', 'forge'), ['test', ...process.argv.slice(2)])
