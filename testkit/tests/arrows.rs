@@ -85,9 +85,14 @@ const LAYERS: &[(&str, Kind, &[&str])] = &[
         ],
     ),
     (
+        "keyfold-enclave-runtime",
+        Kind::Io,
+        &["keyfold-enclave", "keyfold-net"],
+    ),
+    (
         "keyfold-platform-dev",
         Kind::DevelopmentOnly,
-        &["keyfold-enclave", "keyfold-net"],
+        &["keyfold-enclave-runtime"],
     ),
     (
         "keyfold-cli",
