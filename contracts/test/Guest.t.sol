@@ -21,8 +21,8 @@ contract GuestTest is Base {
                 uint256(uint160(stage1))
             )
         );
-        bytes32 at = keccak256(abi.encodePacked(hex"ff", address(factory), image, init));
-        IWallet wallet = IWallet(address(uint160(uint256(at))));
+        bytes32 place = keccak256(abi.encodePacked(hex"ff", address(factory), image, init));
+        IWallet wallet = IWallet(address(uint160(uint256(place))));
         check(address(wallet).code.length == 0, "deployed already");
         token.mint(address(wallet), 100);
 

@@ -186,7 +186,7 @@ contract SignatureTest is Base {
         refuses(error_, hex"03");
     }
 
-    function test_refuses_every_truncation() external {
+    function test_refuses_every_truncation() external view {
         bytes memory whole = signGuarded(hash(guarded));
         accepts(guarded, whole);
         for (uint256 length; length < whole.length; ++length) {
@@ -198,7 +198,7 @@ contract SignatureTest is Base {
         }
     }
 
-    function test_does_not_read_past_the_end() external {
+    function test_does_not_read_past_the_end() external view {
         // The missing 20 bytes follow the signature in calldata, where a careless reader finds them.
         bytes memory data = abi.encodeCall(single.isValidSignature, (TEXT, bytes.concat(Format.head(1), hex"11")));
         for (uint256 i; i < 20; ++i) data[4 + 32 * 3 + 3 + i] = bytes20(owner)[i];

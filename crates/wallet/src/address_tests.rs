@@ -123,30 +123,40 @@ fn reading_a_nonce_names_the_space() {
 /// the sources compile to would send deposits to nowhere.
 #[test]
 fn own_addresses_are_those_of_the_committed_artifacts() {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../contracts/");
-    let read = |path: &str| -> serde_json::Value {
-        serde_json::from_str(&std::fs::read_to_string(format!("{folder}{path}")).unwrap()).unwrap()
-    };
-    let deployments = read("deployments.json");
+    let parse = |text: &str| -> serde_json::Value { serde_json::from_str(text).unwrap() };
+    let deployments = parse(include_str!("../../../contracts/deployments.json"));
     let context = Context::keyfold();
     let deployer = address!("4e59b44847b379578588920cA78FbF26c0B4956C");
     assert_eq!(deployments["deployer"], deployer.to_string());
     let expected = [
-        ("Factory", context.factory, Vec::new()),
-        ("Stage2", context.stage2, Vec::new()),
         (
-            "Stage1",
+            include_str!("../../../contracts/artifacts/Factory.json"),
+            context.factory,
+            Vec::new(),
+        ),
+        (
+            include_str!("../../../contracts/artifacts/Stage2.json"),
+            context.stage2,
+            Vec::new(),
+        ),
+        (
+            include_str!("../../../contracts/artifacts/Stage1.json"),
             context.stage1,
             (context.factory, context.stage2).abi_encode(),
         ),
-        ("Guest", context.guest, Vec::new()),
+        (
+            include_str!("../../../contracts/artifacts/Guest.json"),
+            context.guest,
+            Vec::new(),
+        ),
     ];
     assert_eq!(
         deployments["contracts"].as_array().unwrap().len(),
         expected.len()
     );
-    for (index, (name, address, arguments)) in expected.into_iter().enumerate() {
-        let artifact = read(&format!("artifacts/{name}.json"));
+    for (index, (artifact, address, arguments)) in expected.into_iter().enumerate() {
+        let artifact = parse(artifact);
+        let name = &artifact["contractName"];
         let mut code = hex::decode(artifact["bytecode"].as_str().unwrap()).unwrap();
         code.extend_from_slice(&arguments);
         assert_eq!(
@@ -155,7 +165,7 @@ fn own_addresses_are_those_of_the_committed_artifacts() {
             "{name}"
         );
         let entry = &deployments["contracts"][index];
-        assert_eq!(entry["name"], name);
+        assert_eq!(&entry["name"], name);
         assert_eq!(entry["address"], address.to_string());
         assert_eq!(
             entry["constructorArguments"],

@@ -22,6 +22,9 @@ pub mod signature;
 
 mod bytes;
 
+#[cfg(test)]
+mod contract_tests;
+
 pub use address::{Context, wallet_address};
 pub use config::{Config, Topology, ValidConfig};
 pub use payload::{BehaviorOnError, Call, Payload, PayloadBody};

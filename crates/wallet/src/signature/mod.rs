@@ -6,7 +6,7 @@ mod encode;
 mod recover;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use alloy_primitives::{Address, B256, Bytes};
 

@@ -23,11 +23,11 @@ fn key(byte: u8) -> SigningKey {
     SigningKey::from_slice(&[byte; 32]).unwrap()
 }
 
-fn owner(byte: u8) -> Address {
+pub(crate) fn owner(byte: u8) -> Address {
     address_of(key(byte).verifying_key())
 }
 
-fn sign(byte: u8, hash: &B256) -> EcdsaSignature {
+pub(crate) fn sign(byte: u8, hash: &B256) -> EcdsaSignature {
     let (signature, id) = key(byte).sign_prehash_recoverable(hash.as_slice());
     let mut rsv = [0u8; 65];
     rsv[..64].copy_from_slice(&signature.to_bytes());
