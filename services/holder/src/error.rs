@@ -49,9 +49,9 @@ impl ApiError {
         }
     }
 
-    /// Refuses with the code's own sentence.
+    /// Refuses with nothing to add to the code's own sentence.
     pub(crate) fn code(code: Code) -> Self {
-        Self::refused(code, code.sentence())
+        Self::refused(code, "")
     }
 }
 
@@ -88,11 +88,11 @@ impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let (code, detail) = match self {
             Self::Refused { code, detail } => (code, detail),
-            Self::Ending => (Code::Unavailable, Code::Unavailable.sentence().to_owned()),
+            Self::Ending => (Code::Unavailable, String::new()),
             internal => {
                 // Logs the chain of causes under the request's id; shows none of it.
                 let _ = Problem::internal(&internal);
-                (Code::Internal, Code::Internal.sentence().to_owned())
+                (Code::Internal, String::new())
             }
         };
         let status = StatusCode::from_u16(code.status()).unwrap_or_default();

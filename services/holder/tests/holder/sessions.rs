@@ -1,0 +1,125 @@
+//! Sessions end when they are ended, everywhere; mails are counted before there is one.
+
+use keyfold_protocol::error_code::Code;
+use keyfold_protocol::holder_api::{Empty, InSession, MailReserve, path};
+use keyfold_protocol::ids::{Digest32, SessionId};
+use keyfold_protocol::intent::Operation;
+
+use crate::world::{Answer, Person, World, code, random};
+
+async fn in_session(
+    world: &World,
+    person: &Person,
+    to: &str,
+    operation: Operation,
+) -> Answer<Empty> {
+    let evidence = person.evidence(&world.plain(person, operation));
+    world.call(to, &InSession { evidence }).await
+}
+
+async fn check(world: &World, person: &Person) -> Answer<Empty> {
+    in_session(world, person, path::SESSION_CHECK, Operation::Renew).await
+}
+
+async fn revoke(world: &World, person: &Person) -> Answer<Empty> {
+    in_session(world, person, path::SESSION_REVOKE, Operation::SignOut).await
+}
+
+async fn mail(world: &World, project: &str, address: u8) -> Answer<Empty> {
+    let message = MailReserve {
+        project: project.parse().unwrap(),
+        address: Digest32::from_bytes([address; 32]),
+    };
+    world.call(path::MAIL_RESERVE, &message).await
+}
+
+#[tokio::test]
+async fn a_revoked_session_opens_nothing_any_more_and_others_go_on() {
+    let world = World::new().await;
+    let (mut person, key) = world.person_with_key().await;
+    check(&world, &person).await.unwrap();
+    revoke(&world, &person).await.unwrap();
+    assert_eq!(code(check(&world, &person).await), Code::SessionRevoked);
+    let release = world.release(&person, &world.use_of(&person, &key)).await;
+    assert_eq!(code(release), Code::SessionRevoked);
+    let store = world.store(&person, &world.new_key(&person)).await;
+    assert_eq!(code(store), Code::SessionRevoked);
+    person.session = SessionId::from_bytes(random());
+    assert!(
+        world
+            .release(&person, &world.use_of(&person, &key))
+            .await
+            .is_ok()
+    );
+}
+
+#[tokio::test]
+async fn a_revocation_may_be_repeated_and_reaches_holders_that_missed_the_device() {
+    let mut world = World::new().await;
+    let missed = Person::new("app.example");
+    revoke(&world, &missed).await.unwrap();
+    revoke(&world, &missed).await.unwrap();
+    world.restart().await;
+    world.enrol(&missed).await.unwrap();
+    assert_eq!(code(check(&world, &missed).await), Code::SessionRevoked);
+}
+
+#[tokio::test]
+async fn a_session_of_another_account_is_not_ended() {
+    let world = World::new().await;
+    let (victim, _) = world.person_with_key().await;
+    let mut other = Person::new("app.example");
+    other.session = victim.session;
+    revoke(&world, &other).await.unwrap();
+    assert!(check(&world, &victim).await.is_ok());
+}
+
+#[tokio::test]
+async fn operations_are_not_taken_for_one_another() {
+    let world = World::new().await;
+    let (person, _) = world.person_with_key().await;
+    for (to, operation) in [
+        (path::SESSION_REVOKE, Operation::Renew),
+        (path::SESSION_CHECK, Operation::SignOut),
+        (path::DEVICE_LIST, Operation::Renew),
+        (path::DEVICE_APPROVE, Operation::ListDevices),
+    ] {
+        let answer = in_session(&world, &person, to, operation).await;
+        assert_eq!(code(answer), Code::IntentMismatch, "{to}");
+    }
+}
+
+#[tokio::test]
+async fn mails_to_one_address_are_limited_by_the_hour_and_by_the_day() {
+    let world = World::with(|config| {
+        config.mails_per_address_per_hour = 5;
+        config.mails_per_address_per_day = 8;
+    })
+    .await;
+    for _ in 0..5 {
+        mail(&world, "app.example", 1).await.unwrap();
+    }
+    assert_eq!(code(mail(&world, "app.example", 1).await), Code::MailLimit);
+    // Another project floods the same mailbox; another address is another mailbox.
+    assert_eq!(
+        code(mail(&world, "other.example", 1).await),
+        Code::MailLimit
+    );
+    mail(&world, "app.example", 2).await.unwrap();
+    world.advance_far(3_600).await;
+    for _ in 0..3 {
+        mail(&world, "app.example", 1).await.unwrap();
+    }
+    assert_eq!(code(mail(&world, "app.example", 1).await), Code::MailLimit);
+    world.advance_far(86_400).await;
+    mail(&world, "app.example", 1).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_restart_forgets_no_mail() {
+    let mut world = World::with(|config| config.mails_per_address_per_hour = 2).await;
+    mail(&world, "app.example", 1).await.unwrap();
+    mail(&world, "app.example", 1).await.unwrap();
+    world.restart().await;
+    assert_eq!(code(mail(&world, "app.example", 1).await), Code::MailLimit);
+}
