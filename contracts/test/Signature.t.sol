@@ -289,6 +289,51 @@ contract SignatureTest is Base {
         refuses(IWallet.LowWeightChainedSignature.selector, bytes.concat(hex"01", light, below));
     }
 
+    /// @dev A chain of two whose head shows a checkpointer; the newest link shows it too, without proof.
+    function chainWithSnapshot(Checkpointer checkpointer, Snapshot memory snapshot)
+        private
+        view
+        returns (bytes memory)
+    {
+        bytes32 next = Format.image(Format.signer(guard, 1), 1, 7, address(checkpointer));
+        bytes32 digest = Format.update(next).hash(address(single), 0);
+        bytes memory first =
+            abi.encodePacked(hex"44", address(checkpointer), hex"0701", signed(GUARD, hash(single)));
+        bytes memory last = abi.encodePacked(hex"060501", signed(OWNER, digest));
+        bytes memory proof = abi.encode(snapshot);
+        return abi.encodePacked(
+            hex"41", address(checkpointer), uint24(proof.length), proof, Format.link(first), Format.link(last)
+        );
+    }
+
+    function test_a_chain_belongs_to_the_oldest_configuration_and_its_checkpointer() external {
+        Checkpointer checkpointer = new Checkpointer();
+        bytes memory chain = chainWithSnapshot(checkpointer, Snapshot(0, 0));
+        (,,, bytes32 image, uint256 checkpoint, bytes32 opHash) =
+            single.recoverPartialSignature(Format.digest(TEXT), chain);
+        same(image, Format.image(Format.signer(owner, 1), 1, 5, address(checkpointer)), "image");
+        same(checkpoint, 5, "checkpoint");
+        same(opHash, hash(single), "hash of the payload, not of the update");
+    }
+
+    function test_a_chain_passes_by_the_latest_configuration_or_is_refused() external {
+        Checkpointer checkpointer = new Checkpointer();
+        bytes32 newer = Format.image(Format.signer(guard, 1), 1, 7, address(checkpointer));
+        bytes32 older = Format.image(Format.signer(owner, 1), 1, 5, address(checkpointer));
+        // The latest is one of the links, or older than all of them.
+        partial_(chainWithSnapshot(checkpointer, Snapshot(newer, 7)));
+        partial_(chainWithSnapshot(checkpointer, Snapshot(older, 5)));
+        partial_(chainWithSnapshot(checkpointer, Snapshot(NODE, 4)));
+        for (uint256 checkpoint = 5; checkpoint < 9; ++checkpoint) {
+            vm.expectRevert(abi.encodeWithSelector(IWallet.UnusedSnapshot.selector, Snapshot(NODE, checkpoint)));
+            this.partialOfChain(checkpointer, Snapshot(NODE, checkpoint));
+        }
+    }
+
+    function partialOfChain(Checkpointer checkpointer, Snapshot calldata snapshot) external view {
+        partial_(chainWithSnapshot(checkpointer, snapshot));
+    }
+
     function test_refuses_malformed_chains() external {
         refuses(IWallet.EmptyChain.selector, hex"01");
         bytes4 nested = IWallet.ChainedSignatureNestedInChainedSignature.selector;
