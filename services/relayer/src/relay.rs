@@ -1,0 +1,254 @@
+//! Taking a request over, and telling what became of it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use alloy_primitives::aliases::U160;
+use alloy_primitives::{Address, B256, Bytes, U256};
+use keyfold_chain::{CallRequest, Deployments, WalletCall, WalletCallError};
+use keyfold_crypto::Encoder;
+use keyfold_protocol::error_code::Code;
+use keyfold_protocol::ids::RequestId;
+use keyfold_protocol::relayer_api::{Relay, Relayed, WalletOnChain};
+use keyfold_storage::MasterKey;
+use keyfold_wallet::abi;
+
+use crate::chain::{Chain, Outgoing};
+use crate::config::{RelayerConfig, RelayerError, database_path, master_key_path};
+use crate::error::RelayError;
+use crate::keys::RelayerKey;
+use crate::store::{Account, NewRequest, Reserved, Store, Taken};
+
+/// Gas for reading a wallet's nonce.
+const READ_GAS: u64 = 200_000;
+
+/// Everything a request needs.
+#[derive(Debug)]
+pub(crate) struct Relayer {
+    pub(crate) chains: BTreeMap<u64, Arc<Chain>>,
+    pub(crate) store: Store,
+    pub(crate) deployments: Deployments,
+    key: RelayerKey,
+    max_gas: u64,
+}
+
+impl Relayer {
+    /// Reads the key, opens the database and prepares the chains. Talks to no node yet.
+    pub(crate) async fn open(config: &RelayerConfig) -> Result<Self, RelayerError> {
+        let master = MasterKey::load(&master_key_path(&config.data))?;
+        let mut chains = BTreeMap::new();
+        for chain in &config.chains {
+            let id = chain.chain_id;
+            if id == 0 || i64::try_from(id).is_err() || chain.confirmations == 0 {
+                return Err(RelayerError::Config(format!(
+                    "chain {id}: the id must be between 1 and 2^63 - 1, confirmations at least 1"
+                )));
+            }
+            if chains
+                .insert(id, Arc::new(Chain::new(chain.clone())?))
+                .is_some()
+            {
+                return Err(RelayerError::Config(format!("chain {id} is there twice")));
+            }
+        }
+        Ok(Self {
+            chains,
+            store: Store::open(&database_path(&config.data)).await?,
+            deployments: Deployments::embedded()?,
+            key: RelayerKey::derive(&master),
+            max_gas: config.limits.max_gas,
+        })
+    }
+
+    pub(crate) const fn address(&self) -> Address {
+        self.key.address()
+    }
+
+    pub(crate) fn account(&self, chain_id: u64) -> Account {
+        Account {
+            chain_id,
+            sender: self.address(),
+        }
+    }
+
+    pub(crate) fn chain(&self, id: u64) -> Result<&Arc<Chain>, RelayError> {
+        self.chains
+            .get(&id)
+            .ok_or_else(|| Code::ChainUnknown.into())
+    }
+
+    /// Takes a wallet's call over and sends it, or tells what became of it if that was done before.
+    pub(crate) async fn relay(&self, id: RequestId, relay: Relay) -> Result<Relayed, RelayError> {
+        let hash = request_hash(&relay);
+        if let Some(taken) = self.store.find(id).await? {
+            return same(taken, hash);
+        }
+        let chain = self.chain(relay.chain_id)?;
+        let call = WalletCall::parse(
+            self.deployments.context(),
+            relay.wallet,
+            relay.image_hash,
+            relay.payload,
+            relay.signature,
+        )
+        .map_err(refused)?;
+        match chain.noticed(self.try_relay(chain, id, hash, &call).await) {
+            // The same request in parallel may have been faster, and what it did makes this fail.
+            Err(error) => match self.store.find(id).await? {
+                Some(taken) => same(taken, hash),
+                None => Err(error),
+            },
+            relayed => relayed,
+        }
+    }
+
+    async fn try_relay(
+        &self,
+        chain: &Chain,
+        id: RequestId,
+        hash: B256,
+        call: &WalletCall,
+    ) -> Result<Relayed, RelayError> {
+        let has_code = chain.node().await?.has_code(call.wallet()).await?;
+        if !has_code {
+            chain.has_contracts(&self.deployments).await?;
+        }
+        let relayed = call
+            .relayed(has_code)
+            .map_err(|error| RelayError::refused(Code::PayloadInvalid, error.to_string()))?;
+        let (space, wallet_nonce) = call.space_and_nonce();
+        let request = NewRequest {
+            id,
+            hash,
+            account: self.account(chain.id()),
+            wallet: call.wallet(),
+            space,
+            wallet_nonce,
+            deployed: relayed.deploys,
+        };
+        let outgoing = Outgoing {
+            from: self.address(),
+            to: relayed.to,
+            data: &relayed.data,
+            max_gas: self.max_gas,
+            all_gas: call.tolerates_failure(),
+        };
+        match self.take_over(chain, request, outgoing).await? {
+            Reserved::New(taken) => {
+                let Relayed { id, hash, .. } = &taken.relayed;
+                tracing::info!(chain = chain.id(), request = %id, tx = %hash, nonce = taken.nonce, "taken over");
+                chain.send(&taken.raw).await;
+                Ok(taken.relayed)
+            }
+            Reserved::Known(taken) => same(taken, hash),
+            Reserved::Waiting => Err(RelayError::refused(
+                Code::CallReverts,
+                "Another transaction with this nonce of the wallet is on its way, so this one would revert.",
+            )),
+        }
+    }
+
+    /// Tries a call out, and takes it over if it would succeed. Does not send it.
+    pub(crate) async fn take_over(
+        &self,
+        chain: &Chain,
+        request: NewRequest,
+        outgoing: Outgoing<'_>,
+    ) -> Result<Reserved, RelayError> {
+        let quote = chain.quote(outgoing).await?;
+        let sign = |nonce| {
+            let data = outgoing.data.clone();
+            let transaction = quote.transaction(chain.id(), nonce, outgoing.to, data);
+            Ok(self.key.sign(&transaction)?)
+        };
+        self.store.reserve(request, quote.lowest_nonce, sign).await
+    }
+
+    /// Tells what became of a request.
+    pub(crate) async fn status(&self, id: RequestId) -> Result<Relayed, RelayError> {
+        let taken = self.store.find(id).await?;
+        taken
+            .map(|taken| taken.relayed)
+            .ok_or_else(|| Code::TransactionUnknown.into())
+    }
+
+    /// Tells what a chain knows of a wallet.
+    pub(crate) async fn wallet(
+        &self,
+        chain_id: u64,
+        wallet: Address,
+    ) -> Result<WalletOnChain, RelayError> {
+        let chain = self.chain(chain_id)?;
+        chain.noticed(self.ask_wallet(chain, wallet).await)
+    }
+
+    async fn ask_wallet(
+        &self,
+        chain: &Chain,
+        wallet: Address,
+    ) -> Result<WalletOnChain, RelayError> {
+        let node = chain.node().await?;
+        let (deployed, balance) = tokio::try_join!(node.has_code(wallet), node.balance(wallet))?;
+        let nonce = if deployed {
+            let data: Bytes = abi::read_nonce(U160::ZERO);
+            let request = CallRequest {
+                from: self.address(),
+                to: wallet,
+                data: &data,
+                gas_limit: READ_GAS,
+            };
+            read_nonce(node.call(request).await)?
+        } else {
+            0
+        };
+        Ok(WalletOnChain {
+            deployed,
+            nonce,
+            balance,
+        })
+    }
+}
+
+fn read_nonce(answer: Result<Bytes, keyfold_chain::RpcError>) -> Result<u64, RelayError> {
+    let not_a_wallet = || {
+        RelayError::refused(
+            Code::WalletUnknown,
+            "There is no wallet of ours at that address.",
+        )
+    };
+    let word = match answer {
+        Err(error) if error.reverted().is_some() => return Err(not_a_wallet()),
+        word => word?,
+    };
+    let word: [u8; 32] = word.as_ref().try_into().map_err(|_| not_a_wallet())?;
+    U256::from_be_bytes(word)
+        .try_into()
+        .map_err(|_| not_a_wallet())
+}
+
+fn same(taken: Taken, hash: B256) -> Result<Relayed, RelayError> {
+    if taken.request_hash == hash {
+        Ok(taken.relayed)
+    } else {
+        Err(Code::IdempotencyConflict.into())
+    }
+}
+
+fn refused(error: WalletCallError) -> RelayError {
+    let code = match error {
+        WalletCallError::OtherWallet(_) => Code::MalformedRequest,
+        WalletCallError::Payload(_) => Code::PayloadInvalid,
+    };
+    RelayError::refused(code, format!("The request cannot be relayed: {error}."))
+}
+
+fn request_hash(relay: &Relay) -> B256 {
+    Encoder::new("keyfold/relay-request/v1")
+        .u64(relay.chain_id)
+        .fixed(&relay.wallet.into_array())
+        .fixed(&relay.image_hash.0)
+        .bytes(&relay.payload)
+        .bytes(&relay.signature)
+        .sha256()
+        .into()
+}

@@ -1,0 +1,1 @@
+//! The table that makes "once" true, without a chain.
