@@ -1,0 +1,267 @@
+//! A signed-in device.
+
+use std::sync::{Mutex, PoisonError};
+
+use alloy_primitives::Address;
+use keyfold_crypto::jwk::Thumbprint;
+use keyfold_protocol::client_api::{Nothing, Renewed, Revocation, SignedIn, SignedOut, path};
+use keyfold_protocol::holder_api::DeviceState;
+use keyfold_protocol::ids::{AccountId, ProjectId, RealmId, SessionId};
+use keyfold_protocol::intent::{Intent, Operation};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::channel::Call;
+use crate::client::{Client, json};
+use crate::environment::{Credential, Environment, Transport};
+use crate::error::ClientError;
+use crate::wallet::{Wallet, WalletRefused};
+
+/// An attestation that ends within so many seconds is renewed before it is used.
+const RENEW_BEFORE_SECONDS: u64 = 60;
+
+/// A session: what every later call of the account needs.
+///
+/// It renews itself as it is used; whoever stores it (it is serialisable) stores it again after
+/// use. Without the device's key it is of no use to anybody, but it tells who the user is.
+pub struct Session {
+    fixed: Fixed,
+    changing: Mutex<Changing>,
+    renewing: futures_util::lock::Mutex<()>,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+struct Fixed {
+    realm: RealmId,
+    project: ProjectId,
+    account: AccountId,
+    session: SessionId,
+    device: Thumbprint,
+    session_ends: u64,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+struct Changing {
+    attestation: String,
+    attestation_expires: u64,
+    device_state: DeviceState,
+    /// Address by label, for each wallet seen so far.
+    #[serde(default)]
+    wallets: Vec<(String, Address)>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    #[serde(flatten)]
+    fixed: Fixed,
+    #[serde(flatten)]
+    changing: Changing,
+}
+
+impl Session {
+    pub(crate) fn begin(
+        realm: RealmId,
+        project: ProjectId,
+        device: Thumbprint,
+        signed_in: &SignedIn,
+    ) -> Self {
+        let fixed = Fixed {
+            realm,
+            project,
+            account: signed_in.account,
+            session: signed_in.session,
+            device,
+            session_ends: signed_in.session_ends,
+        };
+        let changing = Changing {
+            attestation: signed_in.attestation.clone(),
+            attestation_expires: signed_in.attestation_expires,
+            device_state: signed_in.device,
+            wallets: Vec::new(),
+        };
+        Self { fixed, changing: Mutex::new(changing), renewing: Default::default() }
+    }
+
+    fn changing(&self) -> std::sync::MutexGuard<'_, Changing> {
+        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the realm.
+    pub fn realm(&self) -> RealmId {
+        self.fixed.realm
+    }
+
+    /// Returns the project.
+    pub fn project(&self) -> &ProjectId {
+        &self.fixed.project
+    }
+
+    /// Returns the account.
+    pub fn account(&self) -> AccountId {
+        self.fixed.account
+    }
+
+    /// Returns the session's id.
+    pub fn id(&self) -> SessionId {
+        self.fixed.session
+    }
+
+    /// Returns the thumbprint of the device it was made for.
+    pub fn device(&self) -> Thumbprint {
+        self.fixed.device
+    }
+
+    /// Returns when the session ends, in Unix seconds.
+    pub fn ends(&self) -> u64 {
+        self.fixed.session_ends
+    }
+
+    /// Returns the attestation: a compact JWT for the app.
+    pub fn attestation(&self) -> String {
+        self.changing().attestation.clone()
+    }
+
+    /// Returns when the attestation ends, in Unix seconds.
+    pub fn attestation_expires(&self) -> u64 {
+        self.changing().attestation_expires
+    }
+
+    /// Returns whether the device may act, as was known at the last renewal.
+    pub fn device_state(&self) -> DeviceState {
+        self.changing().device_state
+    }
+
+    /// Remembers a wallet; the wallet of a label never becomes another.
+    pub(crate) fn remember(&self, wallet: &Wallet) -> Result<(), WalletRefused> {
+        let mut changing = self.changing();
+        let known = changing.wallets.iter().find(|(label, _)| label == wallet.label());
+        match known {
+            Some((_, address)) if *address == wallet.address() => Ok(()),
+            Some((_, address)) => {
+                Err(WalletRefused::Changed { before: *address, now: wallet.address() })
+            }
+            None => {
+                changing.wallets.push((wallet.label().to_owned(), wallet.address()));
+                Ok(())
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session")
+            .field("project", &self.fixed.project)
+            .field("account", &self.fixed.account)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Serialize for Session {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let stored = Stored { fixed: self.fixed.clone(), changing: self.changing().clone() };
+        stored.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Session {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Stored { fixed, changing } = Stored::deserialize(deserializer)?;
+        Ok(Self { fixed, changing: Mutex::new(changing), renewing: Default::default() })
+    }
+}
+
+impl<T: Transport, C: Credential, E: Environment> Client<T, C, E> {
+    /// Renews the attestation. Calls of a session do so by themselves when it ends within a minute.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`].
+    pub async fn renew(&self, session: &Session) -> Result<(), ClientError> {
+        self.check_session(session)?;
+        let _one_at_a_time = session.renewing.lock().await;
+        self.renew_now(session).await
+    }
+
+    async fn renew_now(&self, session: &Session) -> Result<(), ClientError> {
+        let intent = self.plain(Operation::Renew)?;
+        let renewed: Renewed =
+            self.call_with_attestation(session, path::RENEW, intent, json(&Nothing {})?).await?;
+        let mut changing = session.changing();
+        changing.attestation = renewed.attestation;
+        changing.attestation_expires = renewed.attestation_expires;
+        changing.device_state = renewed.device;
+        Ok(())
+    }
+
+    /// Ends the session. `Pending` means that too few key holders have stored it yet: ask again.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`].
+    pub async fn sign_out(&self, session: &Session) -> Result<Revocation, ClientError> {
+        let intent = self.plain(Operation::SignOut)?;
+        let out: SignedOut =
+            self.call_in_session(session, path::SIGN_OUT, intent, json(&Nothing {})?).await?;
+        Ok(out.state)
+    }
+
+    /// Sends a call of a session, with an attestation that lives long enough.
+    pub(crate) async fn call_in_session<R: DeserializeOwned>(
+        &self,
+        session: &Session,
+        path: &'static str,
+        intent: Intent,
+        body: Vec<u8>,
+    ) -> Result<R, ClientError> {
+        self.check_session(session)?;
+        self.refresh(session).await?;
+        self.call_with_attestation(session, path, intent, body).await
+    }
+
+    async fn call_with_attestation<R: DeserializeOwned>(
+        &self,
+        session: &Session,
+        path: &'static str,
+        intent: Intent,
+        body: Vec<u8>,
+    ) -> Result<R, ClientError> {
+        let call = Call {
+            path,
+            intent,
+            project: session.project(),
+            body,
+            attestation: Some(session.attestation()),
+        };
+        let (reply, _) = self.call(&call, None).await?;
+        Ok(reply)
+    }
+
+    fn check_session(&self, session: &Session) -> Result<(), ClientError> {
+        if session.realm() != self.pin.realm || session.device() != self.device() {
+            return Err(ClientError::ForeignSession);
+        }
+        if self.now_seconds() >= session.ends() {
+            return Err(ClientError::SessionEnded);
+        }
+        Ok(())
+    }
+
+    async fn refresh(&self, session: &Session) -> Result<(), ClientError> {
+        let ends_soon = || {
+            self.now_seconds().saturating_add(RENEW_BEFORE_SECONDS) >= session.attestation_expires()
+        };
+        if !ends_soon() {
+            return Ok(());
+        }
+        let _one_at_a_time = session.renewing.lock().await;
+        if !ends_soon() {
+            return Ok(());
+        }
+        match self.renew_now(session).await {
+            // What is still valid is used, whatever keeps the next one from coming.
+            Err(_) if self.now_seconds() < session.attestation_expires() => Ok(()),
+            outcome => outcome,
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! Sign-in by email code.
+
+use keyfold_protocol::client_api::{EmailFinish, EmailStart, SignInStarted, SignedIn, path};
+use keyfold_protocol::error_code::Code;
+use keyfold_protocol::ids::{InstanceId, ProjectId, SignInHandle};
+use keyfold_protocol::intent::Operation;
+
+use crate::client::Client;
+use crate::environment::{Credential, Environment, Transport};
+use crate::error::ClientError;
+use crate::session::Session;
+use crate::wallet::Wallet;
+
+/// A sign-in that waits for its code. It lives in the memory of one enclave instance.
+#[derive(Debug, Clone)]
+pub struct PendingSignIn {
+    project: ProjectId,
+    instance: InstanceId,
+    sign_in: SignInHandle,
+    expires: u64,
+}
+
+impl PendingSignIn {
+    /// Returns when the code expires, in Unix seconds.
+    pub fn expires(&self) -> u64 {
+        self.expires
+    }
+
+    /// Returns the project.
+    pub fn project(&self) -> &ProjectId {
+        &self.project
+    }
+}
+
+impl<T: Transport, C: Credential, E: Environment> Client<T, C, E> {
+    /// Asks for a code by mail. The answer is the same whether the address is known or not.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`].
+    pub async fn start_email(
+        &self,
+        project: &ProjectId,
+        email: &str,
+    ) -> Result<PendingSignIn, ClientError> {
+        let body = EmailStart { email: email.to_owned(), device: self.credential.public_jwk() };
+        let intent = self.plain(Operation::SignInStart)?;
+        let (started, instance): (SignInStarted, _) =
+            self.call_before_session(path::EMAIL_START, intent, project, &body, None).await?;
+        Ok(PendingSignIn {
+            project: project.clone(),
+            instance,
+            sign_in: started.sign_in,
+            expires: started.expires,
+        })
+    }
+
+    /// Shows the code and gets a session. A wrong code may be corrected: call again, three times at
+    /// most.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`]; [`ClientError::SignInGone`] if the instance has ended meanwhile.
+    pub async fn finish_email(
+        &self,
+        pending: &PendingSignIn,
+        code: &str,
+        device_name: &str,
+    ) -> Result<Session, ClientError> {
+        let body = EmailFinish {
+            sign_in: pending.sign_in,
+            code: code.to_owned(),
+            device: self.credential.public_jwk(),
+            device_name: device_name.to_owned(),
+        };
+        let intent = self.plain(Operation::SignInFinish)?;
+        let wanted = Some(pending.instance);
+        let outcome: Result<(SignedIn, _), _> = self
+            .call_before_session(path::EMAIL_FINISH, intent, &pending.project, &body, wanted)
+            .await;
+        let (signed_in, _) = outcome.map_err(|error| {
+            if error.is(Code::UnknownInstance) { ClientError::SignInGone } else { error }
+        })?;
+        let session =
+            Session::begin(self.pin.realm, pending.project.clone(), self.device(), &signed_in);
+        for info in signed_in.wallets {
+            session.remember(&Wallet::verify(info, &self.rules)?)?;
+        }
+        Ok(session)
+    }
+}

@@ -1,0 +1,224 @@
+//! Wallets whose address and configuration were recomputed here.
+
+use alloy_primitives::{Address, B256};
+use keyfold_protocol::client_api::{CreateWallet, Nothing, WalletInfo, Wallets, path};
+use keyfold_protocol::ids::KeyId;
+use keyfold_protocol::intent::Operation;
+use keyfold_wallet::config::default_tree;
+use keyfold_wallet::{Config, Context, Topology, wallet_address};
+
+use crate::client::{Client, json};
+use crate::environment::{Credential, Environment, Transport};
+use crate::error::ClientError;
+use crate::session::Session;
+
+/// Longest label, characters.
+pub const MAX_LABEL: usize = 64;
+
+/// What a program knows of its project's guard.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum GuardRule {
+    /// Nothing: wallets may have a guard or none.
+    #[default]
+    Any,
+    /// The project has none.
+    Without,
+    /// Every wallet has this one.
+    Exactly(Address),
+}
+
+/// What wallets must be, besides being of the default shape.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct WalletRules {
+    /// The guard.
+    pub guard: GuardRule,
+}
+
+/// Says why a wallet was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum WalletRefused {
+    /// Contracts that this release does not know.
+    #[error("its contracts are unknown")]
+    Context,
+    /// The configuration is not the default one: another threshold, further signers, a checkpointer.
+    #[error("its configuration is not the one a new wallet has")]
+    Shape,
+    /// The guard is not the project's.
+    #[error("its guard is not the project's")]
+    Guard,
+    /// The root does not follow from the configuration.
+    #[error("its root does not follow from its configuration")]
+    ImageHash,
+    /// The address does not follow from the root: the wallet belongs to another configuration.
+    #[error("its address does not follow from its configuration")]
+    Address,
+    /// The label is not the one asked for, or not one.
+    #[error("its label is not the one asked for")]
+    Label,
+    /// The label named another wallet before.
+    #[error("its label was {before}'s before and is {now}'s now")]
+    Changed {
+        /// The wallet known by that label.
+        before: Address,
+        /// What is said now.
+        now: Address,
+    },
+}
+
+/// A wallet that was checked: its address is that of the default configuration of its owner, and
+/// guard where it has one.
+///
+/// Only [`Wallet::verify`] makes one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Wallet {
+    info: WalletInfo,
+    owner: Address,
+    guard: Option<Address>,
+}
+
+impl Wallet {
+    /// Recomputes a wallet's configuration, root and address from what was told.
+    ///
+    /// # Errors
+    ///
+    /// [`WalletRefused`].
+    ///
+    /// # Security
+    ///
+    /// The owner's key is known to nobody but key holders, by shares; that it is the enclave's word
+    /// is vouched for by the channel. What is checked here is that nobody else can move the wallet,
+    /// and that coins sent to the address are sent to this configuration.
+    pub fn verify(info: WalletInfo, rules: &WalletRules) -> Result<Self, WalletRefused> {
+        let context = context(&info.context)?;
+        let (owner, guard) = signers(&info.config).ok_or(WalletRefused::Shape)?;
+        let expected = default_tree(owner, guard).map_err(|_| WalletRefused::Shape)?;
+        if *expected != info.config {
+            return Err(WalletRefused::Shape);
+        }
+        match rules.guard {
+            GuardRule::Any => {}
+            GuardRule::Without if guard.is_none() => {}
+            GuardRule::Exactly(address) if guard == Some(address) => {}
+            _ => return Err(WalletRefused::Guard),
+        }
+        if expected.image_hash() != info.image_hash {
+            return Err(WalletRefused::ImageHash);
+        }
+        if wallet_address(&info.image_hash, &context) != info.address {
+            return Err(WalletRefused::Address);
+        }
+        if !is_label(&info.label) {
+            return Err(WalletRefused::Label);
+        }
+        Ok(Self { info, owner, guard })
+    }
+
+    /// Returns everything that was told.
+    pub fn info(&self) -> &WalletInfo {
+        &self.info
+    }
+
+    /// Returns the label.
+    pub fn label(&self) -> &str {
+        &self.info.label
+    }
+
+    /// Returns the address, the same on every EVM chain.
+    pub fn address(&self) -> Address {
+        self.info.address
+    }
+
+    /// Returns the key that signs for it.
+    pub fn key(&self) -> KeyId {
+        self.info.key
+    }
+
+    /// Returns the owner's signer.
+    pub fn owner(&self) -> Address {
+        self.owner
+    }
+
+    /// Returns the guard's signer, where there is one.
+    pub fn guard(&self) -> Option<Address> {
+        self.guard
+    }
+
+    /// Returns the root of its configuration.
+    pub fn image_hash(&self) -> B256 {
+        self.info.image_hash
+    }
+
+    pub(crate) fn context(&self) -> Context {
+        // The only one that `verify` lets through.
+        Context::keyfold()
+    }
+}
+
+fn context(name: &str) -> Result<Context, WalletRefused> {
+    match name {
+        "keyfold" => Ok(Context::keyfold()),
+        _ => Err(WalletRefused::Context),
+    }
+}
+
+fn is_label(label: &str) -> bool {
+    let count = label.chars().count();
+    (1..=MAX_LABEL).contains(&count) && !label.chars().any(char::is_control)
+}
+
+/// Finds owner and guard where the default tree has them.
+fn signers(config: &Config) -> Option<(Address, Option<Address>)> {
+    let (owners, guard) = match &config.topology {
+        Topology::Branch(owners, guard) => match guard.as_ref() {
+            Topology::Signer { address, .. } => (owners.as_ref(), Some(*address)),
+            _ => return None,
+        },
+        owners => (owners, None),
+    };
+    let Topology::Nested { tree, .. } = owners else { return None };
+    match tree.as_ref() {
+        Topology::Signer { address, .. } => Some((*address, guard)),
+        _ => None,
+    }
+}
+
+impl<T: Transport, C: Credential, E: Environment> Client<T, C, E> {
+    /// Makes a wallet, or returns the one that has this label already.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`].
+    pub async fn create_wallet(&self, session: &Session, label: &str) -> Result<Wallet, ClientError> {
+        if !is_label(label) {
+            return Err(ClientError::Unsendable("a label that is empty, long or unprintable"));
+        }
+        let intent = self.plain(Operation::CreateWallet)?;
+        let body = json(&CreateWallet { label: label.to_owned() })?;
+        let info: WalletInfo =
+            self.call_in_session(session, path::WALLET_CREATE, intent, body).await?;
+        if info.label != label {
+            return Err(WalletRefused::Label.into());
+        }
+        let wallet = Wallet::verify(info, &self.rules)?;
+        session.remember(&wallet)?;
+        Ok(wallet)
+    }
+
+    /// Lists the account's wallets, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`]; a single wallet that is not as it should be refuses the list.
+    pub async fn wallets(&self, session: &Session) -> Result<Vec<Wallet>, ClientError> {
+        let intent = self.plain(Operation::ListWallets)?;
+        let Wallets { wallets } =
+            self.call_in_session(session, path::WALLET_LIST, intent, json(&Nothing {})?).await?;
+        let checked = wallets.into_iter().map(|info| {
+            let wallet = Wallet::verify(info, &self.rules)?;
+            session.remember(&wallet)?;
+            Ok(wallet)
+        });
+        checked.collect()
+    }
+}
