@@ -2,6 +2,24 @@
 
 use core::fmt;
 
+use keyfold_protocol::error_code::Code;
+use keyfold_protocol::gateway_api::{
+    AttestationRequest, GenesisPlan, InstanceStatus, MAX_SEALED, host_path,
+};
+use keyfold_protocol::ohttp::{InnerResponse, OpenError, RESPONSE_MEDIA_TYPE};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::Enclave;
+use crate::operations;
+use crate::platform::Platform;
+use crate::problem::Problem;
+
+const JSON: &str = "application/json";
+const PROBLEM: &str = "application/problem+json";
+/// Largest plan, bytes.
+const MAX_PLAN: usize = 64 * 1024;
+
 /// A request of the host; the runtime has read it whole.
 #[derive(Clone)]
 pub struct HostRequest {
@@ -39,4 +57,93 @@ impl fmt::Debug for HostResponse {
             .field("status", &self.status)
             .finish_non_exhaustive()
     }
+}
+
+impl<P: Platform> Enclave<P> {
+    /// Answers one request of the host; never fails, never panics.
+    ///
+    /// # Security
+    ///
+    /// Everything in the request comes from the host, which is trusted with nothing.
+    pub async fn handle(&self, request: HostRequest) -> HostResponse {
+        self.answer(request).await.unwrap_or_else(|problem| {
+            let body = problem.body();
+            let status = body.status;
+            let body = serde_json::to_vec(&body).unwrap_or_default();
+            HostResponse { status, content_type: PROBLEM, body }
+        })
+    }
+
+    async fn answer(&self, request: HostRequest) -> Result<HostResponse, Problem> {
+        match (request.method.as_str(), request.path.as_str()) {
+            ("GET", host_path::STATUS) => {
+                let realm = self.realm();
+                json(&InstanceStatus {
+                    instance: self.instance(),
+                    ready: realm.as_ref().is_some_and(|realm| realm.serves()),
+                    awaits_genesis: realm.is_none(),
+                })
+            }
+            ("GET", host_path::JWKS) => {
+                let realm = self.realm().ok_or(Code::RealmMissing)?;
+                json(&realm.verifier.keys)
+            }
+            ("POST", host_path::ATTESTATION) => {
+                let AttestationRequest { nonce } = parse(&request.body, MAX_PLAN)?;
+                json(&self.core.attest(&nonce)?)
+            }
+            ("POST", host_path::GENESIS) => {
+                let plan: GenesisPlan = parse(&request.body, MAX_PLAN)?;
+                json(&self.genesis(plan).await?)
+            }
+            ("POST", host_path::OHTTP) => self.sealed(&request.body).await,
+            (
+                _,
+                host_path::STATUS | host_path::JWKS | host_path::ATTESTATION | host_path::GENESIS
+                | host_path::OHTTP,
+            ) => Err(Code::MethodNotAllowed.into()),
+            _ => Err(Code::NotFound.into()),
+        }
+    }
+
+    /// Answers a sealed request. Only what happens before it is open is said in clear.
+    async fn sealed(&self, sealed: &[u8]) -> Result<HostResponse, Problem> {
+        if sealed.len() > MAX_SEALED {
+            return Err(Code::BodyTooLarge.into());
+        }
+        let realm = self.realm().ok_or(Code::RealmMissing)?;
+        if !realm.serves() {
+            return Err(Code::Unavailable.into());
+        }
+        let (inner, sealer) = self.core.open(sealed).map_err(|error| match error {
+            OpenError::UnknownKey => Code::UnknownKey,
+            OpenError::TooLarge => Code::BodyTooLarge,
+            OpenError::NotAuthentic | OpenError::Message(_) => Code::SealBroken,
+        })?;
+        let (status, content_type, body) = match operations::answer(&realm, &inner).await {
+            Ok(body) => (200, JSON, body),
+            Err(problem) => {
+                let body = problem.body();
+                (body.status, PROBLEM, serde_json::to_vec(&body).unwrap_or_default())
+            }
+        };
+        let headers = vec![("content-type".to_owned(), content_type.to_owned())];
+        let body = sealer
+            .seal(&InnerResponse { status, headers, body })
+            .map_err(|_| Problem::internal("an answer cannot be sealed"))?;
+        Ok(HostResponse { status: 200, content_type: RESPONSE_MEDIA_TYPE, body })
+    }
+}
+
+fn parse<T: DeserializeOwned>(body: &[u8], max: usize) -> Result<T, Problem> {
+    if body.len() > max {
+        return Err(Code::BodyTooLarge.into());
+    }
+    serde_json::from_slice(body).map_err(|_| Code::MalformedRequest.into())
+}
+
+fn json(body: &impl Serialize) -> Result<HostResponse, Problem> {
+    let body =
+        serde_json::to_vec(body).map_err(|_| Problem::internal("an answer cannot be written"))?;
+    Ok(HostResponse { status: 200, content_type: JSON, body })
 }

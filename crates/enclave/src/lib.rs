@@ -10,56 +10,29 @@
 #![deny(missing_docs)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+mod background;
+mod boot;
+mod clock;
+mod core;
+mod enclave;
+mod genesis;
+mod holders;
 mod host;
+mod keys;
+mod limits;
+mod nonces;
+mod operations;
+mod peers;
 pub mod platform;
+mod problem;
+mod realm;
+mod records;
+mod request;
+mod rng;
 
-use std::sync::Arc;
-
+pub use enclave::{BootError, Enclave};
 pub use host::{HostRequest, HostResponse};
 pub use platform::{
     AttestRequest, ComposedMail, MailError, Peer, PeerError, PeerRequest, PeerResponse, PeerTrust,
     Platform, PlatformError,
 };
-
-/// One running instance.
-pub struct Enclave<P: Platform> {
-    _platform: Arc<P>,
-}
-
-/// Says why an instance cannot start.
-#[derive(Debug, thiserror::Error)]
-pub enum BootError {
-    /// The security module failed.
-    #[error(transparent)]
-    Platform(#[from] PlatformError),
-}
-
-impl<P: Platform> Enclave<P> {
-    /// Starts an instance: boots into the realm whose record the host has, or, where it has none,
-    /// waits for genesis.
-    ///
-    /// # Errors
-    ///
-    /// [`BootError`]; the process is to end then, and a new one may try again.
-    pub async fn start(platform: Arc<P>) -> Result<Arc<Self>, BootError> {
-        Ok(Arc::new(Self {
-            _platform: platform,
-        }))
-    }
-
-    /// Answers one request of the host; never fails, never panics.
-    pub async fn handle(&self, request: HostRequest) -> HostResponse {
-        let _ = request;
-        HostResponse {
-            status: 503,
-            content_type: "application/problem+json",
-            body: Vec::new(),
-        }
-    }
-
-    /// Does what time asks for: rotates keys, renews registrations, checks the clock, ends what
-    /// was started in the background. Never returns; is to be polled as long as requests are.
-    pub async fn maintain(&self) {
-        core::future::pending().await
-    }
-}

@@ -7,6 +7,7 @@ use core::fmt;
 use core::time::Duration;
 
 use async_trait::async_trait;
+pub use keyfold_identity::mail::CodeMail as ComposedMail;
 use keyfold_protocol::client_api::MailSettings;
 
 /// The machine: security module, outbound pipe, monotonic clock.
@@ -191,21 +192,4 @@ pub enum PlatformError {
     /// PCR16 was locked before, or cannot be.
     #[error("PCR16 cannot be extended and locked")]
     Pcr,
-}
-
-/// A mail, ready to be handed over.
-#[derive(Clone)]
-pub struct ComposedMail {
-    /// Recipient address.
-    pub to: String,
-    /// Subject.
-    pub subject: String,
-    /// Plain text.
-    pub text: String,
-}
-
-impl fmt::Debug for ComposedMail {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ComposedMail([redacted])")
-    }
 }

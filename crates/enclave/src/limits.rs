@@ -1,0 +1,52 @@
+//! How much of anything there may be, and how long anything may take.
+
+use core::time::Duration;
+
+/// Devices of one account.
+pub(crate) const MAX_DEVICES: usize = 32;
+/// Wallets of one account.
+pub(crate) const MAX_WALLETS: usize = 16;
+/// Sessions of one account; the oldest that ended make room.
+pub(crate) const MAX_SESSIONS: usize = 64;
+/// Characters of a label or a device's name.
+pub(crate) const MAX_NAME_CHARS: usize = 64;
+/// Opened account records that are kept in memory.
+pub(crate) const CACHED_ACCOUNTS: usize = 4_096;
+/// Project records that are kept in memory, and for how many seconds.
+pub(crate) const CACHED_PROJECTS: usize = 256;
+pub(crate) const PROJECT_CACHE_SECONDS: u64 = 60;
+/// Nonces that are remembered, for sessions and for sign-ins apart.
+pub(crate) const NONCES: usize = 262_144;
+/// Of these, how many one device may take.
+pub(crate) const NONCES_PER_DEVICE: usize = 65_536;
+/// Tasks that run on after their request was answered.
+pub(crate) const BACKGROUND_TASKS: usize = 2_048;
+/// Times a change of a record is tried again when somebody else changed it.
+pub(crate) const CHANGE_ATTEMPTS: usize = 8;
+
+/// One call of a holder or a guard.
+pub(crate) const PEER_TIMEOUT: Duration = Duration::from_secs(10);
+/// One call of the host's record store.
+pub(crate) const HOST_TIMEOUT: Duration = Duration::from_secs(10);
+/// Largest answer of a holder or guard, bytes.
+pub(crate) const PEER_MAX_RESPONSE: usize = 256 * 1024;
+/// Largest answer of the host's record store: a few versions in base64.
+pub(crate) const HOST_MAX_RESPONSE: usize = 4 * 1024 * 1024;
+
+/// How long a session lasts: 7 days.
+pub(crate) const SESSION_SECONDS: u64 = 7 * 86_400;
+/// How long an attestation lasts.
+pub(crate) const ATTESTATION_SECONDS: u64 = 3_600;
+/// How long an OHTTP key is the current one.
+pub(crate) const OHTTP_SECONDS: u64 = 3_600;
+/// How old a registration gets before it is renewed; it ends with its document's hour.
+pub(crate) const REGISTRATION_SECONDS: u64 = 3_000;
+/// How often the clock is compared.
+pub(crate) const CLOCK_CHECK_SECONDS: u64 = 60;
+/// How far the clock may be from the median of t holders.
+pub(crate) const MAX_CLOCK_OFFSET_MS: u64 = 30_000;
+/// The beat of maintenance.
+pub(crate) const TICK: Duration = Duration::from_secs(15);
+/// How often, and how far apart, boot asks for the seed.
+pub(crate) const BOOT_ATTEMPTS: usize = 60;
+pub(crate) const BOOT_PAUSE: Duration = Duration::from_secs(1);

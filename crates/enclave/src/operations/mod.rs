@@ -1,0 +1,77 @@
+//! What a device can ask for. Each handler takes a verified request and nothing else from outside.
+
+mod devices;
+mod projects;
+mod session;
+mod sign;
+mod sign_in;
+mod wallets;
+
+use keyfold_protocol::client_api::path;
+use keyfold_protocol::error_code::Code;
+use keyfold_protocol::intent::Operation;
+use keyfold_protocol::ohttp::InnerRequest;
+use serde::Serialize;
+
+use crate::limits::MAX_NAME_CHARS;
+use crate::platform::Platform;
+use crate::problem::Problem;
+use crate::realm::Realm;
+use crate::request::{SessionRequest, SignInRequest};
+
+/// Answers an opened request: verifies it for its route, then runs the route's handler.
+pub(crate) async fn answer<P: Platform>(
+    realm: &Realm<P>,
+    request: &InnerRequest,
+) -> Result<Vec<u8>, Problem> {
+    let verifier = &realm.verifier;
+    let now = realm.now();
+    macro_rules! in_session {
+        ($operation:ident, $handler:path) => {
+            json(
+                $handler(
+                    realm,
+                    SessionRequest::verify(verifier, Operation::$operation, request, now)?,
+                )
+                .await?,
+            )
+        };
+    }
+    macro_rules! before_session {
+        ($operation:ident, $handler:path) => {
+            json(
+                $handler(
+                    realm,
+                    SignInRequest::verify(verifier, Operation::$operation, request, now)?,
+                )
+                .await?,
+            )
+        };
+    }
+    let path = request.path_and_query.split('?').next().unwrap_or_default();
+    match path {
+        path::EMAIL_START => before_session!(SignInStart, sign_in::start),
+        path::EMAIL_FINISH => before_session!(SignInFinish, sign_in::finish),
+        path::PROJECT_CREATE => before_session!(CreateProject, projects::create),
+        path::RENEW => in_session!(Renew, session::renew),
+        path::SIGN_OUT => in_session!(SignOut, session::sign_out),
+        path::WALLET_CREATE => in_session!(CreateWallet, wallets::create),
+        path::WALLET_LIST => in_session!(ListWallets, wallets::list),
+        path::DEVICE_LIST => in_session!(ListDevices, devices::list),
+        path::DEVICE_APPROVE => in_session!(ApproveDevice, devices::approve),
+        path::SIGN_TRANSACTION => in_session!(SignTransaction, sign::transaction),
+        path::SIGN_MESSAGE => in_session!(SignMessage, sign::message),
+        _ => Err(Code::NotFound.into()),
+    }
+}
+
+fn json(body: impl Serialize) -> Result<Vec<u8>, Problem> {
+    serde_json::to_vec(&body).map_err(|_| Problem::internal("an answer cannot be written"))
+}
+
+/// A text that a person chose and may read again: bounded, on one line, nothing invisible.
+fn is_name(text: &str) -> bool {
+    text.len() <= MAX_NAME_CHARS * 4
+        && text.chars().count() <= MAX_NAME_CHARS
+        && !text.chars().any(|c| c.is_control() || ('\u{200b}'..='\u{202e}').contains(&c))
+}

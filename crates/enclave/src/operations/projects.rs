@@ -1,0 +1,101 @@
+//! Projects: an app's configuration, sealed, created once by whoever will administer it.
+
+use keyfold_identity::EmailAddress;
+use keyfold_identity::mail::DisplayName;
+use keyfold_protocol::client_api::{CreateProject, GuardSettings, MailSettings, ProjectInfo};
+use keyfold_protocol::error_code::Code;
+
+use crate::platform::Platform;
+use crate::problem::Problem;
+use crate::realm::Realm;
+use crate::records::{Change, Project};
+use crate::request::SignInRequest;
+
+/// Longest host name, user name or password, bytes.
+const MAX_TEXT: usize = 253;
+/// Most bytes of a project's mail roots.
+const MAX_ROOTS: usize = 32 * 1024;
+
+/// Creates a project. Asking again with the same words answers the same.
+pub(super) async fn create<P: Platform>(
+    realm: &Realm<P>,
+    request: SignInRequest<CreateProject>,
+) -> Result<ProjectInfo, Problem> {
+    let body = request.body();
+    if body.project != *request.project() {
+        return Err(Problem::new(Code::ProjectInvalid, "the signed project is another one"));
+    }
+    check(body).map_err(|why| Problem::new(Code::ProjectInvalid, why))?;
+    let id = realm.records.id::<Project>(Some(&body.project), body.project.as_str().as_bytes());
+    let created = realm.now();
+    realm
+        .records
+        .change(id, |current: Option<Project>| match current {
+            None => {
+                let project = Project {
+                    v: Default::default(),
+                    project: body.project.clone(),
+                    display_name: body.display_name.clone(),
+                    administrators: vec![*request.device()],
+                    mail: body.mail.clone(),
+                    guard: body.guard.clone(),
+                    created,
+                };
+                Ok(Change::Write(project, ()))
+            }
+            // A client that timed out may ask again; anybody else learns nothing but that it is
+            // taken.
+            Some(known)
+                if known.administrators == [*request.device()] && known.guard == body.guard =>
+            {
+                Ok(Change::Keep(()))
+            }
+            Some(_) => Err(Code::ProjectExists.into()),
+        })
+        .await?;
+    Ok(ProjectInfo {
+        project: body.project.clone(),
+        guard_signer: body.guard.as_ref().map(|guard| guard.signer),
+    })
+}
+
+fn check(body: &CreateProject) -> Result<(), &'static str> {
+    DisplayName::parse(&body.display_name).map_err(|_| "the display name is not acceptable")?;
+    check_mail(&body.mail)?;
+    body.guard.as_ref().map_or(Ok(()), check_guard)
+}
+
+fn check_mail(mail: &MailSettings) -> Result<(), &'static str> {
+    let text_ok = |text: &str| text.len() <= MAX_TEXT && !text.chars().any(char::is_control);
+    let optional_ok = |text: &Option<String>| text.as_deref().is_none_or(text_ok);
+    EmailAddress::parse(&mail.from).map_err(|_| "the sender's address is not acceptable")?;
+    if !is_host(&mail.host) || mail.port == 0 {
+        return Err("the mail server's name or port is not acceptable");
+    }
+    if !optional_ok(&mail.username)
+        || !optional_ok(&mail.password)
+        || mail.username.is_some() != mail.password.is_some()
+    {
+        return Err("the mail server's user name and password are not acceptable");
+    }
+    if mail.roots_pem.as_ref().is_some_and(|pem| pem.len() > MAX_ROOTS || !pem.is_ascii()) {
+        return Err("the mail server's roots are not acceptable");
+    }
+    Ok(())
+}
+
+fn check_guard(guard: &GuardSettings) -> Result<(), &'static str> {
+    if guard.signer.is_zero() {
+        return Err("address zero cannot be the guard's signer");
+    }
+    let good = guard
+        .address
+        .rsplit_once(':')
+        .is_some_and(|(host, port)| is_host(host) && port.parse::<u16>().is_ok_and(|p| p != 0));
+    if good { Ok(()) } else { Err("the guard's address is not host:port") }
+}
+
+fn is_host(text: &str) -> bool {
+    (1..=MAX_TEXT).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-'))
+}

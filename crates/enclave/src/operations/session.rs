@@ -1,0 +1,182 @@
+//! Sessions: issue, renew, end.
+
+use std::sync::Arc;
+
+use futures_util::future::join;
+use keyfold_crypto::jwk::PublicJwk;
+use keyfold_protocol::client_api::{Nothing, Renewed, Revocation, SignedOut};
+use keyfold_protocol::error_code::Code;
+use keyfold_protocol::evidence::AccountRef;
+use keyfold_protocol::holder_api::{DeviceAck, DeviceState, DeviceSync, Empty, InSession, path};
+use keyfold_protocol::ids::AddressId;
+use keyfold_protocol::session::{Confirmation, SessionClaims};
+use rand_core::Rng;
+
+use super::sign_in::strictest;
+use crate::holders::{Asked, first};
+use crate::limits::ATTESTATION_SECONDS;
+use crate::peers::{CallError, to_json};
+use crate::platform::Platform;
+use crate::problem::Problem;
+use crate::realm::Realm;
+use crate::records::{Account, Change, SessionRecord};
+use crate::request::{Body, SessionRequest};
+
+/// A fresh attestation.
+pub(super) struct Issued {
+    pub(super) attestation: String,
+    pub(super) expires: u64,
+}
+
+/// Signs an attestation of what the account's record says.
+pub(super) fn issue<P: Platform>(
+    realm: &Realm<P>,
+    account: &Account,
+    session: &SessionRecord,
+) -> Result<Issued, Problem> {
+    let now = realm.now();
+    let expires = now.saturating_add(ATTESTATION_SECONDS).min(session.ends);
+    if expires <= now {
+        return Err(Code::SessionExpired.into());
+    }
+    let mut jti = [0; 16];
+    realm.core.rng()?.fill_bytes(&mut jti);
+    let claims = SessionClaims {
+        iss: realm.verified.id(),
+        aud: account.project.clone(),
+        sub: account.account,
+        cnf: Confirmation { jkt: session.jkt },
+        wallets: account.wallets.iter().map(|w| AddressId::from_bytes(w.address.into())).collect(),
+        amr: vec!["otp".to_owned()],
+        acr: "email-code".to_owned(),
+        auth_time: session.auth_time,
+        sid: session.sid,
+        iat: now,
+        exp: expires,
+        jti: keyfold_crypto::b64::encode(&jti),
+    };
+    Ok(Issued { attestation: realm.attest_session(&claims)?, expires })
+}
+
+/// The body of a request that holders judge by its evidence alone.
+pub(super) fn in_session<B: Body>(request: &SessionRequest<B>) -> Result<Vec<u8>, Problem> {
+    to_json(&InSession { evidence: request.evidence() })
+        .map_err(|_| Problem::internal("evidence cannot be written"))
+}
+
+/// Renews the attestation while the session lasts and t holders let it.
+pub(super) async fn renew<P: Platform>(
+    realm: &Realm<P>,
+    request: SessionRequest<Nothing>,
+) -> Result<Renewed, Problem> {
+    let (account, state) = join(realm.session_account(&request), check(realm, &request)).await;
+    let account = account?.value;
+    let session = *account.session(&request.session().claims().sid).ok_or(Code::SessionRevoked)?;
+    let issued = issue(realm, &account, &session)?;
+    let device = state?;
+    Ok(Renewed { attestation: issued.attestation, attestation_expires: issued.expires, device })
+}
+
+/// Asks whether the session stands and its device may act.
+async fn check<P: Platform>(
+    realm: &Realm<P>,
+    request: &SessionRequest<Nothing>,
+) -> Result<DeviceState, Problem> {
+    let body: Arc<[u8]> = in_session(request)?.into();
+    let (owner, device) = (request.owner(), request.thumbprint());
+    let asked = realm.holders.ask(|holder| {
+        let (verified, body) = (Arc::clone(&realm.verified), Arc::clone(&body));
+        let owner = owner.clone();
+        async move {
+            let ack: DeviceAck = holder.link.call(path::SESSION_CHECK, &body).await?;
+            let right = ack.holder == holder.index && ack.owner == owner && ack.device == device;
+            if !right || !ack.verify(&verified) {
+                return Err(CallError::Wrong("confirmed another device"));
+            }
+            Ok(ack)
+        }
+    });
+    let needed = realm.holders.threshold();
+    let gathered = first(needed, asked).await;
+    if gathered.good.len() < needed {
+        return Err(realm.holders.shortage(needed, &gathered.bad));
+    }
+    let acks: Vec<DeviceAck> = gathered.good.into_iter().map(|(_, ack)| ack).collect();
+    let state = strictest(acks.iter().map(|ack| ack.state));
+    sync(realm, &owner, *request.device(), acks, gathered.bad, gathered.rest);
+    Ok(state)
+}
+
+/// Tells holders that missed a device what t others say of it, in the background.
+fn sync<P: Platform>(
+    realm: &Realm<P>,
+    owner: &AccountRef,
+    jwk: PublicJwk,
+    mut acks: Vec<DeviceAck>,
+    bad: Vec<(u8, CallError)>,
+    rest: Asked<DeviceAck>,
+) {
+    if bad.is_empty() && rest.is_empty() {
+        return;
+    }
+    let holders = Arc::clone(&realm.holders);
+    let owner = owner.clone();
+    realm.core.background.run(async move {
+        let late = crate::holders::Gathered { good: Vec::new(), bad, rest }.all().await;
+        acks.extend(late.good.into_iter().map(|(_, ack)| ack));
+        // Only what the same t say in the same words convinces a holder.
+        acks.retain(|ack| ack.state == DeviceState::Active && ack.owner == owner);
+        if acks.len() < holders.threshold() {
+            return;
+        }
+        let Ok(body) = to_json(&DeviceSync { jwk, acks }) else { return };
+        for (index, error) in late.bad {
+            if error.code() != Some(Code::DeviceUnknown) {
+                continue;
+            }
+            let missed = holders.list().iter().find(|holder| holder.index == index);
+            if let Some(holder) = missed {
+                let told: Result<DeviceAck, _> = holder.link.call(path::DEVICE_SYNC, &body).await;
+                if let Err(error) = told {
+                    tracing::info!(holder = holder.card.name, %error, "a device was not taken over");
+                }
+            }
+        }
+    });
+}
+
+/// Ends the session: first in the account's record, then at the holders. Repeatable.
+pub(super) async fn sign_out<P: Platform>(
+    realm: &Realm<P>,
+    request: SessionRequest<Nothing>,
+) -> Result<SignedOut, Problem> {
+    let sid = request.session().claims().sid;
+    let body = in_session(&request)?;
+    // The holders decide; a record store that is away must not keep somebody signed in.
+    let gone = realm.records.change(
+        realm.account_id(&request.owner()),
+        |current: Option<Account>| {
+            let mut account = current.ok_or(Code::SessionInvalid)?;
+            let before = account.sessions.len();
+            account.sessions.retain(|session| session.sid != sid);
+            Ok(if account.sessions.len() == before {
+                Change::Keep(())
+            } else {
+                Change::Write(account, ())
+            })
+        },
+    );
+    let needed = realm.holders.write_quorum();
+    let revoke = first(needed, realm.holders.ask_same::<Empty>(path::SESSION_REVOKE, body));
+    let (gone, revoked) = join(gone, revoke).await;
+    let enough = revoked.good.len() >= needed;
+    for (index, error) in &revoked.bad {
+        tracing::warn!(holder = realm.holders.name(*index), %error, "a session was not revoked");
+    }
+    revoked.let_rest_finish(&realm.core);
+    if let Err(problem) = &gone {
+        tracing::warn!(code = %problem.code, "an ended session is still in its record");
+    }
+    let state = if enough && gone.is_ok() { Revocation::Done } else { Revocation::Pending };
+    Ok(SignedOut { state })
+}

@@ -1,0 +1,355 @@
+//! The signer: from a verified order to a wallet's signature.
+//!
+//! `SignOrder` (verified, digest computed here) → `Approved` (guard, where there is one) →
+//! `Released` (t shares that match) → signature. Each step takes the one before by value, so none
+//! can be left out: no share is asked for before the guard agreed.
+
+use std::sync::Arc;
+
+use alloy_primitives::{Address, B256};
+use futures_util::future::join;
+use keyfold_crypto::commitment::{CommittedShare, ShareCommitment, ShareContext, SharePurpose};
+use keyfold_crypto::secp256k1::{RecoverableSignature, SigningKey, recover};
+use keyfold_crypto::shamir::{Share, Threshold, combine};
+use keyfold_crypto::{Canonical, hpke};
+use keyfold_protocol::anchor::{Anchor, AnchorView, combine as combine_anchors};
+use keyfold_protocol::client_api::{GuardSettings, SignRequest, Signed, WirePayload};
+use keyfold_protocol::error_code::Code;
+use keyfold_protocol::evidence::AccountRef;
+use keyfold_protocol::guard_api::{Cosign, Cosigned, path as guard_path};
+use keyfold_protocol::holder_api::{
+    ReleaseAad, Released, SealDirection, ShareRelease, ShareSeal, key_share_context, path,
+};
+use keyfold_protocol::ids::{AddressId, Digest32, RequestId};
+use keyfold_wallet::signature::{Header, Parts, encode};
+use keyfold_wallet::{EcdsaSignature, SignaturePart, ValidConfig};
+
+use crate::core::Core;
+use crate::holders::first;
+use crate::peers::{CallError, to_json};
+use crate::platform::Platform;
+use crate::problem::Problem;
+use crate::realm::Realm;
+use crate::records::{Account, Held, WalletRecord};
+use crate::request::SessionRequest;
+
+/// Signs a transaction.
+pub(super) async fn transaction<P: Platform>(
+    realm: &Realm<P>,
+    request: SessionRequest<SignRequest>,
+) -> Result<Signed, Problem> {
+    match request.body().request.payload {
+        WirePayload::Transaction { .. } => sign(realm, request).await,
+        WirePayload::Message { .. } => Err(Code::PayloadInvalid.into()),
+    }
+}
+
+/// Signs a message.
+pub(super) async fn message<P: Platform>(
+    realm: &Realm<P>,
+    request: SessionRequest<SignRequest>,
+) -> Result<Signed, Problem> {
+    match request.body().request.payload {
+        WirePayload::Message { .. } => sign(realm, request).await,
+        WirePayload::Transaction { .. } => Err(Code::PayloadInvalid.into()),
+    }
+}
+
+async fn sign<P: Platform>(
+    realm: &Realm<P>,
+    request: SessionRequest<SignRequest>,
+) -> Result<Signed, Problem> {
+    let approved = approve(realm, &request).await?;
+    let released = release(realm, &request, approved).await?;
+    released.sign()
+}
+
+/// The account's wallet, as the record that was used says.
+#[derive(Clone)]
+struct Wallet {
+    record: WalletRecord,
+    anchor: Anchor,
+}
+
+/// An order that nobody objects to: the guard's part is there where the wallet needs one.
+struct Approved {
+    wallet: Wallet,
+    guard_part: Option<(Address, EcdsaSignature)>,
+}
+
+async fn approve<P: Platform>(
+    realm: &Realm<P>,
+    request: &SessionRequest<SignRequest>,
+) -> Result<Approved, Problem> {
+    let order = request.body();
+    let address = AddressId::from_bytes(order.request.wallet.into());
+    let project = realm.project(request.project()).await?;
+    let settings = project.guard.as_ref();
+    // The attestation says whose wallet it is, so the guard need not wait for the record. A wallet
+    // that is younger than the attestation waits: a guard that counts must not be asked by a
+    // stranger to the wallet.
+    let (wallet, cosigned) = match settings {
+        Some(settings) if request.session().has_wallet(&address) => {
+            let (wallet, cosigned) =
+                join(find_wallet(realm, request), cosign(realm, settings, request)).await;
+            (wallet?, Some(cosigned))
+        }
+        _ => (find_wallet(realm, request).await?, None),
+    };
+    let guard_part = match (wallet.record.guard, settings) {
+        (None, _) => None,
+        (Some(signer), Some(settings)) if signer == settings.signer => {
+            let cosigned = match cosigned {
+                Some(cosigned) => cosigned?,
+                None => cosign(realm, settings, request).await?,
+            };
+            Some((signer, cosigned))
+        }
+        (Some(_), _) => {
+            let why = "the wallet's guard is not the project's any more";
+            return Err(Problem::new(Code::GuardUnavailable, why));
+        }
+    };
+    Ok(Approved { wallet, guard_part })
+}
+
+/// Finds the wallet in the account's record, which may be old: the anchors decide later.
+async fn find_wallet<P: Platform>(
+    realm: &Realm<P>,
+    request: &SessionRequest<SignRequest>,
+) -> Result<Wallet, Problem> {
+    let id = realm.account_id(&request.owner());
+    let maybe_old = realm.records.account_maybe_old(id).await?;
+    if let Some(held) = &maybe_old
+        && let Ok(wallet) = wallet_in(realm, request, held)
+    {
+        return Ok(wallet);
+    }
+    let held = realm.records.read::<Account>(id).await?.ok_or(Code::SessionInvalid)?;
+    wallet_in(realm, request, &realm.records.remember(id, held))
+}
+
+fn wallet_in<P: Platform>(
+    realm: &Realm<P>,
+    request: &SessionRequest<SignRequest>,
+    held: &Held<Account>,
+) -> Result<Wallet, Problem> {
+    realm.check_session(&held.value, request)?;
+    let order = request.body();
+    let record = held.value.wallet(&order.request.wallet).ok_or(Code::WalletUnknown)?;
+    if record.key != order.key_use.key {
+        return Err(Code::IntentMismatch.into());
+    }
+    Ok(Wallet { record: record.clone(), anchor: held.anchor })
+}
+
+/// Asks the guard, and believes its signature only when it is the project's signer's.
+async fn cosign<P: Platform>(
+    realm: &Realm<P>,
+    settings: &GuardSettings,
+    request: &SessionRequest<SignRequest>,
+) -> Result<EcdsaSignature, Problem> {
+    let order = request.body();
+    let body = Cosign {
+        project: request.project().clone(),
+        request: request.request_id(),
+        sign: order.request.clone(),
+    };
+    let body = to_json(&body).map_err(|_| Problem::internal("the guard cannot be asked"))?;
+    let guard = realm.guard(settings).await;
+    let cosigned: Cosigned =
+        guard.call(guard_path::COSIGN, &body).await.map_err(|error| match error {
+            CallError::Refused(problem) if problem.code == Code::GuardDenied => problem,
+            CallError::Refused(problem)
+                if matches!(problem.code, Code::PayloadInvalid | Code::RateLimited) =>
+            {
+                problem
+            }
+            error => {
+                tracing::warn!(guard = guard.peer().authority, %error, "guard");
+                Problem::new(Code::GuardUnavailable, format!("the guard {error}"))
+            }
+        })?;
+    check_cosigned(&cosigned, &order.digest, settings.signer).ok_or_else(|| {
+        tracing::error!(guard = guard.peer().authority, "the guard signed with another key");
+        Problem::new(Code::GuardUnavailable, "the guard's signature is not its signer's")
+    })
+}
+
+fn check_cosigned(cosigned: &Cosigned, digest: &Digest32, signer: Address) -> Option<EcdsaSignature> {
+    let rsv: [u8; 65] = cosigned.signature.as_ref().try_into().ok()?;
+    let signature = EcdsaSignature::from_rsv(&rsv)?;
+    let by = RecoverableSignature {
+        r: signature.r().0,
+        s: signature.s().0,
+        y_parity: signature.y_parity(),
+    };
+    let right = cosigned.digest == *digest
+        && recover(digest.as_bytes(), &by).is_ok_and(|address| address == *signer.0);
+    right.then_some(signature)
+}
+
+/// t shares that match their commitments, of a wallet whose record is current.
+struct ReleasedShares {
+    wallet: WalletRecord,
+    guard_part: Option<(Address, EcdsaSignature)>,
+    digest: Digest32,
+    shares: Vec<Share>,
+    total: u8,
+}
+
+/// Asks all holders at once and goes on with the first t good answers.
+async fn release<P: Platform>(
+    realm: &Realm<P>,
+    request: &SessionRequest<SignRequest>,
+    approved: Approved,
+) -> Result<ReleasedShares, Problem> {
+    let Approved { wallet, guard_part } = approved;
+    let owner = request.owner();
+    let record_id = realm.account_id(&owner);
+    let body = ShareRelease {
+        evidence: request.evidence(),
+        generation: wallet.record.generation,
+        record: record_id,
+    };
+    let body: Arc<[u8]> =
+        to_json(&body).map_err(|_| Problem::internal("shares cannot be asked for"))?.into();
+    let opener = Arc::new(Opener {
+        core: Arc::clone(&realm.core),
+        realm: realm.verified.id(),
+        owner,
+        wallet: wallet.record.clone(),
+        request: request.request_id(),
+        digest: request.body().digest,
+    });
+    let asked = realm.holders.ask(|holder| {
+        let (body, opener) = (Arc::clone(&body), Arc::clone(&opener));
+        async move {
+            let released: Released = holder.link.call(path::SHARE_RELEASE, &body).await?;
+            let share = opener.open(holder.index, &released)?;
+            Ok((share, released.anchor))
+        }
+    });
+    let needed = realm.holders.threshold();
+    let gathered = first(needed, asked).await;
+    for (index, error) in &gathered.bad {
+        tracing::warn!(holder = realm.holders.name(*index), %error, "no share");
+    }
+    if gathered.good.len() < needed {
+        return Err(realm.holders.shortage(needed, &gathered.bad));
+    }
+    let (mut shares, mut anchors) = (Vec::new(), Vec::new());
+    for (_, (share, anchor)) in gathered.let_rest_finish(&realm.core) {
+        shares.push(share);
+        anchors.push(anchor);
+    }
+    let current = current_wallet(realm, request, wallet, &anchors).await?;
+    Ok(ReleasedShares {
+        wallet: current,
+        guard_part,
+        digest: request.body().digest,
+        shares,
+        total: u8::try_from(realm.holders.count()).unwrap_or(u8::MAX),
+    })
+}
+
+/// Checks that the record that was used is the newest that any of the t holders remembers; where
+/// it is not, the newer one must say the same of the wallet.
+async fn current_wallet<P: Platform>(
+    realm: &Realm<P>,
+    request: &SessionRequest<SignRequest>,
+    used: Wallet,
+    anchors: &[Option<Anchor>],
+) -> Result<WalletRecord, Problem> {
+    let id = realm.account_id(&request.owner());
+    let newer: Held<Account> = match combine_anchors(anchors) {
+        AnchorView::Newest { anchor, .. } if anchor == used.anchor => return Ok(used.record),
+        AnchorView::Newest { anchor, .. } => realm.records.read_version(id, anchor).await?,
+        AnchorView::Split => realm.records.read(id).await?.ok_or(Code::RecordRolledBack)?,
+        AnchorView::Absent => return Err(Code::RecordRolledBack.into()),
+    };
+    if newer.anchor.version < used.anchor.version {
+        // t holders that never heard of a version that n-t+1 confirmed: somebody lies.
+        return Err(Code::RecordRolledBack.into());
+    }
+    let wallet = wallet_in(realm, request, &realm.records.remember(id, newer))?.record;
+    let same = wallet.key == used.record.key
+        && wallet.generation == used.record.generation
+        && wallet.leaf == used.record.leaf
+        && wallet.config == used.record.config
+        && wallet.guard == used.record.guard;
+    if same { Ok(wallet) } else { Err(Code::RecordConflict.into()) }
+}
+
+/// Opens what holders release for one request.
+struct Opener<P> {
+    core: Arc<Core<P>>,
+    realm: keyfold_protocol::ids::RealmId,
+    owner: AccountRef,
+    wallet: WalletRecord,
+    request: RequestId,
+    digest: Digest32,
+}
+
+impl<P: Platform> Opener<P> {
+    fn open(&self, index: u8, released: &Released) -> Result<Share, CallError> {
+        let commitment: &ShareCommitment = usize::from(index)
+            .checked_sub(1)
+            .and_then(|at| self.wallet.leaf.get(at))
+            .ok_or(CallError::Local)?;
+        let context: ShareContext = key_share_context(
+            self.realm,
+            &self.owner,
+            self.wallet.key,
+            SharePurpose::LeafKey,
+            index,
+            self.wallet.generation,
+        );
+        let info = ShareSeal {
+            direction: SealDirection::ToInstance,
+            instance: self.core.instance(),
+            context: &context,
+        };
+        let aad = ReleaseAad { request: self.request, digest: self.digest };
+        let opened = hpke::open(
+            self.core.hpke_key(),
+            &info.to_signed_bytes(),
+            &aad.to_signed_bytes(),
+            &released.share.0,
+        )
+        .map_err(|_| CallError::WrongShare)?;
+        opened
+            .expose(CommittedShare::from_bytes)
+            .ok()
+            .and_then(|share| share.open(&context, commitment).ok())
+            .ok_or(CallError::WrongShare)
+    }
+}
+
+impl ReleasedShares {
+    /// Recombines the key, signs, forgets it, and composes the wallet's signature.
+    fn sign(self) -> Result<Signed, Problem> {
+        let failed = || Problem::internal("the shares do not make the wallet's key");
+        let threshold = Threshold::new(self.wallet.threshold, self.total).map_err(|_| failed())?;
+        let key = combine(threshold, &self.shares)
+            .ok()
+            .and_then(|secret| SigningKey::from_secret_bytes(&secret).ok())
+            .ok_or_else(failed)?;
+        drop(self.shares);
+        let owner = Address::from(key.address());
+        let signature = key.sign_prehash(self.digest.as_bytes());
+        drop(key);
+
+        let part =
+            EcdsaSignature::new(B256::from(signature.r), B256::from(signature.s), signature.y_parity);
+        let mut parts = Parts::new();
+        parts.insert(owner, SignaturePart::EcdsaHash(part.ok_or_else(failed)?));
+        if let Some((signer, part)) = self.guard_part {
+            parts.insert(signer, SignaturePart::EcdsaHash(part));
+        }
+        let config = ValidConfig::new(self.wallet.config).map_err(|_| failed())?;
+        // Refuses a part that belongs to no leaf: an owner who is not in the configuration.
+        let signature = encode(&config, &parts, &Header::default()).map_err(|_| failed())?;
+        Ok(Signed { digest: self.digest, signature })
+    }
+}

@@ -1,0 +1,237 @@
+//! An instance in its realm: everything that requests are answered with.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_util::lock::Mutex as AsyncMutex;
+use keyfold_identity::PendingSignIns;
+use keyfold_identity::pending::Limits;
+use keyfold_protocol::client_api::GuardSettings;
+use keyfold_protocol::error_code::Code;
+use keyfold_protocol::evidence::AccountRef;
+use keyfold_protocol::holder_api::{SignedTime, TimeRequest, TimeStatement, path};
+use keyfold_protocol::ids::{Digest32, ProjectId, RecordId};
+use keyfold_protocol::realm::VerifiedRealm;
+use keyfold_protocol::session::{AttestationSigner, SessionClaims};
+use rand_core::Rng;
+
+use crate::clock::median;
+use crate::core::Core;
+use crate::holders::{Holders, first};
+use crate::keys::RealmKeys;
+use crate::limits::{
+    CACHED_PROJECTS, MAX_CLOCK_OFFSET_MS, NONCES, NONCES_PER_DEVICE, PROJECT_CACHE_SECONDS,
+};
+use crate::nonces::NonceWindow;
+use crate::peers::{CallError, Registrant, to_json};
+use crate::platform::Platform;
+use crate::problem::Problem;
+use crate::records::{Account, Cache, Held, Project, Records};
+use crate::request::{SessionRequest, Verifier};
+
+/// A guard, by its address and TLS key.
+type GuardId = Digest32;
+
+/// An instance that serves.
+pub(crate) struct Realm<P> {
+    pub(crate) core: Arc<Core<P>>,
+    pub(crate) verified: Arc<VerifiedRealm>,
+    pub(crate) holders: Arc<Holders<P>>,
+    pub(crate) keys: Arc<RealmKeys>,
+    pub(crate) records: Records<P>,
+    pub(crate) verifier: Verifier,
+    pub(crate) pending: Mutex<PendingSignIns>,
+    attestation: AttestationSigner,
+    projects: Mutex<Cache<RecordId, (u64, Arc<Project>)>>,
+    guards: AsyncMutex<Cache<GuardId, Arc<Registrant<P>>>>,
+    /// Set for good when the clock is found wrong.
+    stopped: AtomicBool,
+}
+
+impl<P: Platform> Realm<P> {
+    pub(crate) fn new(
+        core: Arc<Core<P>>,
+        verified: Arc<VerifiedRealm>,
+        holders: Arc<Holders<P>>,
+        keys: Arc<RealmKeys>,
+        records: Records<P>,
+        attestation: AttestationSigner,
+        published: keyfold_protocol::session::AttestationKeySet,
+    ) -> Self {
+        let window = || Mutex::new(NonceWindow::new(NONCES, NONCES_PER_DEVICE));
+        let verifier = Verifier {
+            realm: verified.id(),
+            instance: core.instance(),
+            keys: published,
+            session_nonces: window(),
+            sign_in_nonces: window(),
+        };
+        Self {
+            core,
+            verified,
+            holders,
+            keys,
+            records,
+            verifier,
+            pending: Mutex::new(PendingSignIns::new(Limits::default())),
+            attestation,
+            projects: Mutex::new(Cache::new(CACHED_PROJECTS)),
+            guards: AsyncMutex::new(Cache::new(CACHED_PROJECTS)),
+            stopped: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn now(&self) -> u64 {
+        self.core.now()
+    }
+
+    /// Whether requests are answered.
+    pub(crate) fn serves(&self) -> bool {
+        !self.stopped.load(Ordering::Acquire)
+    }
+
+    /// Signs a session attestation.
+    pub(crate) fn attest_session(&self, claims: &SessionClaims) -> Result<String, Problem> {
+        self.attestation
+            .sign(claims)
+            .map_err(|_| Problem::internal("a session attestation cannot be signed"))
+    }
+
+    /// The project's configuration, at most a minute old.
+    pub(crate) async fn project(&self, project: &ProjectId) -> Result<Arc<Project>, Problem> {
+        let id = self.records.id::<Project>(Some(project), project.as_str().as_bytes());
+        let cached = self.projects.lock().unwrap_or_else(PoisonError::into_inner).get(&id);
+        let now = self.now();
+        if let Some((read_at, project)) = cached
+            && now.saturating_sub(read_at) < PROJECT_CACHE_SECONDS
+        {
+            return Ok(project);
+        }
+        let held: Held<Project> = self.records.read(id).await?.ok_or(Code::ProjectUnknown)?;
+        let project = Arc::new(held.value);
+        self.projects
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(id, (now, Arc::clone(&project)));
+        Ok(project)
+    }
+
+    /// The record id of an account.
+    pub(crate) fn account_id(&self, owner: &AccountRef) -> RecordId {
+        self.records.id::<Account>(Some(&owner.project), owner.account.as_bytes())
+    }
+
+    /// The current record of the account that asks, in which the session still stands.
+    pub(crate) async fn session_account<B: crate::request::Body>(
+        &self,
+        request: &SessionRequest<B>,
+    ) -> Result<Held<Account>, Problem> {
+        let id = self.account_id(&request.owner());
+        let held = self.records.read(id).await?.ok_or(Code::SessionInvalid)?;
+        self.check_session(&held.value, request)?;
+        Ok(held)
+    }
+
+    /// Checks that an account's record knows the session that a request is made in.
+    pub(crate) fn check_session<B: crate::request::Body>(
+        &self,
+        account: &Account,
+        request: &SessionRequest<B>,
+    ) -> Result<(), Problem> {
+        let session =
+            account.session(&request.session().claims().sid).ok_or(Code::SessionRevoked)?;
+        if session.jkt != request.thumbprint() {
+            return Err(Code::SessionInvalid.into());
+        }
+        if session.ends <= self.now() {
+            return Err(Code::SessionExpired.into());
+        }
+        Ok(())
+    }
+
+    /// The registration at a project's guard.
+    pub(crate) async fn guard(&self, settings: &GuardSettings) -> Arc<Registrant<P>> {
+        let mut encoder = keyfold_crypto::Encoder::new("keyfold/guard/v1");
+        encoder.str(&settings.address).fixed(settings.tls_spki_sha256.as_bytes());
+        let id = Digest32::from_bytes(encoder.sha256());
+        let mut guards = self.guards.lock().await;
+        if let Some(guard) = guards.get(&id) {
+            return guard;
+        }
+        let spki = *settings.tls_spki_sha256.as_bytes();
+        let guard =
+            Arc::new(Registrant::new(Arc::clone(&self.core), settings.address.clone(), spki));
+        guards.insert(id, Arc::clone(&guard));
+        guard
+    }
+
+    /// Compares the clock with the median of t holders' signed times, and stops serving for good
+    /// when it is too far off.
+    pub(crate) async fn check_clock(&self) -> Result<(), Problem> {
+        check_clock(&self.core, &self.holders, true).await.inspect_err(|problem| {
+            if problem.code == Code::Internal {
+                self.stopped.store(true, Ordering::Release);
+            }
+        })
+    }
+
+    /// Forgets what has expired.
+    pub(crate) fn sweep(&self) {
+        let now = self.now();
+        for window in [&self.verifier.session_nonces, &self.verifier.sign_in_nonces] {
+            window.lock().unwrap_or_else(PoisonError::into_inner).forget_expired(now);
+        }
+    }
+
+    /// Registers again at every holder, with the keys as they are now.
+    pub(crate) async fn register_everywhere(&self) {
+        let asked = self.holders.ask(|holder| async move { holder.link.register(None).await });
+        for (index, error) in first(self.holders.count(), asked).await.all().await.bad {
+            tracing::warn!(holder = self.holders.name(index), %error, "registration failed");
+        }
+    }
+}
+
+/// Compares the clock with the median of t holders' signed times.
+///
+/// Too far off is [`Code::Internal`]; too few answers is [`Code::HoldersUnavailable`]. With `wait`,
+/// everybody's answer counts: of three, one liar cannot move the median past the others.
+pub(crate) async fn check_clock<P: Platform>(
+    core: &Arc<Core<P>>,
+    holders: &Arc<Holders<P>>,
+    wait: bool,
+) -> Result<(), Problem> {
+    let mut nonce = [0; 32];
+    core.rng()?.fill_bytes(&mut nonce);
+    let nonce = Digest32::from_bytes(nonce);
+    let body: Arc<[u8]> = to_json(&TimeRequest { nonce })
+        .map_err(|_| Problem::internal("time cannot be asked for"))?
+        .into();
+    let asked = holders.ask(|holder| {
+        let (core, body) = (Arc::clone(core), Arc::clone(&body));
+        async move {
+            let time: SignedTime = holder.link.call(path::TIME, &body).await?;
+            let statement = TimeStatement { nonce, unix_ms: time.unix_ms };
+            if !statement.verify(&holder.card.signing_key, &time.signature) {
+                return Err(CallError::Wrong("did not sign its time"));
+            }
+            let difference = i128::from(time.unix_ms) - i128::from(core.unix_ms());
+            Ok(i64::try_from(difference).unwrap_or(i64::MAX))
+        }
+    });
+    let mut gathered = first(holders.threshold(), asked).await;
+    if wait {
+        gathered = gathered.all().await;
+    }
+    if gathered.good.len() < holders.threshold() {
+        return Err(holders.shortage(holders.threshold(), &gathered.bad));
+    }
+    let offsets = gathered.let_rest_finish(core).into_iter().map(|(_, offset)| offset).collect();
+    match median(offsets) {
+        Some(offset) if offset.unsigned_abs() <= MAX_CLOCK_OFFSET_MS => Ok(()),
+        offset => {
+            tracing::error!(?offset, "the clock is too far from the holders'");
+            Err(Problem::internal("the clock is too far from the holders'"))
+        }
+    }
+}

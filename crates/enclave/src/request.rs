@@ -1,0 +1,371 @@
+//! From an opened request to one that a handler may act on: every check, in one place, in order.
+//!
+//! 1. The path names a route (the caller did that).
+//! 2. Method, headers and body are of their form and size.
+//! 3. The device's signature verifies, with the key the request names (RFC 9421).
+//! 4. It is addressed to this realm and this instance, and the body has the signed digest.
+//! 5. Its nonce is new.
+//! 6. The session attestation is ours, for this project, this device, this hour, and the one that
+//!    was signed.
+//! 7. The intent says what the body asks for.
+//!
+//! # Security
+//!
+//! [`SignInRequest`] and [`SessionRequest`] have private fields and no other constructors, so a
+//! handler that takes one cannot run before all of this was checked.
+
+use std::sync::{Mutex, PoisonError};
+
+use keyfold_crypto::jwk::{PublicJwk, Thumbprint};
+use keyfold_protocol::client_api::{
+    ApproveDevice, CreateProject, CreateWallet, EmailFinish, EmailStart, MAX_BODY, Nothing,
+    SignRequest, header,
+};
+use keyfold_protocol::error_code::Code;
+use keyfold_protocol::evidence::{AccountRef, Evidence, Item};
+use keyfold_protocol::ids::{Digest32, InstanceId, ProjectId, RealmId, RequestId};
+use keyfold_protocol::intent::{Intent, KeyUse, Operation};
+use keyfold_protocol::ohttp::InnerRequest;
+use keyfold_protocol::session::{
+    AttestationKeySet, SessionError, SessionExpectation, VerifiedSession, verify,
+};
+use keyfold_protocol::signed_request::{
+    Components, DeviceHeaders, Profile, SignatureError, SignedComponents, VerifiedRequest,
+    check_body, verify_device,
+};
+use serde::de::DeserializeOwned;
+
+use crate::nonces::{NonceError, NonceWindow};
+use crate::problem::Problem;
+
+/// Longest JSON of a device's key, bytes.
+const MAX_DEVICE_LEN: usize = 512;
+
+/// What requests are verified against.
+pub(crate) struct Verifier {
+    pub(crate) realm: RealmId,
+    pub(crate) instance: InstanceId,
+    pub(crate) keys: AttestationKeySet,
+    /// Nonces of sessions and of sign-ins apart, so that strangers cannot fill the former.
+    pub(crate) session_nonces: Mutex<NonceWindow>,
+    pub(crate) sign_in_nonces: Mutex<NonceWindow>,
+}
+
+/// A body that knows how the signed intent must speak of it.
+pub(crate) trait Body: DeserializeOwned {
+    /// What a handler gets.
+    type Checked;
+
+    /// Checks the intent against the body.
+    fn check(self, intent: &Intent) -> Result<Self::Checked, Problem>;
+}
+
+/// A body of a request before there is a session: it names the key that signed it.
+pub(crate) trait NamesDevice: Body {
+    /// The key.
+    fn device(&self) -> &PublicJwk;
+}
+
+/// A request of a device before there is a session, verified.
+pub(crate) struct SignInRequest<B: Body> {
+    body: B::Checked,
+    verified: VerifiedRequest,
+    signed: SignedComponents,
+    device: PublicJwk,
+}
+
+/// A request of a device within its session, verified.
+pub(crate) struct SessionRequest<B: Body> {
+    body: B::Checked,
+    verified: VerifiedRequest,
+    signed: SignedComponents,
+    device: PublicJwk,
+    session: VerifiedSession,
+    attestation: String,
+}
+
+impl<B: NamesDevice> SignInRequest<B> {
+    /// Verifies a request.
+    pub(crate) fn verify(
+        verifier: &Verifier,
+        operation: Operation,
+        request: &InnerRequest,
+        now: u64,
+    ) -> Result<Self, Problem> {
+        let body: B = read_body(request)?;
+        let device = *body.device();
+        let signed = signed_components(request, Profile::SignIn)?;
+        let verified = verifier.signature(Profile::SignIn, request, &signed, &device, now)?;
+        use_nonce(&verifier.sign_in_nonces, &verified, now)?;
+        let body = checked(body, operation, &verified.intent)?;
+        Ok(Self { body, verified, signed, device })
+    }
+
+    pub(crate) fn body(&self) -> &B::Checked {
+        &self.body
+    }
+
+    pub(crate) fn project(&self) -> &ProjectId {
+        &self.verified.project
+    }
+
+    pub(crate) fn device(&self) -> &PublicJwk {
+        &self.device
+    }
+
+    pub(crate) fn thumbprint(&self) -> Thumbprint {
+        self.verified.device
+    }
+
+    /// What holders are shown.
+    pub(crate) fn evidence(&self) -> Evidence {
+        Evidence::new(vec![Item::Request { signed: self.signed.clone(), jwk: self.device }])
+    }
+}
+
+impl<B: Body> SessionRequest<B> {
+    /// Verifies a request.
+    pub(crate) fn verify(
+        verifier: &Verifier,
+        operation: Operation,
+        request: &InnerRequest,
+        now: u64,
+    ) -> Result<Self, Problem> {
+        let body: B = read_body(request)?;
+        let device = device_header(request)?;
+        let signed = signed_components(request, Profile::Request)?;
+        let attestation =
+            request.header(header::ATTESTATION).ok_or(Code::SessionMissing)?.to_owned();
+        let verified = verifier.signature(Profile::Request, request, &signed, &device, now)?;
+        use_nonce(&verifier.session_nonces, &verified, now)?;
+        let session = verifier.session(&verified, &attestation, now)?;
+        let body = checked(body, operation, &verified.intent)?;
+        Ok(Self { body, verified, signed, device, session, attestation })
+    }
+
+    pub(crate) fn body(&self) -> &B::Checked {
+        &self.body
+    }
+
+    pub(crate) fn project(&self) -> &ProjectId {
+        &self.verified.project
+    }
+
+    pub(crate) fn thumbprint(&self) -> Thumbprint {
+        self.verified.device
+    }
+
+    pub(crate) fn device(&self) -> &PublicJwk {
+        &self.device
+    }
+
+    pub(crate) fn session(&self) -> &VerifiedSession {
+        &self.session
+    }
+
+    /// Whose request it is.
+    pub(crate) fn owner(&self) -> AccountRef {
+        AccountRef {
+            project: self.verified.project.clone(),
+            account: self.session.claims().sub,
+        }
+    }
+
+    pub(crate) fn request_id(&self) -> RequestId {
+        self.verified.intent.request_id()
+    }
+
+    /// What holders are shown.
+    pub(crate) fn evidence(&self) -> Evidence {
+        Evidence::new(vec![
+            Item::Request { signed: self.signed.clone(), jwk: self.device },
+            Item::Session { attestation: self.attestation.clone() },
+        ])
+    }
+}
+
+impl Verifier {
+    fn signature(
+        &self,
+        profile: Profile,
+        request: &InnerRequest,
+        signed: &SignedComponents,
+        device: &PublicJwk,
+        now: u64,
+    ) -> Result<VerifiedRequest, Problem> {
+        let verified = verify_device(profile, signed, device, now).map_err(signature_problem)?;
+        if verified.realm != self.realm {
+            return Err(Code::WrongRealm.into());
+        }
+        if verified.components.authority != self.instance.to_string() {
+            return Err(Code::UnknownInstance.into());
+        }
+        check_body(&verified.components, &request.body).map_err(signature_problem)?;
+        Ok(verified)
+    }
+
+    fn session(
+        &self,
+        verified: &VerifiedRequest,
+        attestation: &str,
+        now: u64,
+    ) -> Result<VerifiedSession, Problem> {
+        let expect = SessionExpectation {
+            realm: &self.realm,
+            project: &verified.project,
+            now_unix_seconds: now,
+        };
+        let session = verify(attestation, &self.keys, &expect).map_err(|error| match error {
+            SessionError::Expired => Code::SessionExpired,
+            _ => Code::SessionInvalid,
+        })?;
+        let hash = Digest32::from_bytes(session.attestation_hash());
+        if session.device() != verified.device || verified.session != Some(hash) {
+            return Err(Code::SessionInvalid.into());
+        }
+        Ok(session)
+    }
+}
+
+fn read_body<B: DeserializeOwned>(request: &InnerRequest) -> Result<B, Problem> {
+    if request.method != "POST" {
+        return Err(Code::MethodNotAllowed.into());
+    }
+    if request.body.len() > MAX_BODY {
+        return Err(Code::BodyTooLarge.into());
+    }
+    serde_json::from_slice(&request.body).map_err(|_| Code::MalformedRequest.into())
+}
+
+fn device_header(request: &InnerRequest) -> Result<PublicJwk, Problem> {
+    let text = request.header(header::DEVICE).ok_or(Code::SignatureMissing)?;
+    if text.len() > MAX_DEVICE_LEN {
+        return Err(Code::MalformedRequest.into());
+    }
+    serde_json::from_str(text).map_err(|_| Code::MalformedRequest.into())
+}
+
+/// What the signature must cover, taken from the request as it arrived.
+fn signed_components(request: &InnerRequest, profile: Profile) -> Result<SignedComponents, Problem> {
+    let missing = Problem::from(Code::SignatureMissing);
+    let field = |name: &str| request.header(name).map(str::to_owned).ok_or(missing.clone());
+    let (path, query) = match request.path_and_query.split_once('?') {
+        Some((path, query)) => (path.to_owned(), format!("?{query}")),
+        None => (request.path_and_query.clone(), "?".to_owned()),
+    };
+    let session = match profile {
+        Profile::Request => Some(field(header::SESSION)?),
+        _ => None,
+    };
+    Ok(SignedComponents {
+        components: Components {
+            method: request.method.clone(),
+            authority: request.authority.clone(),
+            path,
+            query,
+            content_digest: field(header::CONTENT_DIGEST)?,
+            device: Some(DeviceHeaders {
+                realm: field(header::REALM)?,
+                project: field(header::PROJECT)?,
+                intent: field(header::INTENT)?,
+                session,
+            }),
+        },
+        signature_input: field(header::SIGNATURE_INPUT)?,
+        signature: field(header::SIGNATURE)?,
+    })
+}
+
+fn use_nonce(window: &Mutex<NonceWindow>, verified: &VerifiedRequest, now: u64) -> Result<(), Problem> {
+    window
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .use_up(verified.device, &verified.nonce, verified.expires, now)
+        .map_err(|error| match error {
+            NonceError::Reused => Code::NonceReused.into(),
+            NonceError::Full => Code::RateLimited.into(),
+        })
+}
+
+fn checked<B: Body>(body: B, operation: Operation, intent: &Intent) -> Result<B::Checked, Problem> {
+    if intent.operation() != operation {
+        return Err(Code::IntentMismatch.into());
+    }
+    body.check(intent)
+}
+
+fn signature_problem(error: SignatureError) -> Problem {
+    match error {
+        SignatureError::Expired => Code::SignatureExpired,
+        SignatureError::DigestMismatch => Code::DigestMismatch,
+        SignatureError::Intent(_) => Code::IntentMismatch,
+        _ => Code::SignatureInvalid,
+    }
+    .into()
+}
+
+macro_rules! plain_bodies {
+    ($($body:ty),*) => {
+        $(impl Body for $body {
+            type Checked = Self;
+
+            fn check(self, _: &Intent) -> Result<Self, Problem> {
+                Ok(self)
+            }
+        })*
+    };
+}
+
+plain_bodies!(EmailStart, EmailFinish, Nothing, CreateWallet, CreateProject);
+
+impl NamesDevice for EmailStart {
+    fn device(&self) -> &PublicJwk {
+        &self.device
+    }
+}
+
+impl NamesDevice for EmailFinish {
+    fn device(&self) -> &PublicJwk {
+        &self.device
+    }
+}
+
+impl NamesDevice for CreateProject {
+    fn device(&self) -> &PublicJwk {
+        &self.administrator
+    }
+}
+
+impl Body for ApproveDevice {
+    type Checked = Self;
+
+    fn check(self, intent: &Intent) -> Result<Self, Problem> {
+        match intent {
+            Intent::ApproveDevice { device, .. } if *device == self.device => Ok(self),
+            _ => Err(Code::IntentMismatch.into()),
+        }
+    }
+}
+
+/// What is to be signed, with the digest that was computed from it here and that the device's
+/// intent names.
+pub(crate) struct SignOrder {
+    pub(crate) request: SignRequest,
+    pub(crate) digest: Digest32,
+    pub(crate) key_use: KeyUse,
+}
+
+impl Body for SignRequest {
+    type Checked = SignOrder;
+
+    fn check(self, intent: &Intent) -> Result<SignOrder, Problem> {
+        let (_, digest) = self
+            .digest()
+            .map_err(|error| Problem::new(Code::PayloadInvalid, error.to_string()))?;
+        let key_use = *intent.key_use().ok_or(Code::IntentMismatch)?;
+        if key_use.digest != digest || *key_use.wallet.as_bytes() != *self.wallet.0 {
+            return Err(Code::IntentMismatch.into());
+        }
+        Ok(SignOrder { request: self, digest, key_use })
+    }
+}
