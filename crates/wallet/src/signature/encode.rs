@@ -90,10 +90,7 @@ enum CheckpointerForm {
 /// [`EncodeError::UnknownSigner`] for a part that no leaf can use; the rest for what the format
 /// cannot express.
 pub fn encode(config: &ValidConfig, parts: &Parts, header: &Header) -> Result<Bytes, EncodeError> {
-    if header.checkpointer_data.is_some() && config.checkpointer.is_none() {
-        return Err(EncodeError::NoCheckpointer);
-    }
-    chunk(config, parts, header, CheckpointerForm::Full).map(Bytes::from)
+    encode_unjudged(config, parts, header)
 }
 
 /// Encodes a configuration that nobody has signed, for estimates and comparisons.
@@ -101,10 +98,18 @@ pub fn encode(config: &ValidConfig, parts: &Parts, header: &Header) -> Result<By
 /// # Errors
 /// For what the format cannot express.
 pub fn encode_unsigned(config: &Config, header: &Header) -> Result<Bytes, EncodeError> {
+    encode_unjudged(config, &Parts::new(), header)
+}
+
+pub(super) fn encode_unjudged(
+    config: &Config,
+    parts: &Parts,
+    header: &Header,
+) -> Result<Bytes, EncodeError> {
     if header.checkpointer_data.is_some() && config.checkpointer.is_none() {
         return Err(EncodeError::NoCheckpointer);
     }
-    chunk(config, &Parts::new(), header, CheckpointerForm::Full).map(Bytes::from)
+    chunk(config, parts, header, CheckpointerForm::Full).map(Bytes::from)
 }
 
 /// Encodes a chain, newest first: the first link signs the payload, every other link signs the

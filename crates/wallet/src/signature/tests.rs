@@ -596,3 +596,62 @@ fn three_of_five_suffices_in_any_tree_shape() {
         config.image_hash()
     );
 }
+
+#[test]
+fn npm_encoding_of_contract_signers_matches_the_package() {
+    // keccak256 of what `@0xsequence/wallet-primitives` 3.0.9 encodes, by length of the data.
+    for (length, expected) in [
+        (
+            0,
+            b256!("e2230a0fa31bddb799bad32792b035a33d0819bb6f96fa73607755293c2e54ad"),
+        ),
+        (
+            126,
+            b256!("c87619f49600aa46c1dfbebcf4e55d33f9c2e263efdbdea6288b02b62287a13c"),
+        ),
+        (
+            127,
+            b256!("b26c12c6a345c8ea404bc7d011340858d864ae502ec9d07bf4d931218dbe4db8"),
+        ),
+        (
+            300,
+            b256!("62f7578c744d3083f4dd7fb65702c147ef8b46fcc24c40a88734f5cbd6f89fed"),
+        ),
+    ] {
+        let never = Topology::Signer {
+            address: C,
+            weight: 0,
+        };
+        let nested = Topology::Nested {
+            tree: Box::new(never),
+            weight: 0,
+            threshold: 300,
+        };
+        let image_hash = B256::repeat_byte(0x44);
+        let sapient = Topology::Sapient {
+            address: B,
+            weight: 2,
+            image_hash,
+        };
+        let signer = Topology::Signer {
+            address: A,
+            weight: 5,
+        };
+        let topology = Topology::branch(signer, Topology::branch(sapient, nested));
+        let config = Config {
+            threshold: 256,
+            checkpoint: 0,
+            checkpointer: None,
+            topology,
+        };
+        let data = Bytes::from(vec![0xaa; length]);
+        let parts = Parts::from([
+            (A, SignaturePart::Erc1271(data.clone())),
+            (B, SignaturePart::Sapient(data)),
+        ]);
+        // Nobody can reach this threshold: the package encodes it all the same, and so does the
+        // encoder below the judgement.
+        let bytes = super::encode::encode_unjudged(&config, &parts, &npm()).unwrap();
+        assert_eq!(alloy_primitives::keccak256(bytes), expected, "{length}");
+    }
+}
