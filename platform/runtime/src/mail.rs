@@ -160,3 +160,6 @@ impl AsyncWrite for Mailed {
         Pin::new(&mut self.0).poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+mod tests;
