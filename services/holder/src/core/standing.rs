@@ -47,17 +47,23 @@ pub(crate) struct Good(());
 impl Standing {
     /// Checks nonce, session and device, in this order.
     pub(crate) fn check(&self, now: u64) -> Result<Good, StandingRefusal> {
+        if self.check_listed()?.is_active(now) {
+            Ok(Good(()))
+        } else {
+            Err(StandingRefusal::DevicePending)
+        }
+    }
+
+    /// Checks the same, but that the device may still be waiting: for what only asks whether the
+    /// session stands and releases nothing.
+    pub(crate) fn check_listed(&self) -> Result<DeviceState, StandingRefusal> {
         if !self.nonce_is_new {
             return Err(StandingRefusal::NonceReused);
         }
         if self.session_revoked {
             return Err(StandingRefusal::SessionRevoked);
         }
-        match self.device {
-            None => Err(StandingRefusal::DeviceUnknown),
-            Some(state) if !state.is_active(now) => Err(StandingRefusal::DevicePending),
-            Some(_) => Ok(Good(())),
-        }
+        self.device.ok_or(StandingRefusal::DeviceUnknown)
     }
 }
 

@@ -20,7 +20,8 @@ use crate::ledger::Occasion;
 use crate::member::Member;
 use crate::store;
 
-fn statement(
+/// States what stands on this holder's list.
+pub(super) fn statement(
     holder: &Holder,
     member: &Member,
     owner: &AccountRef,

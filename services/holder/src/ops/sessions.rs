@@ -1,11 +1,13 @@
 //! Sessions: whether one still stands, and its end; and the count of mails before there is one.
 
 use keyfold_protocol::error_code::Code;
-use keyfold_protocol::holder_api::{Empty, InSession, MailReserve};
+use keyfold_protocol::holder_api::{DeviceAck, Empty, InSession, MailReserve};
 use keyfold_protocol::intent::Operation;
 use keyfold_protocol::log_entry::Event;
 
+use super::devices::statement;
 use super::{Moment, occasion};
+use crate::core::devices::settled;
 use crate::core::operation::SessionOperation;
 use crate::core::standing::StandingRefusal;
 use crate::error::ApiError;
@@ -17,12 +19,14 @@ use crate::store::mail::MailCounts;
 const HOUR: u64 = 3_600;
 const DAY: u64 = 86_400;
 
-/// Confirms that session and device stand.
+/// Confirms that the session stands and says whether its device may act yet.
+///
+/// A device that waits keeps its session: nothing is released here.
 pub(crate) async fn check(
     holder: &Holder,
     member: Member,
     message: InSession,
-) -> Result<Empty, ApiError> {
+) -> Result<DeviceAck, ApiError> {
     let now = Moment::now(holder);
     let keys = holder.attestation_keys();
     let operation = SessionOperation::verify(
@@ -31,18 +35,20 @@ pub(crate) async fn check(
         &[Operation::Renew, Operation::ListWallets],
         &holder.rules(&keys, now.seconds),
     )?;
-    holder
+    let (owner, device) = (operation.owner().clone(), operation.device());
+    let state = holder
         .ledger()
         .commit(move |connection| {
             Box::pin(async move {
                 let standing = store::sessions::standing(connection, &operation).await?;
-                let _good = standing.check(now.seconds)?;
+                let state = standing.check_listed()?;
                 let (owner, device) = (operation.owner(), operation.device());
                 store::devices::touch(connection, owner, device, now.seconds).await?;
-                Ok((Empty {}, None))
+                Ok((settled(state, now.seconds), None))
             })
         })
-        .await
+        .await?;
+    Ok(statement(holder, &member, &owner, device, state))
 }
 
 /// Ends the session of the request.

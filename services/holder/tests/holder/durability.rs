@@ -10,7 +10,7 @@ use keyfold_protocol::holder_api::Empty;
 use keyfold_protocol::log_entry::{Event, LogEntry};
 use keyfold_storage::{Database, LogStore};
 
-use crate::world::{Ask, Person, START_MS, World, code};
+use crate::world::{Ask, Enclave, Person, START_MS, World, code};
 
 /// Copies the database as it lies on the disk now, as if the machine had stopped.
 fn snapshot(world: &World) -> tempfile::TempDir {
@@ -143,10 +143,8 @@ async fn a_restart_forgets_no_nonce_device_key_or_realm() {
 async fn a_restart_forgets_registrations() {
     let mut world = World::new().await;
     let (person, key) = world.person_with_key().await;
-    let before = std::mem::replace(
-        &mut world.enclave,
-        crate::world::Enclave::new(Some(world.realm_id())),
-    );
+    let another = Enclave::new(Some(world.realm_id()));
+    let before = std::mem::replace(&mut world.enclave, another);
     world.restart().await;
     world.enclave = before;
     let answer = world.release(&person, &world.use_of(&person, &key)).await;

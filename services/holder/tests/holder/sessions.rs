@@ -1,23 +1,25 @@
 //! Sessions end when they are ended, everywhere; mails are counted before there is one.
 
 use keyfold_protocol::error_code::Code;
-use keyfold_protocol::holder_api::{Empty, InSession, MailReserve, path};
+use keyfold_protocol::holder_api::{
+    DeviceAck, DeviceState, Empty, InSession, MailReserve, path,
+};
 use keyfold_protocol::ids::{Digest32, SessionId};
 use keyfold_protocol::intent::Operation;
 
 use crate::world::{Answer, Person, World, code, random};
 
-async fn in_session(
+async fn in_session<T: serde::de::DeserializeOwned>(
     world: &World,
     person: &Person,
     to: &str,
     operation: Operation,
-) -> Answer<Empty> {
+) -> Answer<T> {
     let evidence = person.evidence(&world.plain(person, operation));
     world.call(to, &InSession { evidence }).await
 }
 
-async fn check(world: &World, person: &Person) -> Answer<Empty> {
+async fn check(world: &World, person: &Person) -> Answer<DeviceAck> {
     in_session(world, person, path::SESSION_CHECK, Operation::Renew).await
 }
 
@@ -84,7 +86,7 @@ async fn operations_are_not_taken_for_one_another() {
         (path::DEVICE_LIST, Operation::Renew),
         (path::DEVICE_APPROVE, Operation::ListDevices),
     ] {
-        let answer = in_session(&world, &person, to, operation).await;
+        let answer = in_session::<serde_json::Value>(&world, &person, to, operation).await;
         assert_eq!(code(answer), Code::IntentMismatch, "{to}");
     }
 }
@@ -122,4 +124,19 @@ async fn a_restart_forgets_no_mail() {
     mail(&world, "app.example", 1).await.unwrap();
     world.restart().await;
     assert_eq!(code(mail(&world, "app.example", 1).await), Code::MailLimit);
+}
+
+#[tokio::test]
+async fn a_device_that_waits_keeps_its_session_and_is_told_that_it_waits() {
+    let world = World::new().await;
+    let first = Person::new("app.example");
+    world.enrol(&first).await.unwrap();
+    let second = Person::of(first.owner.clone());
+    let state = world.enrol(&second).await.unwrap().state;
+    let ack = check(&world, &second).await.unwrap();
+    assert!(ack.verify(world.realm()));
+    assert_eq!((ack.device, ack.state), (second.thumbprint(), state));
+    assert_eq!(check(&world, &first).await.unwrap().state, DeviceState::Active);
+    let stranger = Person::of(first.owner);
+    assert_eq!(code(check(&world, &stranger).await), Code::DeviceUnknown);
 }
