@@ -1,2 +1,7 @@
-//! (under construction)
-fn main() {}
+//! See the library beside this file.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    keyfold_dev::main()
+}

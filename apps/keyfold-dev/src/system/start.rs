@@ -1,0 +1,231 @@
+//! Starting everything, side by side where nothing waits for something else.
+
+use std::future::Future;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use alloy_primitives::U256;
+use keyfold_client::{Client, NewProject, RealmPin};
+use keyfold_protocol::gateway_api::GenesisPlan;
+use keyfold_protocol::ids::Digest32;
+use keyfold_protocol::realm::RootKind;
+
+use crate::system::chain::{CHAIN_ID, Chain};
+use crate::system::files::{Files, make};
+use crate::system::mailbox::Mailbox;
+use crate::system::plan::{Plan, Processes, prepare};
+use crate::system::ports::Ports;
+use crate::system::record::Recorder;
+use crate::system::transport::{Ambient, Https};
+use crate::system::{Options, Project, System, SystemError, new_key};
+
+/// Coins for the relayer: 100.
+const GAS_MONEY: u128 = 100_000_000_000_000_000_000;
+
+/// How long each step took.
+#[derive(Default)]
+struct Timings(Mutex<Vec<(String, Duration)>>);
+
+impl Timings {
+    async fn of<T>(&self, name: &str, step: impl Future<Output = T>) -> T {
+        let begun = Instant::now();
+        let result = step.await;
+        let mut all = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        all.push((name.to_owned(), begun.elapsed()));
+        result
+    }
+}
+
+impl System {
+    /// Starts everything and waits until it serves.
+    ///
+    /// # Errors
+    ///
+    /// [`SystemError`], which names the process that failed; nothing is left running, and the folder
+    /// with the logs is left.
+    pub async fn start(options: Options) -> Result<Self, SystemError> {
+        let files = Files::create(options.folder.as_deref())?;
+        let ports = Ports::take()?;
+        match start(&options, &files, &ports).await {
+            Ok(started) => Ok(Self {
+                processes: started.processes,
+                pin: started.pin,
+                gateway: started.gateway.0,
+                gateway_pin: started.gateway.1,
+                projects: started.projects,
+                chain: started.chain,
+                mailbox: Mailbox::new(files.mails()),
+                timings: started.timings,
+                _recorders: started.recorders,
+                files,
+                _ports: ports,
+            }),
+            Err(error) => {
+                files.keep();
+                Err(error)
+            }
+        }
+    }
+}
+
+struct Started {
+    processes: Processes,
+    pin: RealmPin,
+    gateway: (String, keyfold_net::SpkiPin),
+    projects: Vec<Project>,
+    chain: Chain,
+    timings: Vec<(String, Duration)>,
+    recorders: Vec<Recorder>,
+}
+
+async fn start(options: &Options, files: &Files, ports: &Ports) -> Result<Started, SystemError> {
+    let timings = Timings::default();
+    let plan = timings
+        .of("keys and configurations", async { prepare(options, files, ports) })
+        .await?;
+    let chain = Chain::new(plan.node_url.clone(), options.tool("cast"));
+    let recorders = if options.record_traffic {
+        record(files)?
+    } else {
+        Vec::new()
+    };
+    let all = &plan.processes;
+    let on_chain = async {
+        timings.of("EVM node", all.node.start()).await?;
+        let contracts = async {
+            chain
+                .fund(plan.relayer_address, U256::from(GAS_MONEY))
+                .await?;
+            keyfold_relayer_service::deploy_contracts(&plan.relayer, CHAIN_ID)
+                .await
+                .map_err(SystemError::step("deploy the contracts"))
+        };
+        timings.of("contracts", contracts).await?;
+        timings.of("relayer", all.relayer.start()).await
+    };
+    let mail = timings.of("mail server", all.mail.start());
+    let (pin, (), ()) =
+        tokio::try_join!(keys(options, files, &plan, &timings), on_chain, mail)?;
+    let gateway = (plan.gateway.to_string(), plan.gateway_pin);
+    let projects = timings
+        .of("projects", projects(&plan, &pin, &gateway))
+        .await?;
+    Ok(Started {
+        processes: plan.processes,
+        pin,
+        gateway,
+        projects,
+        chain,
+        timings: timings.0.into_inner().unwrap_or_default(),
+        recorders,
+    })
+}
+
+/// Everything that keys depend on: holders, guard, gateway, enclave, and the realm they make.
+async fn keys(
+    options: &Options,
+    files: &Files,
+    plan: &Plan,
+    timings: &Timings,
+) -> Result<RealmPin, SystemError> {
+    let all = &plan.processes;
+    let holders = async {
+        let starting = all.holders.iter().map(super::Process::start);
+        for started in futures(starting).await {
+            started?;
+        }
+        Ok::<_, SystemError>(())
+    };
+    let behind = async {
+        timings.of("gateway", all.gateway.start()).await?;
+        timings.of("enclave", all.enclave.start()).await
+    };
+    tokio::try_join!(
+        timings.of("holders", holders),
+        timings.of("guard", all.guard.start()),
+        behind,
+    )?;
+    let genesis = GenesisPlan {
+        threshold: options.threshold,
+        holders: plan.cards.clone(),
+        root: RootKind::Development {
+            certificate_sha256: Digest32::from_bytes(plan.root.fingerprint()),
+        },
+    };
+    let inbound = files.inbound();
+    let signed = timings
+        .of("genesis", keyfold_gateway_service::genesis(&inbound, &genesis))
+        .await
+        .map_err(|error| SystemError::Step {
+            what: "make the realm".to_owned(),
+            problem: format!(
+                "{}\nLast lines of the enclave:\n{}",
+                super::chain_of(&error),
+                all.enclave.tail()
+            ),
+        })?;
+    let realm = signed
+        .verify_unpinned()
+        .map_err(SystemError::step("read the realm record"))?
+        .id();
+    Ok(RealmPin {
+        realm,
+        root: plan.root.clone(),
+        policy: plan.policy.clone(),
+    })
+}
+
+/// Runs futures of one kind side by side, in the order given.
+async fn futures<F>(all: impl Iterator<Item = F>) -> Vec<F::Output>
+where
+    F: Future,
+{
+    futures_util::future::join_all(all).await
+}
+
+async fn projects(
+    plan: &Plan,
+    pin: &RealmPin,
+    gateway: &(String, keyfold_net::SpkiPin),
+) -> Result<Vec<Project>, SystemError> {
+    let mut made = Vec::new();
+    for project in &plan.projects {
+        let what = || format!("make the project {}", project.id);
+        let administrator = new_key();
+        let transport = Https::new(&gateway.0, gateway.1).map_err(SystemError::step(what()))?;
+        let client = Client::new(pin.clone(), transport, administrator.clone(), Ambient);
+        let new = NewProject {
+            project: project.id.clone(),
+            display_name: project.id.as_str().to_owned(),
+            mail: project.mail.clone(),
+            guard: project.guard.clone(),
+        };
+        client
+            .create_project(new)
+            .await
+            .map_err(SystemError::step(what()))?;
+        made.push(Project {
+            id: project.id.clone(),
+            guard: project.guard.clone(),
+            administrator,
+        });
+    }
+    Ok(made)
+}
+
+fn record(files: &Files) -> Result<Vec<Recorder>, SystemError> {
+    let folder = files.traffic();
+    make(&folder)?;
+    Ok(vec![
+        Recorder::start(
+            &files.inbound(),
+            &files.inbound_behind(),
+            &folder.join("inbound"),
+        )?,
+        Recorder::start(
+            &files.outbound(),
+            &files.outbound_behind(),
+            &folder.join("outbound"),
+        )?,
+    ])
+}
