@@ -122,7 +122,8 @@ pub struct RecordVersions {
     pub versions: Vec<RecordVersion>,
 }
 
-/// Stores a version beside the others. Idempotent.
+/// Stores a version beside the others. Idempotent. Refused with `record_conflict` where this version
+/// or a newer one is settled, or too many wait.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RecordPut {
     /// The record.
@@ -131,7 +132,9 @@ pub struct RecordPut {
     pub version: RecordVersion,
 }
 
-/// Drops every version but the one that holders confirmed.
+/// Drops every version that the one which holders confirmed replaces: the older ones, and rivals of
+/// the same number. A newer one stays: its writer may be just having it confirmed. Idempotent until
+/// a newer one is settled.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RecordSettle {
     /// The record.

@@ -82,12 +82,16 @@ impl Database {
             .idle_timeout(None)
             .max_lifetime(None)
             .acquire_timeout(ACQUIRE_TIMEOUT)
+            // A file does not hang up: asking first would cost each query a second round trip.
+            .test_before_acquire(false)
             .connect_with(options.clone())
             .await
             .map_err(OpenError::Driver)?;
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
             .acquire_timeout(ACQUIRE_TIMEOUT)
+            // A file does not hang up: asking first would cost each query a second round trip.
+            .test_before_acquire(false)
             .connect_with(options.pragma("query_only", "ON"))
             .await
             .map_err(OpenError::Driver)?;

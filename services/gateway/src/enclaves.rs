@@ -14,6 +14,7 @@ use keyfold_net::{ClientError, HttpClient, Shutdown};
 use keyfold_protocol::gateway_api::{InstanceStatus, MAX_SEALED, host_path};
 use keyfold_protocol::ids::InstanceId;
 use tokio::sync::{Mutex, Semaphore};
+use tracing::Instrument as _;
 
 use crate::config::EnclaveSockets;
 
@@ -122,7 +123,18 @@ impl Enclave {
         });
     }
 
-    async fn call(&self, request: Request<Bytes>) -> Result<Response<Bytes>, CallError> {
+    /// Calls, and lets the call come to its end even if nobody waits for it any more: a client that
+    /// hangs up must not cut an enclave off between two of its steps.
+    async fn call(self: &Arc<Self>, request: Request<Bytes>) -> Result<Response<Bytes>, CallError> {
+        let enclave = Arc::clone(self);
+        let call = async move { enclave.exchange(request).await };
+        // A task ends without a result only when it panics or the runtime ends.
+        tokio::spawn(call.in_current_span())
+            .await
+            .unwrap_or(Err(CallError::Unavailable))
+    }
+
+    async fn exchange(&self, request: Request<Bytes>) -> Result<Response<Bytes>, CallError> {
         let _place = self
             .places
             .try_acquire()
@@ -140,7 +152,7 @@ impl Enclave {
 
 /// The enclaves of this host.
 pub(crate) struct Enclaves {
-    enclaves: Vec<Enclave>,
+    enclaves: Vec<Arc<Enclave>>,
     refreshed: Mutex<Option<Instant>>,
     readiness: Readiness,
 }
@@ -149,7 +161,7 @@ impl Enclaves {
     /// Takes their sockets. The readiness becomes true while at least one of them serves.
     pub(crate) fn new(sockets: &[EnclaveSockets], readiness: Readiness) -> Self {
         Self {
-            enclaves: sockets.iter().map(Enclave::new).collect(),
+            enclaves: sockets.iter().map(|s| Arc::new(Enclave::new(s))).collect(),
             refreshed: Mutex::new(None),
             readiness,
         }
@@ -173,7 +185,7 @@ impl Enclaves {
         if refreshed.is_some_and(|at| at.elapsed() < unless_newer) {
             return;
         }
-        join_all(self.enclaves.iter().map(Enclave::ask)).await;
+        join_all(self.enclaves.iter().map(|enclave| enclave.ask())).await;
         *refreshed = Some(Instant::now());
         self.readiness.set(!self.serving().is_empty());
     }
@@ -192,7 +204,7 @@ impl Enclaves {
         instance: InstanceId,
         request: Request<Bytes>,
     ) -> Result<Response<Bytes>, CallError> {
-        let serves = |enclave: &&Enclave| enclave.heard().serves() == Some(instance);
+        let serves = |enclave: &&Arc<Enclave>| enclave.heard().serves() == Some(instance);
         if let Some(enclave) = self.enclaves.iter().find(serves) {
             return enclave.call(request).await;
         }
@@ -209,7 +221,7 @@ impl Enclaves {
         &self,
         request: Request<Bytes>,
     ) -> Result<Response<Bytes>, CallError> {
-        let serves = |enclave: &&Enclave| enclave.heard().serves().is_some();
+        let serves = |enclave: &&Arc<Enclave>| enclave.heard().serves().is_some();
         if !self.enclaves.iter().any(|e| serves(&e)) {
             self.refresh(MIN_REFRESH).await;
         }

@@ -3,7 +3,9 @@
 use std::sync::OnceLock;
 
 use bytes::Bytes;
-use utoipa::OpenApi;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type};
+use utoipa::{OpenApi, PartialSchema, ToSchema};
 
 use crate::api::{instances, realm, relay};
 
@@ -38,6 +40,21 @@ pub const PATH: &str = "/v1/openapi.json";
     ),
 )]
 struct Description;
+
+/// Bytes that only a client and an enclave can read.
+pub(crate) struct Sealed;
+
+impl PartialSchema for Sealed {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .format(Some(SchemaFormat::KnownFormat(KnownFormat::Binary)))
+            .description(Some("Bytes that only the client and the enclave can read."))
+            .into()
+    }
+}
+
+impl ToSchema for Sealed {}
 
 /// Returns the description as JSON, the same bytes for the same release.
 pub fn json() -> Bytes {

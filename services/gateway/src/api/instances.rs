@@ -23,6 +23,7 @@ use serde::de::DeserializeOwned;
 
 use super::{Gateway, problem, problem_with};
 use crate::enclaves::{self, CallError};
+use crate::openapi::Sealed;
 
 const OHTTP_REQUEST: &str = "message/ohttp-req";
 const OHTTP_RESPONSE: &str = "message/ohttp-res";
@@ -82,10 +83,10 @@ pub(crate) async fn attestation(
     path = path::OHTTP,
     tag = "instances",
     params(("instance" = InstanceId, Path, description = "The instance whose key it is sealed to.")),
-    request_body(content = Vec<u8>, content_type = "message/ohttp-req",
+    request_body(content = Sealed, content_type = "message/ohttp-req",
         description = "An encapsulated request, at most 131072 bytes."),
     responses(
-        (status = 200, description = "The encapsulated response.", body = Vec<u8>,
+        (status = 200, description = "The encapsulated response.", body = Sealed,
             content_type = "message/ohttp-res"),
         (status = "default", description = "A problem: `unknown_key` or `unknown_instance` (verify again and \
             repeat under the same request id), `seal_broken`, `unavailable`, `timeout`, `body_too_large`, \

@@ -82,6 +82,8 @@ pub(crate) fn router(
                 .layer(DefaultBodyLimit::max(relayer_api::MAX_BODY))
                 .layer(limit(limits.transactions)),
         )
+        // Said here, so that the limits hold for paths that do not exist, too.
+        .fallback(async || problem(Code::NotFound))
         .with_state(gateway)
         .layer(from_fn(limit::refuse_large))
         .layer(limit(limits.requests))
