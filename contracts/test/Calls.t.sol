@@ -171,6 +171,22 @@ contract CallsTest is Base {
         check(target.calls() > 0, "not called");
     }
 
+    /// @dev A call gets at most 63/64 of what is left: there must be no amount of gas with which the batch
+    /// succeeds while the call was given less than its limit.
+    function test_no_amount_of_gas_starves_a_call_with_a_limit() external {
+        Call memory only = call(address(target), abi.encodeCall(target.burn, (395_000)));
+        only.behaviorOnError = 0;
+        only.gasLimit = 400_000;
+        Decoded memory payload = Format.calls(list(only), 0, 0);
+        bytes memory signature = signSingle(OWNER, hashOf(payload, single));
+        bytes memory data = abi.encodeCall(single.execute, (payload.pack(), signature));
+        bool success;
+        for (uint256 amount = 400_000; !success; amount += 500) {
+            (success,) = address(single).call{gas: amount}(data);
+        }
+        check(target.calls() > 0, "the batch succeeded, the call did not");
+    }
+
     function test_a_call_gets_no_more_than_its_limit() external {
         Call memory only = call(address(target), abi.encodeCall(target.burn, (100_000)));
         only.behaviorOnError = 0;

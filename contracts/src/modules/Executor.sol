@@ -29,6 +29,14 @@ abstract contract Executor {
     /// @notice Too little gas is left to give a call its limit.
     error NotEnoughGas(Payload.Decoded payload, uint256 index, uint256 gasLeft);
 
+    // ─── Constants ──────────────────────────────────────────────────────────────────────────────────
+
+    /// @dev At least what a call itself costs: two cold accounts (the second where the first delegates to
+    /// it), and a little for the instructions around it.
+    uint256 private constant CALL_COST = 6_000;
+    /// @dev The same with coin sent to an account that does not exist yet.
+    uint256 private constant CALL_COST_WITH_VALUE = 40_000;
+
     // ─── Running ────────────────────────────────────────────────────────────────────────────────────
 
     function _run(Payload.Decoded memory payload, bytes32 opHash) internal {
@@ -66,21 +74,25 @@ abstract contract Executor {
         uint256 startingGas,
         uint256 index
     ) private returns (bool) {
-        uint256 left = gasleft();
+        bytes memory data = call.data;
+        if (call.delegateCall) {
+            data = abi.encodeCall(
+                IDelegatedExtension.handleSequenceDelegateCall,
+                (opHash, startingGas, index, payload.calls.length, payload.space, data)
+            );
+        }
         uint256 gasLimit = call.gasLimit;
+        uint256 left = gasleft();
         if (gasLimit == 0) {
             gasLimit = left;
-        } else if (left - left / 64 < gasLimit) {
-            // A call gets at most 63/64 of what is left, so a limit above that would be cut silently.
-            revert NotEnoughGas(payload, index, left);
+        } else {
+            // A call gets at most 63/64 of what is left after its own cost: a limit above that would be cut
+            // silently, and who sends the transaction could make the call fail.
+            uint256 cost = call.value == 0 ? CALL_COST : CALL_COST_WITH_VALUE;
+            uint256 usable = left < cost ? 0 : left - cost;
+            if (usable - usable / 64 < gasLimit) revert NotEnoughGas(payload, index, left);
         }
-        if (!call.delegateCall) return _call(call.to, call.value, gasLimit, call.data);
-
-        bytes memory data = abi.encodeCall(
-            IDelegatedExtension.handleSequenceDelegateCall,
-            (opHash, startingGas, index, payload.calls.length, payload.space, call.data)
-        );
-        return _delegate(call.to, gasLimit, data);
+        return call.delegateCall ? _delegate(call.to, gasLimit, data) : _call(call.to, call.value, gasLimit, data);
     }
 
     /// @dev Plain equivalent: `(success,) = to.call{value: value, gas: gasLimit}(data)`, but without copying

@@ -28,9 +28,9 @@ impl Context {
     pub fn keyfold() -> Self {
         Self {
             factory: address!("b10DDE67E5097A6C932a3B7a8AC825de5A5d8ADC"),
-            stage1: address!("1EDA3bc02D827dA9BB032269dd9910b4D1510E58"),
-            stage2: address!("0ab10A4eB7cb783C05BEf4125feD87E582b6F6c9"),
-            guest: address!("8A64F17d34Ac435508a5E70Fc19D6bcc7CD18838"),
+            stage1: address!("FA15794026E44b4ddEF09f2be0C37884f4eAC24f"),
+            stage2: address!("E9A819e3AD9c89F237c6061471B8CCF97DF1da67"),
+            guest: address!("79cD4A6E9ABEf96967868EeC27412f4A4417C020"),
             creation_code: CREATION_CODE,
         }
     }
