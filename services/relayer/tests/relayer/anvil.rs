@@ -1,0 +1,74 @@
+//! A development node of one test, gone when the test ends.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+pub(crate) struct Anvil {
+    child: Child,
+    pub(crate) port: u16,
+}
+
+pub(crate) const CHAIN: u64 = 31_337;
+
+impl Anvil {
+    pub(crate) fn start() -> Self {
+        let program = program();
+        let mut child = Command::new(&program)
+            .args([
+                "--host",
+                "127.0.0.1",
+                "--port",
+                "0",
+                "--chain-id",
+                &CHAIN.to_string(),
+            ])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap_or_else(|error| panic!("cannot start {}: {error}", program.display()));
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let port = lines
+            .by_ref()
+            .map_while(Result::ok)
+            .find_map(|line| {
+                line.strip_prefix("Listening on ")?
+                    .rsplit(':')
+                    .next()?
+                    .parse()
+                    .ok()
+            })
+            .expect("anvil did not say where it listens");
+        // It writes on; a full pipe would stop it.
+        std::thread::spawn(move || lines.for_each(drop));
+        Self { child, port }
+    }
+}
+
+impl Drop for Anvil {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn program() -> PathBuf {
+    let tools = std::env::var_os("KEYFOLD_TOOLS")
+        .map(PathBuf::from)
+        .or_else(|| {
+            let cache = std::env::var_os("KEYFOLD_CACHE")
+                .map(PathBuf::from)
+                .or_else(|| {
+                    Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache/keyfold"))
+                })?;
+            Some(cache.join("npm/node_modules"))
+        });
+    let program = tools.unwrap_or_default().join(".bin/anvil");
+    assert!(
+        program.is_file(),
+        "anvil is not at {}: run tools/setup.sh (or make setup), which installs it",
+        program.display()
+    );
+    program
+}
