@@ -11,6 +11,10 @@ use crate::reading::{Reading, read};
 ///
 /// Only [`decide`] makes one, so the guard's key cannot be used without a decision.
 #[derive(Debug, Clone)]
+#[expect(
+    clippy::manual_non_exhaustive,
+    reason = "only a decision makes one, in this crate too"
+)]
 pub struct Approval {
     /// What each call does, in order; empty for a message.
     pub readings: Vec<Reading>,
@@ -70,6 +74,12 @@ pub enum Reason {
         /// Position in the batch, from 0.
         call: usize,
     },
+    /// The call would run somebody else's code as the wallet.
+    #[error("call {call} would run code as the wallet, which can change who owns it")]
+    DelegateCall {
+        /// Position in the batch, from 0.
+        call: usize,
+    },
     /// Messages are not allowed by the policy.
     #[error("the policy does not let messages be signed")]
     MessagesDenied,
@@ -107,6 +117,11 @@ pub fn decide(
         PayloadBody::Calls { calls, .. } => {
             for (at, call) in calls.iter().enumerate() {
                 let reading = read(call);
+                // Whatever the policy says of the target: its code would run with the wallet's
+                // storage, so it would decide on everything.
+                if call.delegate_call {
+                    reasons.push(Reason::DelegateCall { call: at });
+                }
                 judge(policy, wallet, at, &reading, &mut reasons);
                 readings.push(reading);
             }

@@ -166,10 +166,13 @@ fn a_delegate_call_is_never_a_transfer() {
     call.delegate_call = true;
     assert_eq!(
         verdict(vec![call]).unwrap_err(),
-        [Reason::NotUnderstood {
-            call: 0,
-            address: TOKEN
-        }]
+        [
+            Reason::DelegateCall { call: 0 },
+            Reason::NotUnderstood {
+                call: 0,
+                address: TOKEN
+            }
+        ]
     );
 }
 
@@ -274,4 +277,22 @@ proptest! {
         let call = Call::new(TOKEN, U256::ZERO, data.clone());
         prop_assert!(verdict(vec![call]).is_err() || data.starts_with(&hex!("a9059cbb")));
     }
+}
+
+#[test]
+fn a_contract_that_may_be_called_in_any_way_may_not_be_run_as_the_wallet() {
+    let any = Policy {
+        allow: vec![AllowedContract {
+            address: TOKEN,
+            calls: AllowedCalls::Any,
+        }],
+        ..policy()
+    };
+    let mut call = Call::new(TOKEN, U256::ZERO, Bytes::from_static(b"anything"));
+    assert!(verdict_of(any.clone(), vec![call.clone()]).is_ok());
+    call.delegate_call = true;
+    assert_eq!(
+        verdict_of(any, vec![native(FRIEND), call]).unwrap_err(),
+        [Reason::DelegateCall { call: 1 }]
+    );
 }
