@@ -7,12 +7,12 @@ use keyfold_attest::{Expectations, Nonce};
 use keyfold_protocol::holder_api;
 use keyfold_protocol::ids::{Digest32, InstanceId};
 use keyfold_protocol::registration::{RegistrationError, VerifiedInstance};
+use rand_core::CryptoRng;
 
 use crate::config::Trust;
+use crate::nonces::Nonces;
 
-const NONCE_SECONDS: u64 = 60;
 const REGISTRATION_SECONDS: u64 = 3600;
-const MAX_NONCES: usize = 1024;
 const MAX_INSTANCES: usize = 64;
 
 /// Says why a registration was refused.
@@ -22,6 +22,8 @@ pub(crate) enum RegisterError {
     NonceUnknown,
     #[error("too many instances are registered")]
     Full,
+    #[error("an instance outside every realm has nothing to ask a guard")]
+    NoRealm,
     #[error(transparent)]
     Document(#[from] RegistrationError),
 }
@@ -29,34 +31,28 @@ pub(crate) enum RegisterError {
 /// The instances of every realm that this guard serves.
 pub(crate) struct Instances {
     trust: Trust,
+    nonces: Nonces,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
-    /// Nonce to the second it ends.
-    nonces: HashMap<Digest32, u64>,
     /// Instance with the second its registration ends.
     instances: HashMap<InstanceId, (VerifiedInstance, u64)>,
 }
 
 impl Instances {
-    pub(crate) fn new(trust: Trust) -> Self {
+    pub(crate) fn new(trust: Trust, rng: &mut impl CryptoRng) -> Self {
         Self {
             trust,
+            nonces: Nonces::new(rng),
             state: Mutex::default(),
         }
     }
 
-    /// Remembers a nonce that was drawn for a caller; `None` when too many are outstanding.
-    pub(crate) fn issue(&self, nonce: Digest32, now: u64) -> Option<Digest32> {
-        let mut state = self.lock();
-        state.nonces.retain(|_, ends| *ends > now);
-        if state.nonces.len() >= MAX_NONCES {
-            return None;
-        }
-        state.nonces.insert(nonce, now + NONCE_SECONDS);
-        Some(nonce)
+    /// Issues a nonce; keeps nothing of it.
+    pub(crate) fn issue(&self, now: u64, rng: &mut impl CryptoRng) -> Digest32 {
+        self.nonces.issue(now, rng)
     }
 
     /// Verifies a document and registers its instance until the document is an hour old.
@@ -66,15 +62,21 @@ impl Instances {
         now_ms: u64,
     ) -> Result<holder_api::Registered, RegisterError> {
         let now = now_ms / 1000;
-        let issued = self.lock().nonces.remove(&request.nonce);
-        if issued.is_none_or(|ends| ends <= now) {
+        if !self.nonces.is_good(&request.nonce, now) {
             return Err(RegisterError::NonceUnknown);
+        }
+        if request.attested.binding.realm.is_none() {
+            return Err(RegisterError::NoRealm);
         }
         let nonce =
             Nonce::new(request.nonce.as_bytes()).map_err(|_| RegisterError::NonceUnknown)?;
         let expect = Expectations::new(&nonce, now_ms, &self.trust.policy);
         let realm = request.attested.binding.realm;
         let verified = request.attested.verify(&self.trust.root, &expect, realm)?;
+        // Only what cost a genuine document is remembered.
+        if !self.nonces.spend(request.nonce, now) {
+            return Err(RegisterError::NonceUnknown);
+        }
         let expires = verified.document_timestamp_ms / 1000 + REGISTRATION_SECONDS;
 
         let mut state = self.lock();

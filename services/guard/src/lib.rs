@@ -14,6 +14,7 @@ mod cosign;
 mod http;
 mod instances;
 mod keys;
+mod nonces;
 mod policies;
 
 pub use config::{GuardConfig, GuardError, Trust, init};

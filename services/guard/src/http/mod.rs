@@ -10,12 +10,14 @@ use axum::Router;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
+use getrandom::SysRng;
+use getrandom::rand_core::UnwrapErr;
 use keyfold_net::health::{self, Readiness};
 use keyfold_net::{HttpLimits, Json, Problem, Server, ServerTls, Shutdown, harden};
 use keyfold_protocol::error_code::Code;
 use keyfold_protocol::guard_api::{self, Cosign, Cosigned, GuardSigner};
 use keyfold_protocol::holder_api::{Empty, Nonce, Register, Registered};
-use keyfold_protocol::ids::{Digest32, ProjectId};
+use keyfold_protocol::ids::ProjectId;
 use keyfold_storage::MasterKey;
 use tokio::net::TcpListener;
 
@@ -46,7 +48,7 @@ pub async fn run(
     let master = MasterKey::load(&master_key_path(&config.data))?;
     let tls = ServerTls::from_pem_or_generate(&config.data, &config.names)?;
     let guard = Arc::new(Guard {
-        instances: Instances::new(trust),
+        instances: Instances::new(trust, &mut UnwrapErr(SysRng)),
         policies: Policies::new(config.data.join("policies")),
         keys: GuardKeys::new(&master),
     });
@@ -87,12 +89,9 @@ async fn nonce(
     State(guard): State<Arc<Guard>>,
     Json(Empty {}): Json<Empty>,
 ) -> Result<Json<Nonce>, Problem> {
-    let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes).map_err(|_| problem(Code::Unavailable, None))?;
     let nonce = guard
         .instances
-        .issue(Digest32::from_bytes(bytes), now_ms() / 1000)
-        .ok_or_else(|| problem(Code::RateLimited, None))?;
+        .issue(now_ms() / 1000, &mut UnwrapErr(SysRng));
     Ok(Json(Nonce { nonce }))
 }
 
@@ -109,6 +108,7 @@ async fn register(
             match error {
                 RegisterError::NonceUnknown => problem(Code::NonceUnknown, None),
                 RegisterError::Full => problem(Code::RateLimited, None),
+                RegisterError::NoRealm => problem(Code::WrongRealm, None),
                 RegisterError::Document(_) => problem(Code::AttestationRefused, None),
             }
         })

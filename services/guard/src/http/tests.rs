@@ -11,7 +11,7 @@ use keyfold_crypto::ed25519::SigningKey;
 use keyfold_crypto::testing::SeededRng;
 use keyfold_platform_dev::issuer::{DevIssuer, IssueRequest};
 use keyfold_protocol::client_api::{SignRequest, WireCall, WirePayload};
-use keyfold_protocol::ids::{RealmId, RequestId};
+use keyfold_protocol::ids::{Digest32, RealmId, RequestId};
 use keyfold_protocol::registration::{AttestedBinding, InstanceBinding, realm_pcr16};
 use keyfold_protocol::signed_request::{Profile, SignatureParams, UnsignedRequest, content_digest};
 use serde::Serialize;
@@ -51,7 +51,7 @@ fn world() -> World {
     };
     let master = MasterKey::load(&master_key_path(&config.data)).unwrap();
     let guard = Arc::new(Guard {
-        instances: Instances::new(trust),
+        instances: Instances::new(trust, &mut rng),
         policies: Policies::new(config.data.join("policies")),
         keys: GuardKeys::new(&master),
     });
@@ -75,7 +75,16 @@ impl World {
     }
 
     fn document(&self, issuer: &DevIssuer, pcr0: [u8; 48], nonce: &Digest32) -> AttestedBinding {
-        let binding = self.binding();
+        self.document_of(self.binding(), issuer, pcr0, nonce)
+    }
+
+    fn document_of(
+        &self,
+        binding: InstanceBinding,
+        issuer: &DevIssuer,
+        pcr0: [u8; 48],
+        nonce: &Digest32,
+    ) -> AttestedBinding {
         let mut pcrs = BTreeMap::from([(0, pcr0), (1, measured()), (2, measured())]);
         pcrs.insert(16, realm_pcr16(binding.realm));
         let request = IssueRequest {
@@ -362,4 +371,29 @@ async fn keys_swapped_under_a_genuine_document_register_nobody() {
         (status, body["code"].as_str()),
         (403, Some("attestation_refused"))
     );
+}
+
+#[tokio::test]
+async fn strangers_that_ask_for_nonces_keep_no_instance_out() {
+    let world = world();
+    let early = world.nonce().await;
+    for _ in 0..2_000 {
+        world.nonce().await;
+    }
+    world.register().await;
+    let attested = world.document(&world.issuer, measured(), &early);
+    assert_eq!(world.register_with(early, attested).await.0, 200);
+}
+
+#[tokio::test]
+async fn a_genuine_instance_outside_every_realm_registers_not() {
+    let world = world();
+    let nonce = world.nonce().await;
+    let binding = InstanceBinding {
+        realm: None,
+        ..world.binding()
+    };
+    let attested = world.document_of(binding, &world.issuer, measured(), &nonce);
+    let (status, body) = world.register_with(nonce, attested).await;
+    assert_eq!((status, body["code"].as_str()), (403, Some("wrong_realm")));
 }
