@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use keyfold_enclave::{ComposedMail, MailError};
@@ -24,6 +24,9 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 const TIMEOUT: Duration = Duration::from_secs(20);
+/// Most bytes that a server may say in one exchange. The library looks at the length of a line only
+/// once it has ended, and a project chooses its server.
+const MAX_REPLIES: usize = 64 * 1024;
 
 /// Sends one mail through a project's server.
 ///
@@ -68,7 +71,7 @@ async fn exchange(
         }
     })?;
     let hello = ClientId::Domain(mail.from().domain().to_owned());
-    let mut smtp = AsyncSmtpConnection::connect_with_transport(Box::new(Mailed(stream)), &hello)
+    let mut smtp = AsyncSmtpConnection::connect_with_transport(Box::new(Mailed::new(stream)), &hello)
         .await
         .map_err(|_| MailError::Unreachable)?;
     if let (Some(username), Some(password)) = (&settings.username, &settings.password) {
@@ -122,42 +125,61 @@ fn tls_config(settings: &MailSettings) -> Result<Arc<ClientConfig>, MailError> {
     Ok(Arc::new(config))
 }
 
-/// The encrypted stream, as the library wants it.
+/// The encrypted stream, as the library wants it, and no more of it than [`MAX_REPLIES`].
 #[derive(Debug)]
-struct Mailed(TlsStream<UnixStream>);
+struct Mailed<S> {
+    stream: S,
+    left: usize,
+}
 
-impl AsyncTokioStream for Mailed {
+impl<S> Mailed<S> {
+    fn new(stream: S) -> Self {
+        Self { stream, left: MAX_REPLIES }
+    }
+}
+
+impl AsyncTokioStream for Mailed<TlsStream<UnixStream>> {
     /// A pipe has no address; the library only shows it.
     fn peer_addr(&self) -> io::Result<SocketAddr> {
         Ok((Ipv4Addr::UNSPECIFIED, 0).into())
     }
 }
 
-impl AsyncRead for Mailed {
+impl<S: AsyncRead + Unpin> AsyncRead for Mailed<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(cx, buf)
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+        let read = buf.filled().len().saturating_sub(before);
+        match self.left.checked_sub(read) {
+            Some(left) => self.left = left,
+            None => {
+                buf.set_filled(before);
+                return Poll::Ready(Err(io::ErrorKind::QuotaExceeded.into()));
+            }
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
-impl AsyncWrite for Mailed {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Mailed<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, buf)
+        Pin::new(&mut self.stream).poll_write(cx, buf)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
+        Pin::new(&mut self.stream).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx)
+        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
 

@@ -15,6 +15,16 @@ use keyfold_net::{ClientError, ClientLimits, HttpClient, SpkiPin};
 
 /// Most peers that connections are kept for: holders, and one guard for each project.
 const MAX_CLIENTS: usize = 256;
+/// Most bytes of an answer that are read at all; each request sets a limit of its own below it. The
+/// host's store answers with several versions of a record of up to 256 KiB each, in base64.
+const MAX_ANSWER: usize = 4 * 1024 * 1024;
+
+fn limits() -> ClientLimits {
+    ClientLimits {
+        max_response_bytes: MAX_ANSWER,
+        ..ClientLimits::default()
+    }
+}
 
 pub(crate) struct Peers {
     pipe: EgressConnector<UnixConnector>,
@@ -25,7 +35,7 @@ pub(crate) struct Peers {
 impl Peers {
     pub(crate) fn new(outbound: PathBuf) -> Self {
         let pipe = EgressConnector::new(UnixConnector::new(outbound));
-        let host = HttpClient::new(pipe.clone(), ClientLimits::default());
+        let host = HttpClient::new(pipe.clone(), limits());
         Self {
             pipe,
             host,
@@ -52,12 +62,17 @@ impl Peers {
         let method =
             Method::from_bytes(request.method.as_bytes()).map_err(|_| PeerError::Malformed)?;
         let mut message = Request::builder().method(method).uri(uri);
+        let json = !request.body.is_empty()
+            && !request
+                .headers
+                .iter()
+                .any(|(name, _)| *name == "content-type");
         for (name, value) in request.headers {
             let name = HeaderName::try_from(name).map_err(|_| PeerError::Malformed)?;
             let value = HeaderValue::try_from(value).map_err(|_| PeerError::Malformed)?;
             message = message.header(name, value);
         }
-        if !request.body.is_empty() {
+        if json {
             message = message.header(http::header::CONTENT_TYPE, "application/json");
         }
         let message = message
@@ -87,7 +102,7 @@ impl Peers {
         }
         let config = client_config_pinned(SpkiPin(pin)).map_err(|_| PeerError::Unreachable)?;
         let connector = TlsConnector::new(self.pipe.clone(), config);
-        let client = HttpClient::new(connector, ClientLimits::default());
+        let client = HttpClient::new(connector, limits());
         pinned.insert(pin, client.clone());
         Ok(client)
     }
@@ -112,3 +127,6 @@ fn classify(error: &ClientError) -> PeerError {
         _ => PeerError::Unreachable,
     }
 }
+
+#[cfg(test)]
+mod tests;

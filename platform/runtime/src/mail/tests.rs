@@ -151,3 +151,13 @@ async fn a_wrong_password_is_refused_and_a_right_one_accepted() {
     assert_eq!(server.send(&with("secret")).await, Ok(()));
     assert_eq!(server.received().len(), 1);
 }
+
+#[tokio::test]
+async fn a_server_that_never_ends_its_line_is_cut_off() {
+    use tokio::io::AsyncReadExt as _;
+    let mut endless = Mailed::new(tokio::io::repeat(b'2'));
+    let mut heard = Vec::new();
+    let error = endless.read_to_end(&mut heard).await.unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::QuotaExceeded);
+    assert!(heard.len() <= MAX_REPLIES, "{}", heard.len());
+}
