@@ -40,7 +40,7 @@ pub mod host_path {
     pub const GENESIS: &str = "/v1/genesis";
     /// Inbound `GET`: JWK set.
     pub const JWKS: &str = "/v1/jwks";
-    /// Outbound `GET`/`PUT`: the realm record.
+    /// Outbound `GET`/`PUT`: the realm record; `not_found` before there is one.
     pub const REALM: &str = "/v1/host/realm";
     /// Outbound `POST` [`super::RecordGet`]: [`super::RecordVersions`].
     pub const RECORD_GET: &str = "/v1/host/records/get";

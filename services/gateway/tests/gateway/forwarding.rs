@@ -224,7 +224,7 @@ async fn a_request_under_way_is_finished_when_the_shutdown_begins() {
         gateway.begin_shutdown();
         // The enclave may need its records to finish.
         let answer = records::<()>(&records_client, "GET", "/v1/host/realm", None).await;
-        assert_eq!(code(&answer), Code::RealmMissing);
+        assert_eq!(code(&answer), Code::NotFound);
         enclave.fake.go_on.notify_one();
     };
     let (answer, ()) = tokio::join!(under_way, end);

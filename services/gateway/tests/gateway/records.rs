@@ -129,7 +129,7 @@ async fn a_realm_is_stored_once() {
         records(client, "PUT", host_path::REALM, Some(signed)).await
     };
     let nothing = records::<()>(&client, "GET", host_path::REALM, None).await;
-    assert_eq!(code(&nothing), Code::RealmMissing);
+    assert_eq!(code(&nothing), Code::NotFound);
     assert_eq!(code(&gateway.get("/v1/realm").await), Code::RealmMissing);
 
     let mut unsigned = realm(1);
