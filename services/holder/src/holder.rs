@@ -1,9 +1,12 @@
 //! A running holder: its keys, its database, and what it keeps in memory.
 
+use std::num::NonZeroU32;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use getrandom::SysRng;
 use keyfold_log::NoteError;
+use keyfold_net::limit::RateLimit;
 use keyfold_protocol::realm::{HolderCard, RealmError, SignedRealmRecord};
 use keyfold_protocol::session::AttestationKeySet;
 use keyfold_storage::{
@@ -23,6 +26,12 @@ use crate::ledger::Ledger;
 use crate::member::OwnRealm;
 use crate::registry::Registry;
 use crate::store;
+
+/// Documents that are verified for one peer in a minute; an instance needs about one in an hour.
+const REGISTRATIONS_PER_MINUTE: NonZeroU32 = match NonZeroU32::new(120) {
+    Some(number) => number,
+    None => NonZeroU32::MIN,
+};
 
 /// Why a holder could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -61,8 +70,11 @@ pub struct Holder {
     database: Database,
     ledger: Ledger,
     registry: Registry,
+    registration_limit: RateLimit,
     realm: RwLock<Option<Arc<OwnRealm>>>,
     attestation_keys: RwLock<Arc<AttestationKeySet>>,
+    /// Held over a statement of attestation keys, so that memory and disk agree on the last one.
+    stating: tokio::sync::Mutex<()>,
 }
 
 impl Holder {
@@ -97,6 +109,7 @@ impl Holder {
 
         Ok(Arc::new(Self {
             registry: Registry::new(&mut UnwrapErr(SysRng)),
+            registration_limit: RateLimit::new(REGISTRATIONS_PER_MINUTE, Duration::from_secs(60)),
             config,
             trust,
             keys,
@@ -106,6 +119,7 @@ impl Holder {
             ledger,
             realm: RwLock::new(realm),
             attestation_keys: RwLock::new(Arc::new(attestation_keys)),
+            stating: tokio::sync::Mutex::new(()),
         }))
     }
 
@@ -168,6 +182,11 @@ impl Holder {
         &self.registry
     }
 
+    /// Limits how often one peer may have a document verified.
+    pub(crate) fn registration_limit(&self) -> &RateLimit {
+        &self.registration_limit
+    }
+
     pub(crate) fn now_ms(&self) -> u64 {
         self.clock.unix_ms()
     }
@@ -201,6 +220,11 @@ impl Holder {
             .attestation_keys
             .write()
             .unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
+    }
+
+    /// Lets one statement of attestation keys be stored at a time.
+    pub(crate) async fn state_keys(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.stating.lock().await
     }
 
     /// Returns what evidence is judged by at a time.

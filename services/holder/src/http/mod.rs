@@ -8,6 +8,8 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
+use keyfold_net::limit::IpKey;
+use keyfold_net::serve::Peer;
 use keyfold_net::{HttpLimits, harden};
 use keyfold_protocol::error_code::Code;
 use keyfold_protocol::holder_api::{MAX_BODY, path};
@@ -73,7 +75,14 @@ async fn nonce(State(holder): State<Arc<Holder>>) -> Answer {
     Ok(json(&ops::open::nonce(&holder)))
 }
 
+/// Verifying a document costs a hundred times what sending one does, so strangers are counted.
 async fn register(State(holder): State<Arc<Holder>>, request: Request) -> Answer {
+    if let Some(Peer(Some(address))) = request.extensions().get::<Peer>() {
+        holder
+            .registration_limit()
+            .check(&IpKey::of(address.ip()))
+            .map_err(|_| ApiError::code(Code::RateLimited))?;
+    }
     let body = read_body(request.into_body()).await?;
     Ok(json(
         &ops::registration::register(&holder, parse(&body)?).await?,

@@ -147,6 +147,10 @@ pub(crate) async fn attestation_keys(
             "there is no key in the statement",
         ));
     }
+    let _one_at_a_time = holder.state_keys().await;
+    if *holder.attestation_keys() == message.keys {
+        return Ok(Empty {});
+    }
     let text = serde_json::to_string(&message.keys)
         .map_err(|_| ApiError::Broken("attestation keys have no JSON"))?;
     let now = holder.now();

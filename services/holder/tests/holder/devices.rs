@@ -263,7 +263,8 @@ async fn a_device_that_t_others_know_as_active_is_taken_over() {
     let evidence = person.evidence(&world.plain(&person, Operation::Renew));
     let check = InSession { evidence };
     assert!(
-        world.call::<DeviceAck>(path::SESSION_CHECK, &check)
+        world
+            .call::<DeviceAck>(path::SESSION_CHECK, &check)
             .await
             .is_ok()
     );

@@ -89,7 +89,8 @@ async fn a_record_that_lacks_a_holders_signature_is_not_committed() {
 #[tokio::test]
 async fn a_record_that_is_not_ours_gets_no_consent() {
     let world = bare().await;
-    let changes: [(&str, fn(&mut RealmRecord)); 9] = [
+    type Change = fn(&mut RealmRecord);
+    let changes: [(&str, Change); 9] = [
         ("another address", |r| {
             r.holders[1].address = "elsewhere.example:1".to_owned()
         }),

@@ -1,9 +1,7 @@
 //! Sessions end when they are ended, everywhere; mails are counted before there is one.
 
 use keyfold_protocol::error_code::Code;
-use keyfold_protocol::holder_api::{
-    DeviceAck, DeviceState, Empty, InSession, MailReserve, path,
-};
+use keyfold_protocol::holder_api::{DeviceAck, DeviceState, Empty, InSession, MailReserve, path};
 use keyfold_protocol::ids::{Digest32, SessionId};
 use keyfold_protocol::intent::Operation;
 
@@ -136,7 +134,10 @@ async fn a_device_that_waits_keeps_its_session_and_is_told_that_it_waits() {
     let ack = check(&world, &second).await.unwrap();
     assert!(ack.verify(world.realm()));
     assert_eq!((ack.device, ack.state), (second.thumbprint(), state));
-    assert_eq!(check(&world, &first).await.unwrap().state, DeviceState::Active);
+    assert_eq!(
+        check(&world, &first).await.unwrap().state,
+        DeviceState::Active
+    );
     let stranger = Person::of(first.owner);
     assert_eq!(code(check(&world, &stranger).await), Code::DeviceUnknown);
 }

@@ -137,7 +137,8 @@ async fn a_set_of_shares_that_is_not_one_of_a_new_key_is_refused() {
     let world = World::new().await;
     let person = enrolled(&world).await;
     let key = world.new_key(&person);
-    let changes: [(&str, fn(&mut ShareStore)); 7] = [
+    type Change = fn(&mut ShareStore);
+    let changes: [(&str, Change); 7] = [
         ("no shares", |m| m.shares.clear()),
         ("entropy alone", |m| m.shares.truncate(1)),
         ("leaf twice", |m| m.shares[0] = m.shares[1].clone()),
