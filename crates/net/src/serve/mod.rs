@@ -22,7 +22,7 @@ pub struct ServeLimits {
     pub max_connections: usize,
     /// For a TLS handshake, from accept to finished.
     pub handshake_timeout: Duration,
-    /// For the head of a request, and so also for an idle kept-alive connection.
+    /// For the head of a request, and so also for a connection on which nothing is asked.
     pub header_timeout: Duration,
     /// Header bytes of one request.
     pub max_header_bytes: usize,

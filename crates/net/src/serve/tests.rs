@@ -6,6 +6,8 @@ use axum::extract::Extension;
 use axum::routing::{get, post};
 use bytes::Bytes;
 use http::{Request, StatusCode};
+use http_body_util::Full;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::Notify;
@@ -90,6 +92,58 @@ async fn half_a_handshake_and_half_a_head_are_cut_after_their_time() {
     let mut rest = Vec::new();
     let _ = half.read_to_end(&mut rest).await;
     assert!(!String::from_utf8_lossy(&rest).contains("200"));
+}
+
+#[tokio::test]
+async fn a_connection_on_which_nothing_is_asked_gives_its_place_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("socket");
+    let (_trigger, shutdown) = Shutdown::manual();
+    let limits = ServeLimits {
+        header_timeout: Duration::from_millis(100),
+        ..ServeLimits::default()
+    };
+    let server = Server::new(hello()).limits(limits);
+    tokio::spawn(server.unix(UnixListener::bind(&path).unwrap(), shutdown));
+    // Nothing; not enough to tell which HTTP it will be.
+    for beginning in [&b""[..], b"P", b"PRI * HTTP/2.0\r\n\r\nSM"] {
+        let mut stream = UnixStream::connect(&path).await.unwrap();
+        stream.write_all(beginning).await.unwrap();
+        let mut rest = Vec::new();
+        let ended = stream.read_to_end(&mut rest);
+        let ended = tokio::time::timeout(Duration::from_secs(20), ended).await;
+        assert!(ended.is_ok(), "still open after {beginning:?}");
+    }
+    // HTTP/2 whose peer answers every ping and asks nothing.
+    let stream = UnixStream::connect(&path).await.unwrap();
+    let (_sender, connection) = hyper::client::conn::http2::handshake::<_, _, Full<Bytes>>(
+        TokioExecutor::new(),
+        TokioIo::new(stream),
+    )
+    .await
+    .unwrap();
+    let ended = tokio::time::timeout(Duration::from_secs(20), connection).await;
+    assert!(ended.is_ok(), "still open");
+}
+
+#[tokio::test]
+async fn a_request_that_takes_longer_than_a_head_may_is_answered() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("socket");
+    let (_trigger, shutdown) = Shutdown::manual();
+    let limits = ServeLimits {
+        header_timeout: Duration::from_millis(50),
+        ..ServeLimits::default()
+    };
+    let slow = get(|| async {
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        "late"
+    });
+    let server = Server::new(Router::new().route("/", slow)).limits(limits);
+    tokio::spawn(server.unix(UnixListener::bind(&path).unwrap(), shutdown));
+    let client = HttpClient::new(UnixConnector::new(&path), ClientLimits::default());
+    let answer = client.send(get_path("localhost", "/")).await.unwrap();
+    assert_eq!(&answer.body()[..], b"late");
 }
 
 #[tokio::test]
