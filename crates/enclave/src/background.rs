@@ -21,7 +21,10 @@ pub(crate) struct Background {
 impl Background {
     pub(crate) fn new() -> Self {
         let (sender, receiver) = mpsc::channel(BACKGROUND_TASKS);
-        Self { sender, receiver: Mutex::new(receiver) }
+        Self {
+            sender,
+            receiver: Mutex::new(receiver),
+        }
     }
 
     /// Hands a task over; drops it when there are too many.

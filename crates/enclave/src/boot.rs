@@ -33,12 +33,12 @@ const MAX_STORED_KEY: usize = 4 * 1024;
 pub(crate) async fn realm_record<P: Platform>(
     platform: &P,
 ) -> Result<Option<VerifiedRealm>, BootError> {
-    let Some(body) = call_host(platform, "GET", host_path::REALM, Vec::new()).await.map_err(
-        |error| {
+    let Some(body) = call_host(platform, "GET", host_path::REALM, Vec::new())
+        .await
+        .map_err(|error| {
             tracing::warn!(%error, "the host did not say whether there is a realm");
             BootError::Host
-        },
-    )?
+        })?
     else {
         return Ok(None);
     };
@@ -69,8 +69,11 @@ pub(crate) async fn fetch_seed<P: Platform>(
     if gathered.good.len() < holders.threshold() {
         return Err(holders.shortage(holders.threshold(), &gathered.bad));
     }
-    let shares: Vec<Share> =
-        gathered.let_rest_finish(core).into_iter().map(|(_, share)| share).collect();
+    let shares: Vec<Share> = gathered
+        .let_rest_finish(core)
+        .into_iter()
+        .map(|(_, share)| share)
+        .collect();
     let record = verified.record();
     let total = u8::try_from(record.holders.len()).unwrap_or(u8::MAX);
     Threshold::new(record.threshold, total)
@@ -101,9 +104,13 @@ fn open_seed_share<P: Platform>(
         request: RequestId::from_bytes([0; 16]),
         digest: Digest32::from_bytes([0; 32]),
     };
-    let opened =
-        hpke::open(core.hpke_key(), &info.to_signed_bytes(), &aad.to_signed_bytes(), &released.share.0)
-            .map_err(|_| CallError::WrongShare)?;
+    let opened = hpke::open(
+        core.hpke_key(),
+        &info.to_signed_bytes(),
+        &aad.to_signed_bytes(),
+        &released.share.0,
+    )
+    .map_err(|_| CallError::WrongShare)?;
     opened
         .expose(CommittedShare::from_bytes)
         .ok()
@@ -121,30 +128,53 @@ pub(crate) async fn enter<P: Platform>(
     let keys = RealmKeys::derive(seed)
         .map_err(|_| Problem::internal("the seed gives no checkpointer key"))?;
     if keys.checkpointer() != verified.record().checkpointer {
-        return Err(Problem::internal("the seed is not the one of the realm record"));
+        return Err(Problem::internal(
+            "the seed is not the one of the realm record",
+        ));
     }
     check_clock(core, &holders, false).await?;
     let keys = Arc::new(keys);
-    let records =
-        Records::new(Arc::clone(core), Arc::clone(&holders), Arc::clone(&verified), Arc::clone(&keys));
+    let records = Records::new(
+        Arc::clone(core),
+        Arc::clone(&holders),
+        Arc::clone(&verified),
+        Arc::clone(&keys),
+    );
     let signers = attestation_keys(core, &records).await?;
-    let published = signers.iter().map(|signer| signer.public_jwk().clone()).collect();
+    let published = signers
+        .iter()
+        .map(|signer| signer.public_jwk().clone())
+        .collect();
     let published = AttestationKeySet::new(published)
         .map_err(|_| Problem::internal("the attestation keys do not make a set"))?;
-    let statement = to_json(&AttestationKeys { keys: published.clone() })
-        .map_err(|_| Problem::internal("the attestation keys cannot be stated"))?;
+    let statement = to_json(&AttestationKeys {
+        keys: published.clone(),
+    })
+    .map_err(|_| Problem::internal("the attestation keys cannot be stated"))?;
     for holder in holders.list() {
         holder.link.set_statement(statement.clone().into());
     }
     let threshold = holders.threshold();
-    let stated = first(threshold, holders.ask_same::<Empty>(path::ATTESTATION_KEYS, statement)).await;
+    let stated = first(
+        threshold,
+        holders.ask_same::<Empty>(path::ATTESTATION_KEYS, statement),
+    )
+    .await;
     if stated.good.len() < threshold {
         return Err(holders.shortage(threshold, &stated.bad));
     }
     stated.let_rest_finish(core);
     let current = signers.into_iter().next();
     let current = current.ok_or_else(|| Problem::internal("there is no attestation key"))?;
-    Ok(Realm::new(Arc::clone(core), verified, holders, keys, records, current, published))
+    Ok(Realm::new(
+        Arc::clone(core),
+        verified,
+        holders,
+        keys,
+        records,
+        current,
+        published,
+    ))
 }
 
 /// Loads the attestation keys, or makes the first one where genesis was cut off before it could.
@@ -161,7 +191,10 @@ async fn attestation_keys<P: Platform>(
                 let secret = AttestationSigner::generate_rs256()
                     .and_then(|signer| signer.to_secret_bytes())
                     .map_err(|_| Problem::internal("no attestation key can be made"))?;
-                let key = || StoredAttestationKey { secret: secret.expose(b64::encode), created: now };
+                let key = || StoredAttestationKey {
+                    secret: secret.expose(b64::encode),
+                    created: now,
+                };
                 let record = RealmKeysRecord {
                     v: Default::default(),
                     attestation: vec![key()],
@@ -184,5 +217,8 @@ async fn attestation_keys<P: Platform>(
 
 /// Says whether asking again may help.
 pub(crate) fn may_pass(problem: &Problem) -> bool {
-    matches!(problem.code, Code::HoldersUnavailable | Code::RecordPending | Code::Unavailable)
+    matches!(
+        problem.code,
+        Code::HoldersUnavailable | Code::RecordPending | Code::Unavailable
+    )
 }

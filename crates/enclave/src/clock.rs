@@ -15,13 +15,17 @@ pub(crate) struct Clock {
 impl Clock {
     /// Starts from a document made just now.
     pub(crate) fn new(document_timestamp_ms: u64, monotonic: Duration) -> Self {
-        Self { start_unix_ms: document_timestamp_ms, start: monotonic }
+        Self {
+            start_unix_ms: document_timestamp_ms,
+            start: monotonic,
+        }
     }
 
     /// Unix milliseconds at a moment of the monotonic clock.
     pub(crate) fn unix_ms(&self, monotonic: Duration) -> u64 {
         let passed = monotonic.saturating_sub(self.start).as_millis();
-        self.start_unix_ms.saturating_add(u64::try_from(passed).unwrap_or(u64::MAX))
+        self.start_unix_ms
+            .saturating_add(u64::try_from(passed).unwrap_or(u64::MAX))
     }
 }
 
@@ -29,7 +33,9 @@ impl Clock {
 pub(crate) fn median(mut offsets_ms: Vec<i64>) -> Option<i64> {
     offsets_ms.sort_unstable();
     // The lower of two in the middle: with t of them honest bounds hold on either side.
-    offsets_ms.get(offsets_ms.len().checked_sub(1)? / 2).copied()
+    offsets_ms
+        .get(offsets_ms.len().checked_sub(1)? / 2)
+        .copied()
 }
 
 #[cfg(test)]

@@ -36,8 +36,11 @@ impl<P: Platform> Core<P> {
         let mut rng = OperationRng::draw(&*platform)?;
         let mut nonce = [0; 32];
         rng.fill_bytes(&mut nonce);
-        let document =
-            platform.attest(AttestRequest { nonce: &nonce, user_data: &[], public_key: &[0; 32] })?;
+        let document = platform.attest(AttestRequest {
+            nonce: &nonce,
+            user_data: &[],
+            public_key: &[0; 32],
+        })?;
         let monotonic = platform.monotonic();
         // The document comes from the own security module and is only asked for the time.
         let document =
@@ -138,7 +141,10 @@ impl<P: Platform> Core<P> {
     /// Opens a sealed request.
     pub(crate) fn open(&self, sealed: &[u8]) -> Result<(InnerRequest, ResponseSealer), OpenError> {
         let now = self.now();
-        self.ohttp.read().unwrap_or_else(PoisonError::into_inner).open(sealed, now)
+        self.ohttp
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .open(sealed, now)
     }
 
     /// Makes a new OHTTP key the current one.
@@ -158,6 +164,9 @@ impl<P: Platform> Core<P> {
     /// Erases the OHTTP key before the current one when its time is over.
     pub(crate) fn expire_ohttp(&self) {
         let now = self.now();
-        self.ohttp.write().unwrap_or_else(PoisonError::into_inner).expire(now);
+        self.ohttp
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .expire(now);
     }
 }

@@ -99,7 +99,11 @@ impl<P: Platform> Enclave<P> {
                 Some(Arc::new(realm))
             }
         };
-        Ok(Arc::new(Self { core, realm: RwLock::new(realm), genesis: AsyncMutex::new(None) }))
+        Ok(Arc::new(Self {
+            core,
+            realm: RwLock::new(realm),
+            genesis: AsyncMutex::new(None),
+        }))
     }
 
     /// The instance's id.
@@ -109,7 +113,10 @@ impl<P: Platform> Enclave<P> {
 
     /// The realm, once there is one.
     pub(crate) fn realm(&self) -> Option<Arc<Realm<P>>> {
-        self.realm.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.realm
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Makes the realm.
@@ -164,6 +171,8 @@ impl<P: Platform> Enclave<P> {
 
 impl<P: Platform> core::fmt::Debug for Enclave<P> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("Enclave").field("instance", &self.instance()).finish_non_exhaustive()
+        f.debug_struct("Enclave")
+            .field("instance", &self.instance())
+            .finish_non_exhaustive()
     }
 }

@@ -42,7 +42,9 @@ impl Proposal {
         let unusable = || Problem::internal("the seed cannot be used");
         let seed = Secret::<32>::random(&mut rng);
         let keys = RealmKeys::derive(&seed).map_err(|_| unusable())?;
-        let parts = seed.expose(|seed| split(seed, threshold, &mut rng)).map_err(|_| unusable())?;
+        let parts = seed
+            .expose(|seed| split(seed, threshold, &mut rng))
+            .map_err(|_| unusable())?;
         let mut shares = Vec::new();
         let mut seed_commitments: Vec<ShareCommitment> = Vec::new();
         for (share, card) in parts.into_iter().zip(&plan.holders) {
@@ -57,7 +59,13 @@ impl Proposal {
             let sealed = committed
                 .to_bytes()
                 .expose(|bytes| {
-                    hpke::seal(&card.hpke_key, &info.to_signed_bytes(), &[], bytes, &mut rng)
+                    hpke::seal(
+                        &card.hpke_key,
+                        &info.to_signed_bytes(),
+                        &[],
+                        bytes,
+                        &mut rng,
+                    )
                 })
                 .map_err(|_| Problem::new(Code::RealmInvalid, "a holder's HPKE key is unusable"))?;
             shares.push(SealedShare(sealed));
@@ -82,7 +90,12 @@ impl Proposal {
         for warning in record.concentration_warnings() {
             tracing::warn!(warning, "genesis");
         }
-        Ok(Self { record, seed, shares, signed: None })
+        Ok(Self {
+            record,
+            seed,
+            shares,
+            signed: None,
+        })
     }
 
     fn is_for(&self, plan: &GenesisPlan) -> bool {
@@ -100,8 +113,14 @@ pub(crate) async fn run<P: Platform>(
     kept: &mut Option<Proposal>,
     plan: GenesisPlan,
 ) -> Result<Realm<P>, Problem> {
-    if kept.as_ref().is_some_and(|proposal| !proposal.is_for(&plan)) {
-        if kept.as_ref().is_some_and(|proposal| proposal.signed.is_some()) {
+    if kept
+        .as_ref()
+        .is_some_and(|proposal| !proposal.is_for(&plan))
+    {
+        if kept
+            .as_ref()
+            .is_some_and(|proposal| proposal.signed.is_some())
+        {
             return Err(Code::RealmExists.into());
         }
         *kept = None;
@@ -119,7 +138,11 @@ pub(crate) async fn run<P: Platform>(
         }
     };
     let signed = to_json(verified.signed()).map_err(local)?;
-    everybody(&holders, holders.ask_same::<Empty>(path::GENESIS_COMMIT, signed.clone())).await?;
+    everybody(
+        &holders,
+        holders.ask_same::<Empty>(path::GENESIS_COMMIT, signed.clone()),
+    )
+    .await?;
     // Before anything else: without the record nobody finds back into the realm.
     call_host(core.platform(), "PUT", host_path::REALM, signed)
         .await
@@ -130,8 +153,11 @@ pub(crate) async fn run<P: Platform>(
         tracing::error!(%error, "genesis");
         Problem::from(Code::Internal)
     })?;
-    everybody(&holders, holders.ask(|holder| async move { holder.link.register(None).await }))
-        .await?;
+    everybody(
+        &holders,
+        holders.ask(|holder| async move { holder.link.register(None).await }),
+    )
+    .await?;
     enter(core, Arc::new(verified), holders, &proposal.seed).await
 }
 
@@ -143,13 +169,17 @@ async fn propose<P: Platform>(
 ) -> Result<VerifiedRealm, Problem> {
     let mut bodies = Vec::new();
     for share in &proposal.shares {
-        let body =
-            GenesisPropose { record: proposal.record.clone(), seed_share: share.clone() };
+        let body = GenesisPropose {
+            record: proposal.record.clone(),
+            seed_share: share.clone(),
+        };
         bodies.push(Arc::<[u8]>::from(to_json(&body).map_err(local)?));
     }
     let bytes: Arc<[u8]> = proposal.record.to_signed_bytes().into();
     let asked = holders.ask(|holder| {
-        let body = bodies.get(usize::from(holder.index).saturating_sub(1)).cloned();
+        let body = bodies
+            .get(usize::from(holder.index).saturating_sub(1))
+            .cloned();
         let bytes = Arc::clone(&bytes);
         async move {
             let body = body.ok_or(CallError::Local)?;
@@ -167,10 +197,15 @@ async fn propose<P: Platform>(
     signatures.sort_by_key(|(index, _)| *index);
     let signed = SignedRealmRecord {
         record: proposal.record.clone(),
-        signatures: signatures.into_iter().map(|(_, signature)| signature).collect(),
+        signatures: signatures
+            .into_iter()
+            .map(|(_, signature)| signature)
+            .collect(),
     };
     tracing::info!(instance = %core.instance(), "every holder signed the realm record");
-    signed.verify_unpinned().map_err(|_| Problem::internal("the signed record does not verify"))
+    signed
+        .verify_unpinned()
+        .map_err(|_| Problem::internal("the signed record does not verify"))
 }
 
 async fn everybody<P: Platform, T>(

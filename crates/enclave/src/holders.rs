@@ -47,7 +47,11 @@ impl<P: Platform> Holders<P> {
             .map(|(index, card)| {
                 let spki = *card.tls_spki_sha256.as_bytes();
                 let link = Registrant::new(Arc::clone(core), card.address.clone(), spki);
-                Arc::new(Holder { index, card: card.clone(), link })
+                Arc::new(Holder {
+                    index,
+                    card: card.clone(),
+                    link,
+                })
             })
             .collect();
         // n-t+1 is what t holders cannot be ignorant of. Where t is large, two writers could both
@@ -111,14 +115,22 @@ impl<P: Platform> Holders<P> {
         // A refusal that alone keeps the number from being reached is the answer.
         let decisive = bad.iter().find_map(|(_, error)| {
             let code = error.code().filter(|code| may_be_passed_on(*code))?;
-            let same = bad.iter().filter(|(_, other)| other.code() == Some(code)).count();
+            let same = bad
+                .iter()
+                .filter(|(_, other)| other.code() == Some(code))
+                .count();
             (self.count().saturating_sub(same) < needed).then_some(code)
         });
         let mut named: Vec<_> = bad.iter().collect();
         named.sort_by_key(|(index, _)| *index);
-        let named: Vec<String> =
-            named.iter().map(|(index, error)| format!("{} {error}", self.name(*index))).collect();
-        Problem::new(decisive.unwrap_or(Code::HoldersUnavailable), named.join("; "))
+        let named: Vec<String> = named
+            .iter()
+            .map(|(index, error)| format!("{} {error}", self.name(*index)))
+            .collect();
+        Problem::new(
+            decisive.unwrap_or(Code::HoldersUnavailable),
+            named.join("; "),
+        )
     }
 
     /// The name of a holder, for people.
@@ -163,7 +175,11 @@ pub(crate) async fn first<T>(needed: usize, mut asked: Asked<T>) -> Gathered<T> 
             None => break,
         }
     }
-    Gathered { good, bad, rest: asked }
+    Gathered {
+        good,
+        bad,
+        rest: asked,
+    }
 }
 
 impl<T> Gathered<T> {
@@ -185,7 +201,8 @@ impl<T: Send + 'static> Gathered<T> {
     pub(crate) fn let_rest_finish<P: Platform>(self, core: &Core<P>) -> Vec<(u8, T)> {
         if !self.rest.is_empty() {
             let mut rest = self.rest;
-            core.background.run(async move { while rest.next().await.is_some() {} });
+            core.background
+                .run(async move { while rest.next().await.is_some() {} });
         }
         self.good
     }

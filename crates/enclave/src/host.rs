@@ -70,7 +70,11 @@ impl<P: Platform> Enclave<P> {
             let body = problem.body();
             let status = body.status;
             let body = serde_json::to_vec(&body).unwrap_or_default();
-            HostResponse { status, content_type: PROBLEM, body }
+            HostResponse {
+                status,
+                content_type: PROBLEM,
+                body,
+            }
         })
     }
 
@@ -99,7 +103,10 @@ impl<P: Platform> Enclave<P> {
             ("POST", host_path::OHTTP) => self.sealed(&request.body).await,
             (
                 _,
-                host_path::STATUS | host_path::JWKS | host_path::ATTESTATION | host_path::GENESIS
+                host_path::STATUS
+                | host_path::JWKS
+                | host_path::ATTESTATION
+                | host_path::GENESIS
                 | host_path::OHTTP,
             ) => Err(Code::MethodNotAllowed.into()),
             _ => Err(Code::NotFound.into()),
@@ -124,14 +131,26 @@ impl<P: Platform> Enclave<P> {
             Ok(body) => (200, JSON, body),
             Err(problem) => {
                 let body = problem.body();
-                (body.status, PROBLEM, serde_json::to_vec(&body).unwrap_or_default())
+                (
+                    body.status,
+                    PROBLEM,
+                    serde_json::to_vec(&body).unwrap_or_default(),
+                )
             }
         };
         let headers = vec![("content-type".to_owned(), content_type.to_owned())];
         let body = sealer
-            .seal(&InnerResponse { status, headers, body })
+            .seal(&InnerResponse {
+                status,
+                headers,
+                body,
+            })
             .map_err(|_| Problem::internal("an answer cannot be sealed"))?;
-        Ok(HostResponse { status: 200, content_type: RESPONSE_MEDIA_TYPE, body })
+        Ok(HostResponse {
+            status: 200,
+            content_type: RESPONSE_MEDIA_TYPE,
+            body,
+        })
     }
 }
 
@@ -145,5 +164,9 @@ fn parse<T: DeserializeOwned>(body: &[u8], max: usize) -> Result<T, Problem> {
 fn json(body: &impl Serialize) -> Result<HostResponse, Problem> {
     let body =
         serde_json::to_vec(body).map_err(|_| Problem::internal("an answer cannot be written"))?;
-    Ok(HostResponse { status: 200, content_type: JSON, body })
+    Ok(HostResponse {
+        status: 200,
+        content_type: JSON,
+        body,
+    })
 }

@@ -47,16 +47,26 @@ impl RealmKeys {
     }
 
     /// Names a record: a keyed hash of its kind, project and name.
-    pub(crate) fn record_id(&self, kind: &str, project: Option<&ProjectId>, name: &[u8]) -> RecordId {
+    pub(crate) fn record_id(
+        &self,
+        kind: &str,
+        project: Option<&ProjectId>,
+        name: &[u8],
+    ) -> RecordId {
         let mut encoder = Encoder::new("keyfold/record-name/v1");
-        encoder.str(kind).opt_bytes(project.map(|p| p.as_str().as_bytes())).bytes(name);
+        encoder
+            .str(kind)
+            .opt_bytes(project.map(|p| p.as_str().as_bytes()))
+            .bytes(name);
         RecordId::from_bytes(self.mac(&encoder.finish()))
     }
 
     /// Names a mailbox to holders, which count mails to it; the same in every project, since it is
     /// the mailbox that a flood fills.
     pub(crate) fn mailbox(&self, email: &EmailAddress) -> Digest32 {
-        let name = Encoder::new("keyfold/mailbox/v1").bytes(email.lookup_bytes()).finish();
+        let name = Encoder::new("keyfold/mailbox/v1")
+            .bytes(email.lookup_bytes())
+            .finish();
         Digest32::from_bytes(self.mac(&name))
     }
 
@@ -107,7 +117,10 @@ mod tests {
     fn bytes_cannot_move_between_the_parts_of_an_identity() {
         let project: ProjectId = "a.example".parse().unwrap();
         let keys = keys(1);
-        assert_ne!(keys.identity(&project, "a:b", b"c"), keys.identity(&project, "a", b"b:c"));
+        assert_ne!(
+            keys.identity(&project, "a:b", b"c"),
+            keys.identity(&project, "a", b"b:c")
+        );
     }
 
     #[test]

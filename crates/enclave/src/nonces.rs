@@ -25,7 +25,12 @@ pub(crate) struct NonceWindow {
 
 impl NonceWindow {
     pub(crate) fn new(capacity: usize, per_device: usize) -> Self {
-        Self { capacity, per_device, used: HashMap::new(), ends: BTreeSet::new() }
+        Self {
+            capacity,
+            per_device,
+            used: HashMap::new(),
+            ends: BTreeSet::new(),
+        }
     }
 
     /// Uses a nonce of a device up. It must have been checked that `expires` is still to come.
@@ -46,14 +51,23 @@ impl NonceWindow {
         {
             return Err(NonceError::Full);
         }
-        self.used.entry(device).or_default().insert(nonce.to_owned());
+        self.used
+            .entry(device)
+            .or_default()
+            .insert(nonce.to_owned());
         self.ends.insert((expires, device, nonce.to_owned()));
         Ok(())
     }
 
     pub(crate) fn forget_expired(&mut self, now_unix_seconds: u64) {
-        while self.ends.first().is_some_and(|(expires, ..)| *expires <= now_unix_seconds) {
-            let Some((_, device, nonce)) = self.ends.pop_first() else { return };
+        while self
+            .ends
+            .first()
+            .is_some_and(|(expires, ..)| *expires <= now_unix_seconds)
+        {
+            let Some((_, device, nonce)) = self.ends.pop_first() else {
+                return;
+            };
             if let Some(nonces) = self.used.get_mut(&device) {
                 nonces.remove(&nonce);
                 if nonces.is_empty() {

@@ -68,9 +68,15 @@ fn read<T: DeserializeOwned>(response: &PeerResponse) -> Result<T, CallError> {
     let problem: ProblemBody =
         serde_json::from_slice(&response.body).map_err(|_| CallError::Malformed)?;
     let detail = problem.detail.map(|text| {
-        text.chars().filter(|c| !c.is_control()).take(MAX_DETAIL_CHARS).collect::<String>()
+        text.chars()
+            .filter(|c| !c.is_control())
+            .take(MAX_DETAIL_CHARS)
+            .collect::<String>()
     });
-    Err(CallError::Refused(Problem { code: problem.code, detail }))
+    Err(CallError::Refused(Problem {
+        code: problem.code,
+        detail,
+    }))
 }
 
 /// Asks the host's store. `None` for 404.
@@ -80,7 +86,10 @@ pub(crate) async fn call_host<P: Platform>(
     path: &'static str,
     body: Vec<u8>,
 ) -> Result<Option<Vec<u8>>, CallError> {
-    let peer = Peer { authority: HOST_AUTHORITY.to_owned(), trust: PeerTrust::HostStore };
+    let peer = Peer {
+        authority: HOST_AUTHORITY.to_owned(),
+        trust: PeerTrust::HostStore,
+    };
     let headers = match body.is_empty() {
         true => Vec::new(),
         false => vec![("content-type".to_owned(), "application/json".to_owned())],
@@ -97,7 +106,9 @@ pub(crate) async fn call_host<P: Platform>(
     match response.status {
         404 => Ok(None),
         200..300 => Ok(Some(response.body)),
-        _ => Err(read::<IgnoredAny>(&response).err().unwrap_or(CallError::Malformed)),
+        _ => Err(read::<IgnoredAny>(&response)
+            .err()
+            .unwrap_or(CallError::Malformed)),
     }
 }
 
@@ -116,7 +127,10 @@ impl<P: Platform> Registrant<P> {
     pub(crate) fn new(core: Arc<Core<P>>, authority: String, tls_spki_sha256: [u8; 32]) -> Self {
         Self {
             core,
-            peer: Peer { authority, trust: PeerTrust::TlsSpkiSha256(tls_spki_sha256) },
+            peer: Peer {
+                authority,
+                trust: PeerTrust::TlsSpkiSha256(tls_spki_sha256),
+            },
             registrations: AtomicU64::new(0),
             registering: Mutex::new(()),
             statement: RwLock::new(None),
@@ -129,7 +143,10 @@ impl<P: Platform> Registrant<P> {
 
     /// Sets what is said after each registration from now on.
     pub(crate) fn set_statement(&self, body: Arc<[u8]>) {
-        *self.statement.write().unwrap_or_else(PoisonError::into_inner) = Some(body);
+        *self
+            .statement
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = Some(body);
     }
 
     /// Calls as the registered instance; registers first where the peer knows no registration.
@@ -154,7 +171,9 @@ impl<P: Platform> Registrant<P> {
         if seen.is_some_and(|seen| seen != self.registrations.load(Ordering::Acquire)) {
             return Ok(());
         }
-        let Nonce { nonce } = self.call_unsigned(path::NONCE, &to_json(&Empty {})?).await?;
+        let Nonce { nonce } = self
+            .call_unsigned(path::NONCE, &to_json(&Empty {})?)
+            .await?;
         let attested = self.core.attest(&nonce).map_err(|error| {
             tracing::error!(%error, "no document for a registration");
             CallError::Local
@@ -164,8 +183,12 @@ impl<P: Platform> Registrant<P> {
         if registered.instance != self.core.instance() {
             return Err(CallError::Wrong("registered another instance"));
         }
-        let statement =
-            self.statement.read().unwrap_or_else(PoisonError::into_inner).as_ref().map(Arc::clone);
+        let statement = self
+            .statement
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .as_ref()
+            .map(Arc::clone);
         if let Some(body) = statement {
             let Empty {} = self.call_signed(path::ATTESTATION_KEYS, &body).await?;
         }

@@ -13,13 +13,19 @@ pub(crate) struct Problem {
 
 impl Problem {
     pub(crate) fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self { code, detail: Some(detail.into()) }
+        Self {
+            code,
+            detail: Some(detail.into()),
+        }
     }
 
     /// Something that no input causes. `what` goes to the log, not to the client.
     pub(crate) fn internal(what: &'static str) -> Self {
         tracing::error!(what, "internal failure");
-        Self { code: Code::Internal, detail: None }
+        Self {
+            code: Code::Internal,
+            detail: None,
+        }
     }
 
     pub(crate) fn body(self) -> ProblemBody {
@@ -36,6 +42,9 @@ impl From<Code> for Problem {
 impl From<PlatformError> for Problem {
     fn from(error: PlatformError) -> Self {
         tracing::error!(%error, "the platform failed");
-        Self { code: Code::Internal, detail: None }
+        Self {
+            code: Code::Internal,
+            detail: None,
+        }
     }
 }

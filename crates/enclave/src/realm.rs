@@ -99,8 +99,14 @@ impl<P: Platform> Realm<P> {
 
     /// The project's configuration, at most a minute old.
     pub(crate) async fn project(&self, project: &ProjectId) -> Result<Arc<Project>, Problem> {
-        let id = self.records.id::<Project>(Some(project), project.as_str().as_bytes());
-        let cached = self.projects.lock().unwrap_or_else(PoisonError::into_inner).get(&id);
+        let id = self
+            .records
+            .id::<Project>(Some(project), project.as_str().as_bytes());
+        let cached = self
+            .projects
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&id);
         let now = self.now();
         if let Some((read_at, project)) = cached
             && now.saturating_sub(read_at) < PROJECT_CACHE_SECONDS
@@ -118,7 +124,8 @@ impl<P: Platform> Realm<P> {
 
     /// The record id of an account.
     pub(crate) fn account_id(&self, owner: &AccountRef) -> RecordId {
-        self.records.id::<Account>(Some(&owner.project), owner.account.as_bytes())
+        self.records
+            .id::<Account>(Some(&owner.project), owner.account.as_bytes())
     }
 
     /// The current record of the account that asks, in which the session still stands.
@@ -138,8 +145,9 @@ impl<P: Platform> Realm<P> {
         account: &Account,
         request: &SessionRequest<B>,
     ) -> Result<(), Problem> {
-        let session =
-            account.session(&request.session().claims().sid).ok_or(Code::SessionRevoked)?;
+        let session = account
+            .session(&request.session().claims().sid)
+            .ok_or(Code::SessionRevoked)?;
         if session.jkt != request.thumbprint() {
             return Err(Code::SessionInvalid.into());
         }
@@ -152,15 +160,20 @@ impl<P: Platform> Realm<P> {
     /// The registration at a project's guard.
     pub(crate) async fn guard(&self, settings: &GuardSettings) -> Arc<Registrant<P>> {
         let mut encoder = keyfold_crypto::Encoder::new("keyfold/guard/v1");
-        encoder.str(&settings.address).fixed(settings.tls_spki_sha256.as_bytes());
+        encoder
+            .str(&settings.address)
+            .fixed(settings.tls_spki_sha256.as_bytes());
         let id = Digest32::from_bytes(encoder.sha256());
         let mut guards = self.guards.lock().await;
         if let Some(guard) = guards.get(&id) {
             return guard;
         }
         let spki = *settings.tls_spki_sha256.as_bytes();
-        let guard =
-            Arc::new(Registrant::new(Arc::clone(&self.core), settings.address.clone(), spki));
+        let guard = Arc::new(Registrant::new(
+            Arc::clone(&self.core),
+            settings.address.clone(),
+            spki,
+        ));
         guards.insert(id, Arc::clone(&guard));
         guard
     }
@@ -168,24 +181,31 @@ impl<P: Platform> Realm<P> {
     /// Compares the clock with the median of t holders' signed times, and stops serving for good
     /// when it is too far off.
     pub(crate) async fn check_clock(&self) -> Result<(), Problem> {
-        check_clock(&self.core, &self.holders, true).await.inspect_err(|problem| {
-            if problem.code == Code::Internal {
-                self.stopped.store(true, Ordering::Release);
-            }
-        })
+        check_clock(&self.core, &self.holders, true)
+            .await
+            .inspect_err(|problem| {
+                if problem.code == Code::Internal {
+                    self.stopped.store(true, Ordering::Release);
+                }
+            })
     }
 
     /// Forgets what has expired.
     pub(crate) fn sweep(&self) {
         let now = self.now();
         for window in [&self.verifier.session_nonces, &self.verifier.sign_in_nonces] {
-            window.lock().unwrap_or_else(PoisonError::into_inner).forget_expired(now);
+            window
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .forget_expired(now);
         }
     }
 
     /// Registers again at every holder, with the keys as they are now.
     pub(crate) async fn register_everywhere(&self) {
-        let asked = self.holders.ask(|holder| async move { holder.link.register(None).await });
+        let asked = self
+            .holders
+            .ask(|holder| async move { holder.link.register(None).await });
         for (index, error) in first(self.holders.count(), asked).await.all().await.bad {
             tracing::warn!(holder = self.holders.name(index), %error, "registration failed");
         }
@@ -211,7 +231,10 @@ pub(crate) async fn check_clock<P: Platform>(
         let (core, body) = (Arc::clone(core), Arc::clone(&body));
         async move {
             let time: SignedTime = holder.link.call(path::TIME, &body).await?;
-            let statement = TimeStatement { nonce, unix_ms: time.unix_ms };
+            let statement = TimeStatement {
+                nonce,
+                unix_ms: time.unix_ms,
+            };
             if !statement.verify(&holder.card.signing_key, &time.signature) {
                 return Err(CallError::Wrong("did not sign its time"));
             }
@@ -226,7 +249,11 @@ pub(crate) async fn check_clock<P: Platform>(
     if gathered.good.len() < holders.threshold() {
         return Err(holders.shortage(holders.threshold(), &gathered.bad));
     }
-    let offsets = gathered.let_rest_finish(core).into_iter().map(|(_, offset)| offset).collect();
+    let offsets = gathered
+        .let_rest_finish(core)
+        .into_iter()
+        .map(|(_, offset)| offset)
+        .collect();
     match median(offsets) {
         Some(offset) if offset.unsigned_abs() <= MAX_CLOCK_OFFSET_MS => Ok(()),
         offset => {

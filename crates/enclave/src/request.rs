@@ -27,7 +27,7 @@ use keyfold_protocol::ids::{Digest32, InstanceId, ProjectId, RealmId, RequestId}
 use keyfold_protocol::intent::{Intent, KeyUse, Operation};
 use keyfold_protocol::ohttp::InnerRequest;
 use keyfold_protocol::session::{
-    AttestationKeySet, SessionError, SessionExpectation, VerifiedSession, verify,
+    AttestationKeySet, Expired, SessionError, SessionExpectation, VerifiedSession, verify,
 };
 use keyfold_protocol::signed_request::{
     Components, DeviceHeaders, Profile, SignatureError, SignedComponents, VerifiedRequest,
@@ -98,7 +98,12 @@ impl<B: NamesDevice> SignInRequest<B> {
         let verified = verifier.signature(Profile::SignIn, request, &signed, &device, now)?;
         use_nonce(&verifier.sign_in_nonces, &verified, now)?;
         let body = checked(body, operation, &verified.intent)?;
-        Ok(Self { body, verified, signed, device })
+        Ok(Self {
+            body,
+            verified,
+            signed,
+            device,
+        })
     }
 
     pub(crate) fn body(&self) -> &B::Checked {
@@ -119,7 +124,10 @@ impl<B: NamesDevice> SignInRequest<B> {
 
     /// What holders are shown.
     pub(crate) fn evidence(&self) -> Evidence {
-        Evidence::new(vec![Item::Request { signed: self.signed.clone(), jwk: self.device }])
+        Evidence::new(vec![Item::Request {
+            signed: self.signed.clone(),
+            jwk: self.device,
+        }])
     }
 }
 
@@ -134,13 +142,22 @@ impl<B: Body> SessionRequest<B> {
         let body: B = read_body(request)?;
         let device = device_header(request)?;
         let signed = signed_components(request, Profile::Request)?;
-        let attestation =
-            request.header(header::ATTESTATION).ok_or(Code::SessionMissing)?.to_owned();
+        let attestation = request
+            .header(header::ATTESTATION)
+            .ok_or(Code::SessionMissing)?
+            .to_owned();
         let verified = verifier.signature(Profile::Request, request, &signed, &device, now)?;
         use_nonce(&verifier.session_nonces, &verified, now)?;
         let session = verifier.session(&verified, &attestation, now)?;
         let body = checked(body, operation, &verified.intent)?;
-        Ok(Self { body, verified, signed, device, session, attestation })
+        Ok(Self {
+            body,
+            verified,
+            signed,
+            device,
+            session,
+            attestation,
+        })
     }
 
     pub(crate) fn body(&self) -> &B::Checked {
@@ -178,8 +195,13 @@ impl<B: Body> SessionRequest<B> {
     /// What holders are shown.
     pub(crate) fn evidence(&self) -> Evidence {
         Evidence::new(vec![
-            Item::Request { signed: self.signed.clone(), jwk: self.device },
-            Item::Session { attestation: self.attestation.clone() },
+            Item::Request {
+                signed: self.signed.clone(),
+                jwk: self.device,
+            },
+            Item::Session {
+                attestation: self.attestation.clone(),
+            },
         ])
     }
 }
@@ -214,6 +236,13 @@ impl Verifier {
             realm: &self.realm,
             project: &verified.project,
             now_unix_seconds: now,
+            // Renewal is what an attestation that ran out is good for; the handler sees in the
+            // account record that the session lasts.
+            expired: if verified.intent.operation() == Operation::Renew {
+                Expired::Accepted
+            } else {
+                Expired::Refused
+            },
         };
         let session = verify(attestation, &self.keys, &expect).map_err(|error| match error {
             SessionError::Expired => Code::SessionExpired,
@@ -238,7 +267,9 @@ fn read_body<B: DeserializeOwned>(request: &InnerRequest) -> Result<B, Problem> 
 }
 
 fn device_header(request: &InnerRequest) -> Result<PublicJwk, Problem> {
-    let text = request.header(header::DEVICE).ok_or(Code::SignatureMissing)?;
+    let text = request
+        .header(header::DEVICE)
+        .ok_or(Code::SignatureMissing)?;
     if text.len() > MAX_DEVICE_LEN {
         return Err(Code::MalformedRequest.into());
     }
@@ -246,9 +277,17 @@ fn device_header(request: &InnerRequest) -> Result<PublicJwk, Problem> {
 }
 
 /// What the signature must cover, taken from the request as it arrived.
-fn signed_components(request: &InnerRequest, profile: Profile) -> Result<SignedComponents, Problem> {
+fn signed_components(
+    request: &InnerRequest,
+    profile: Profile,
+) -> Result<SignedComponents, Problem> {
     let missing = Problem::from(Code::SignatureMissing);
-    let field = |name: &str| request.header(name).map(str::to_owned).ok_or(missing.clone());
+    let field = |name: &str| {
+        request
+            .header(name)
+            .map(str::to_owned)
+            .ok_or(missing.clone())
+    };
     let (path, query) = match request.path_and_query.split_once('?') {
         Some((path, query)) => (path.to_owned(), format!("?{query}")),
         None => (request.path_and_query.clone(), "?".to_owned()),
@@ -276,7 +315,11 @@ fn signed_components(request: &InnerRequest, profile: Profile) -> Result<SignedC
     })
 }
 
-fn use_nonce(window: &Mutex<NonceWindow>, verified: &VerifiedRequest, now: u64) -> Result<(), Problem> {
+fn use_nonce(
+    window: &Mutex<NonceWindow>,
+    verified: &VerifiedRequest,
+    now: u64,
+) -> Result<(), Problem> {
     window
         .lock()
         .unwrap_or_else(PoisonError::into_inner)
@@ -316,7 +359,13 @@ macro_rules! plain_bodies {
     };
 }
 
-plain_bodies!(EmailStart, EmailFinish, Nothing, CreateWallet, CreateProject);
+plain_bodies!(
+    EmailStart,
+    EmailFinish,
+    Nothing,
+    CreateWallet,
+    CreateProject
+);
 
 impl NamesDevice for EmailStart {
     fn device(&self) -> &PublicJwk {
@@ -366,6 +415,10 @@ impl Body for SignRequest {
         if key_use.digest != digest || *key_use.wallet.as_bytes() != *self.wallet.0 {
             return Err(Code::IntentMismatch.into());
         }
-        Ok(SignOrder { request: self, digest, key_use })
+        Ok(SignOrder {
+            request: self,
+            digest,
+            key_use,
+        })
     }
 }

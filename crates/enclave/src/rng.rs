@@ -30,7 +30,12 @@ impl OperationRng {
         let mut drawn = Ok(());
         let key = Secret::init_with(|bytes| drawn = platform.random(bytes));
         drawn?;
-        Ok(Self { key, counter: 0, block: [0; 32], used: 32 })
+        Ok(Self {
+            key,
+            counter: 0,
+            block: [0; 32],
+            used: 32,
+        })
     }
 
     fn next_byte(&mut self) -> u8 {

@@ -24,7 +24,9 @@ pub(super) async fn list<P: Platform>(
     realm: &Realm<P>,
     request: SessionRequest<Nothing>,
 ) -> Result<Devices, Problem> {
-    let asked = realm.holders.ask_same::<DeviceList>(path::DEVICE_LIST, in_session(&request)?);
+    let asked = realm
+        .holders
+        .ask_same::<DeviceList>(path::DEVICE_LIST, in_session(&request)?);
     let needed = realm.holders.threshold();
     let (account, gathered) = join(realm.session_account(&request), first(needed, asked)).await;
     let account = account?.value;
@@ -35,7 +37,10 @@ pub(super) async fn list<P: Platform>(
     let mut devices: Vec<DeviceInfo> = merge(lists.into_iter().map(|(_, list)| list))
         .into_values()
         .map(|entry| {
-            let known = account.devices.iter().find(|device| device.jkt == entry.device);
+            let known = account
+                .devices
+                .iter()
+                .find(|device| device.jkt == entry.device);
             DeviceInfo {
                 device: entry.device,
                 name: known.map(|device| device.name.clone()).unwrap_or_default(),
@@ -60,7 +65,9 @@ fn merge(lists: impl Iterator<Item = DeviceList>) -> BTreeMap<Thumbprint, Device
         known.last_used = known.last_used.max(entry.last_used);
         known.state = match (known.state, entry.state) {
             (DeviceState::Pending { active_at: a }, DeviceState::Pending { active_at: b }) => {
-                DeviceState::Pending { active_at: a.min(b) }
+                DeviceState::Pending {
+                    active_at: a.min(b),
+                }
             }
             _ => DeviceState::Active,
         };

@@ -73,5 +73,7 @@ fn json(body: impl Serialize) -> Result<Vec<u8>, Problem> {
 fn is_name(text: &str) -> bool {
     text.len() <= MAX_NAME_CHARS * 4
         && text.chars().count() <= MAX_NAME_CHARS
-        && !text.chars().any(|c| c.is_control() || ('\u{200b}'..='\u{202e}').contains(&c))
+        && !text
+            .chars()
+            .any(|c| c.is_control() || ('\u{200b}'..='\u{202e}').contains(&c))
 }

@@ -23,10 +23,15 @@ pub(super) async fn create<P: Platform>(
 ) -> Result<ProjectInfo, Problem> {
     let body = request.body();
     if body.project != *request.project() {
-        return Err(Problem::new(Code::ProjectInvalid, "the signed project is another one"));
+        return Err(Problem::new(
+            Code::ProjectInvalid,
+            "the signed project is another one",
+        ));
     }
     check(body).map_err(|why| Problem::new(Code::ProjectInvalid, why))?;
-    let id = realm.records.id::<Project>(Some(&body.project), body.project.as_str().as_bytes());
+    let id = realm
+        .records
+        .id::<Project>(Some(&body.project), body.project.as_str().as_bytes());
     let created = realm.now();
     realm
         .records
@@ -78,7 +83,11 @@ fn check_mail(mail: &MailSettings) -> Result<(), &'static str> {
     {
         return Err("the mail server's user name and password are not acceptable");
     }
-    if mail.roots_pem.as_ref().is_some_and(|pem| pem.len() > MAX_ROOTS || !pem.is_ascii()) {
+    if mail
+        .roots_pem
+        .as_ref()
+        .is_some_and(|pem| pem.len() > MAX_ROOTS || !pem.is_ascii())
+    {
         return Err("the mail server's roots are not acceptable");
     }
     Ok(())
@@ -92,10 +101,16 @@ fn check_guard(guard: &GuardSettings) -> Result<(), &'static str> {
         .address
         .rsplit_once(':')
         .is_some_and(|(host, port)| is_host(host) && port.parse::<u16>().is_ok_and(|p| p != 0));
-    if good { Ok(()) } else { Err("the guard's address is not host:port") }
+    if good {
+        Ok(())
+    } else {
+        Err("the guard's address is not host:port")
+    }
 }
 
 fn is_host(text: &str) -> bool {
     (1..=MAX_TEXT).contains(&text.len())
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-'))
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-'))
 }

@@ -46,7 +46,11 @@ pub(super) fn issue<P: Platform>(
         aud: account.project.clone(),
         sub: account.account,
         cnf: Confirmation { jkt: session.jkt },
-        wallets: account.wallets.iter().map(|w| AddressId::from_bytes(w.address.into())).collect(),
+        wallets: account
+            .wallets
+            .iter()
+            .map(|w| AddressId::from_bytes(w.address.into()))
+            .collect(),
         amr: vec!["otp".to_owned()],
         acr: "email-code".to_owned(),
         auth_time: session.auth_time,
@@ -55,13 +59,18 @@ pub(super) fn issue<P: Platform>(
         exp: expires,
         jti: keyfold_crypto::b64::encode(&jti),
     };
-    Ok(Issued { attestation: realm.attest_session(&claims)?, expires })
+    Ok(Issued {
+        attestation: realm.attest_session(&claims)?,
+        expires,
+    })
 }
 
 /// The body of a request that holders judge by its evidence alone.
 pub(super) fn in_session<B: Body>(request: &SessionRequest<B>) -> Result<Vec<u8>, Problem> {
-    to_json(&InSession { evidence: request.evidence() })
-        .map_err(|_| Problem::internal("evidence cannot be written"))
+    to_json(&InSession {
+        evidence: request.evidence(),
+    })
+    .map_err(|_| Problem::internal("evidence cannot be written"))
 }
 
 /// Renews the attestation while the session lasts and t holders let it.
@@ -71,10 +80,16 @@ pub(super) async fn renew<P: Platform>(
 ) -> Result<Renewed, Problem> {
     let (account, state) = join(realm.session_account(&request), check(realm, &request)).await;
     let account = account?.value;
-    let session = *account.session(&request.session().claims().sid).ok_or(Code::SessionRevoked)?;
+    let session = *account
+        .session(&request.session().claims().sid)
+        .ok_or(Code::SessionRevoked)?;
     let issued = issue(realm, &account, &session)?;
     let device = state?;
-    Ok(Renewed { attestation: issued.attestation, attestation_expires: issued.expires, device })
+    Ok(Renewed {
+        attestation: issued.attestation,
+        attestation_expires: issued.expires,
+        device,
+    })
 }
 
 /// Asks whether the session stands and its device may act.
@@ -103,7 +118,14 @@ async fn check<P: Platform>(
     }
     let acks: Vec<DeviceAck> = gathered.good.into_iter().map(|(_, ack)| ack).collect();
     let state = strictest(acks.iter().map(|ack| ack.state));
-    sync(realm, &owner, *request.device(), acks, gathered.bad, gathered.rest);
+    sync(
+        realm,
+        &owner,
+        *request.device(),
+        acks,
+        gathered.bad,
+        gathered.rest,
+    );
     Ok(state)
 }
 
@@ -167,7 +189,10 @@ pub(super) async fn sign_out<P: Platform>(
         },
     );
     let needed = realm.holders.write_quorum();
-    let revoke = first(needed, realm.holders.ask_same::<Empty>(path::SESSION_REVOKE, body));
+    let revoke = first(
+        needed,
+        realm.holders.ask_same::<Empty>(path::SESSION_REVOKE, body),
+    );
     let (gone, revoked) = join(gone, revoke).await;
     let enough = revoked.good.len() >= needed;
     for (index, error) in &revoked.bad {
@@ -177,6 +202,10 @@ pub(super) async fn sign_out<P: Platform>(
     if let Err(problem) = &gone {
         tracing::warn!(code = %problem.code, "an ended session is still in its record");
     }
-    let state = if enough && gone.is_ok() { Revocation::Done } else { Revocation::Pending };
+    let state = if enough && gone.is_ok() {
+        Revocation::Done
+    } else {
+        Revocation::Pending
+    };
     Ok(SignedOut { state })
 }

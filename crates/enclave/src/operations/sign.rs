@@ -90,8 +90,11 @@ async fn approve<P: Platform>(
     // stranger to the wallet.
     let (wallet, cosigned) = match settings {
         Some(settings) if request.session().has_wallet(&address) => {
-            let (wallet, cosigned) =
-                join(find_wallet(realm, request), cosign(realm, settings, request)).await;
+            let (wallet, cosigned) = join(
+                find_wallet(realm, request),
+                cosign(realm, settings, request),
+            )
+            .await;
             (wallet?, Some(cosigned))
         }
         _ => (find_wallet(realm, request).await?, None),
@@ -125,7 +128,11 @@ async fn find_wallet<P: Platform>(
     {
         return Ok(wallet);
     }
-    let held = realm.records.read::<Account>(id).await?.ok_or(Code::SessionInvalid)?;
+    let held = realm
+        .records
+        .read::<Account>(id)
+        .await?
+        .ok_or(Code::SessionInvalid)?;
     wallet_in(realm, request, &realm.records.remember(id, held))
 }
 
@@ -136,11 +143,17 @@ fn wallet_in<P: Platform>(
 ) -> Result<Wallet, Problem> {
     realm.check_session(&held.value, request)?;
     let order = request.body();
-    let record = held.value.wallet(&order.request.wallet).ok_or(Code::WalletUnknown)?;
+    let record = held
+        .value
+        .wallet(&order.request.wallet)
+        .ok_or(Code::WalletUnknown)?;
     if record.key != order.key_use.key {
         return Err(Code::IntentMismatch.into());
     }
-    Ok(Wallet { record: record.clone(), anchor: held.anchor })
+    Ok(Wallet {
+        record: record.clone(),
+        anchor: held.anchor,
+    })
 }
 
 /// Asks the guard, and believes its signature only when it is the project's signer's.
@@ -157,8 +170,10 @@ async fn cosign<P: Platform>(
     };
     let body = to_json(&body).map_err(|_| Problem::internal("the guard cannot be asked"))?;
     let guard = realm.guard(settings).await;
-    let cosigned: Cosigned =
-        guard.call(guard_path::COSIGN, &body).await.map_err(|error| match error {
+    let cosigned: Cosigned = guard
+        .call(guard_path::COSIGN, &body)
+        .await
+        .map_err(|error| match error {
             CallError::Refused(problem) if problem.code == Code::GuardDenied => problem,
             CallError::Refused(problem)
                 if matches!(problem.code, Code::PayloadInvalid | Code::RateLimited) =>
@@ -171,12 +186,22 @@ async fn cosign<P: Platform>(
             }
         })?;
     check_cosigned(&cosigned, &order.digest, settings.signer).ok_or_else(|| {
-        tracing::error!(guard = guard.peer().authority, "the guard signed with another key");
-        Problem::new(Code::GuardUnavailable, "the guard's signature is not its signer's")
+        tracing::error!(
+            guard = guard.peer().authority,
+            "the guard signed with another key"
+        );
+        Problem::new(
+            Code::GuardUnavailable,
+            "the guard's signature is not its signer's",
+        )
     })
 }
 
-fn check_cosigned(cosigned: &Cosigned, digest: &Digest32, signer: Address) -> Option<EcdsaSignature> {
+fn check_cosigned(
+    cosigned: &Cosigned,
+    digest: &Digest32,
+    signer: Address,
+) -> Option<EcdsaSignature> {
     let rsv: [u8; 65] = cosigned.signature.as_ref().try_into().ok()?;
     let signature = EcdsaSignature::from_rsv(&rsv)?;
     let by = RecoverableSignature {
@@ -212,8 +237,9 @@ async fn release<P: Platform>(
         generation: wallet.record.generation,
         record: record_id,
     };
-    let body: Arc<[u8]> =
-        to_json(&body).map_err(|_| Problem::internal("shares cannot be asked for"))?.into();
+    let body: Arc<[u8]> = to_json(&body)
+        .map_err(|_| Problem::internal("shares cannot be asked for"))?
+        .into();
     let opener = Arc::new(Opener {
         core: Arc::clone(&realm.core),
         realm: realm.verified.id(),
@@ -265,7 +291,11 @@ async fn current_wallet<P: Platform>(
     let newer: Held<Account> = match combine_anchors(anchors) {
         AnchorView::Newest { anchor, .. } if anchor == used.anchor => return Ok(used.record),
         AnchorView::Newest { anchor, .. } => realm.records.read_version(id, anchor).await?,
-        AnchorView::Split => realm.records.read(id).await?.ok_or(Code::RecordRolledBack)?,
+        AnchorView::Split => realm
+            .records
+            .read(id)
+            .await?
+            .ok_or(Code::RecordRolledBack)?,
         AnchorView::Absent => return Err(Code::RecordRolledBack.into()),
     };
     if newer.anchor.version < used.anchor.version {
@@ -278,7 +308,11 @@ async fn current_wallet<P: Platform>(
         && wallet.leaf == used.record.leaf
         && wallet.config == used.record.config
         && wallet.guard == used.record.guard;
-    if same { Ok(wallet) } else { Err(Code::RecordConflict.into()) }
+    if same {
+        Ok(wallet)
+    } else {
+        Err(Code::RecordConflict.into())
+    }
 }
 
 /// Opens what holders release for one request.
@@ -310,7 +344,10 @@ impl<P: Platform> Opener<P> {
             instance: self.core.instance(),
             context: &context,
         };
-        let aad = ReleaseAad { request: self.request, digest: self.digest };
+        let aad = ReleaseAad {
+            request: self.request,
+            digest: self.digest,
+        };
         let opened = hpke::open(
             self.core.hpke_key(),
             &info.to_signed_bytes(),
@@ -340,8 +377,11 @@ impl ReleasedShares {
         let signature = key.sign_prehash(self.digest.as_bytes());
         drop(key);
 
-        let part =
-            EcdsaSignature::new(B256::from(signature.r), B256::from(signature.s), signature.y_parity);
+        let part = EcdsaSignature::new(
+            B256::from(signature.r),
+            B256::from(signature.s),
+            signature.y_parity,
+        );
         let mut parts = Parts::new();
         parts.insert(owner, SignaturePart::EcdsaHash(part.ok_or_else(failed)?));
         if let Some((signer, part)) = self.guard_part {
@@ -350,6 +390,9 @@ impl ReleasedShares {
         let config = ValidConfig::new(self.wallet.config).map_err(|_| failed())?;
         // Refuses a part that belongs to no leaf: an owner who is not in the configuration.
         let signature = encode(&config, &parts, &Header::default()).map_err(|_| failed())?;
-        Ok(Signed { digest: self.digest, signature })
+        Ok(Signed {
+            digest: self.digest,
+            signature,
+        })
     }
 }

@@ -8,9 +8,7 @@ use keyfold_identity::{EmailAddress, OneTimeCode, ProvenEmail, SignInId};
 use keyfold_protocol::client_api::{EmailFinish, EmailStart, SignInStarted, SignedIn};
 use keyfold_protocol::error_code::Code;
 use keyfold_protocol::evidence::AccountRef;
-use keyfold_protocol::holder_api::{
-    DeviceAck, DeviceEnrol, DeviceState, Empty, MailReserve, path,
-};
+use keyfold_protocol::holder_api::{DeviceAck, DeviceEnrol, DeviceState, Empty, MailReserve, path};
 use keyfold_protocol::ids::{AccountId, SessionId, SignInHandle};
 use rand_core::Rng;
 
@@ -50,7 +48,13 @@ pub(super) async fn start<P: Platform>(
         .pending
         .lock()
         .unwrap_or_else(PoisonError::into_inner)
-        .start(request.project().as_str(), &email, request.thumbprint().0, now, &mut rng)
+        .start(
+            request.project().as_str(),
+            &email,
+            request.thumbprint().0,
+            now,
+            &mut rng,
+        )
         .map_err(|error| match error {
             StartError::Full => Code::RateLimited,
             _ => Code::MailLimit,
@@ -59,10 +63,15 @@ pub(super) async fn start<P: Platform>(
     rng.fill_bytes(&mut message_id);
     let mail = compose(&project, &email, &code, now, message_id)?;
     drop(code);
-    realm.core.platform().send_mail(&project.mail, &mail).await.map_err(|error| {
-        tracing::warn!(project = %project.project, %error, "mail");
-        Problem::new(Code::MailFailed, error.to_string())
-    })?;
+    realm
+        .core
+        .platform()
+        .send_mail(&project.mail, &mail)
+        .await
+        .map_err(|error| {
+            tracing::warn!(project = %project.project, %error, "mail");
+            Problem::new(Code::MailFailed, error.to_string())
+        })?;
     Ok(SignInStarted {
         sign_in: SignInHandle::from_bytes(*id.as_bytes()),
         expires: now.saturating_add(keyfold_identity::pending::CODE_SECONDS),
@@ -75,11 +84,17 @@ async fn reserve_mail<P: Platform>(
     request: &SignInRequest<EmailStart>,
     email: &EmailAddress,
 ) -> Result<(), Problem> {
-    let reserve =
-        MailReserve { project: request.project().clone(), address: realm.keys.mailbox(email) };
+    let reserve = MailReserve {
+        project: request.project().clone(),
+        address: realm.keys.mailbox(email),
+    };
     let body = to_json(&reserve).map_err(|_| Problem::internal("a mail cannot be counted"))?;
     let needed = realm.holders.threshold();
-    let gathered = first(needed, realm.holders.ask_same::<Empty>(path::MAIL_RESERVE, body)).await;
+    let gathered = first(
+        needed,
+        realm.holders.ask_same::<Empty>(path::MAIL_RESERVE, body),
+    )
+    .await;
     if gathered.good.len() < needed {
         return Err(realm.holders.shortage(needed, &gathered.bad));
     }
@@ -97,7 +112,10 @@ fn compose(
     let unusable = || Problem::internal("a stored project cannot send mail");
     let name = DisplayName::parse(&project.display_name).map_err(|_| unusable())?;
     let address = EmailAddress::parse(&project.mail.from).map_err(|_| unusable())?;
-    let sender = Sender { name: name.clone(), address };
+    let sender = Sender {
+        name: name.clone(),
+        address,
+    };
     CodeMail::compose(&sender, email, &name, code, now, message_id).map_err(|_| unusable())
 }
 
@@ -108,7 +126,10 @@ pub(super) async fn finish<P: Platform>(
 ) -> Result<SignedIn, Problem> {
     let body = request.body();
     if !is_name(&body.device_name) {
-        return Err(Problem::new(Code::MalformedRequest, "the device's name is not acceptable"));
+        return Err(Problem::new(
+            Code::MalformedRequest,
+            "the device's name is not acceptable",
+        ));
     }
     let code = OneTimeCode::parse(&body.code).map_err(|_| Code::SignInRefused)?;
     let proven = realm
@@ -152,10 +173,15 @@ async fn find_or_make_account<P: Platform>(
     proven: &ProvenEmail,
 ) -> Result<AccountRef, Problem> {
     let project = request.project();
-    let hash = realm.keys.identity(project, EMAIL, proven.email().lookup_bytes());
+    let hash = realm
+        .keys
+        .identity(project, EMAIL, proven.email().lookup_bytes());
     let identity = realm.records.id::<Identity>(Some(project), hash.as_bytes());
     if let Some(held) = realm.records.read::<Identity>(identity).await? {
-        return Ok(AccountRef { project: project.clone(), account: held.value.account });
+        return Ok(AccountRef {
+            project: project.clone(),
+            account: held.value.account,
+        });
     }
     // The account comes before the identity that points to it, so that no identity ever points to
     // nothing. Who loses the race leaves an empty record behind that nobody finds.
@@ -178,20 +204,26 @@ async fn find_or_make_account<P: Platform>(
     };
     realm
         .records
-        .change(realm.account_id(&owner), |current: Option<Account>| match current {
-            None => Ok(Change::Write(record(), ())),
-            // Left behind by an attempt of this very change.
-            Some(current) if current.identities.iter().any(|known| known.hash == hash) => {
-                Ok(Change::Keep(()))
-            }
-            Some(_) => Err(Problem::internal("a random account id was taken")),
-        })
+        .change(
+            realm.account_id(&owner),
+            |current: Option<Account>| match current {
+                None => Ok(Change::Write(record(), ())),
+                // Left behind by an attempt of this very change.
+                Some(current) if current.identities.iter().any(|known| known.hash == hash) => {
+                    Ok(Change::Keep(()))
+                }
+                Some(_) => Err(Problem::internal("a random account id was taken")),
+            },
+        )
         .await?;
     let account = realm
         .records
         .change(identity, |current: Option<Identity>| match current {
             None => {
-                let identity = Identity { v: Default::default(), account: owner.account };
+                let identity = Identity {
+                    v: Default::default(),
+                    account: owner.account,
+                };
                 Ok(Change::Write(identity, owner.account))
             }
             Some(winner) => Ok(Change::Keep(winner.account)),
@@ -206,7 +238,10 @@ async fn enrol<P: Platform>(
     request: &SignInRequest<EmailFinish>,
     owner: &AccountRef,
 ) -> Result<DeviceState, Problem> {
-    let enrol = DeviceEnrol { account: owner.account, evidence: request.evidence() };
+    let enrol = DeviceEnrol {
+        account: owner.account,
+        evidence: request.evidence(),
+    };
     let body: Arc<[u8]> = to_json(&enrol)
         .map_err(|_| Problem::internal("a device cannot be enrolled"))?
         .into();
@@ -234,12 +269,16 @@ async fn enrol<P: Platform>(
 
 /// What several holders say of one device together: it may act when all of them let it.
 pub(super) fn strictest(states: impl IntoIterator<Item = DeviceState>) -> DeviceState {
-    states.into_iter().fold(DeviceState::Active, |left, right| match (left, right) {
-        (DeviceState::Pending { active_at: a }, DeviceState::Pending { active_at: b }) => {
-            DeviceState::Pending { active_at: a.max(b) }
-        }
-        (DeviceState::Active, other) | (other, DeviceState::Active) => other,
-    })
+    states
+        .into_iter()
+        .fold(DeviceState::Active, |left, right| match (left, right) {
+            (DeviceState::Pending { active_at: a }, DeviceState::Pending { active_at: b }) => {
+                DeviceState::Pending {
+                    active_at: a.max(b),
+                }
+            }
+            (DeviceState::Active, other) | (other, DeviceState::Active) => other,
+        })
 }
 
 async fn start_session<P: Platform>(
@@ -256,7 +295,11 @@ async fn start_session<P: Platform>(
                 current.ok_or_else(|| Problem::internal("an identity without an account"))?;
             let name = request.body().device_name.clone();
             let full = account.devices.len() >= MAX_DEVICES;
-            match account.devices.iter_mut().find(|device| device.jkt == session.jkt) {
+            match account
+                .devices
+                .iter_mut()
+                .find(|device| device.jkt == session.jkt)
+            {
                 Some(known) => known.name = name,
                 None if full => {
                     return Err(Code::DeviceLimit.into());

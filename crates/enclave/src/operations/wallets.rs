@@ -38,7 +38,9 @@ pub(super) async fn list<P: Platform>(
     request: SessionRequest<Nothing>,
 ) -> Result<Wallets, Problem> {
     let account = realm.session_account(&request).await?.value;
-    Ok(Wallets { wallets: account.wallets.iter().map(WalletRecord::info).collect() })
+    Ok(Wallets {
+        wallets: account.wallets.iter().map(WalletRecord::info).collect(),
+    })
 }
 
 /// Makes a wallet, or returns the one of that label.
@@ -48,7 +50,10 @@ pub(super) async fn create<P: Platform>(
 ) -> Result<WalletInfo, Problem> {
     let label = request.body().label.as_str();
     if label.is_empty() || !is_name(label) {
-        return Err(Problem::new(Code::MalformedRequest, "the label is not acceptable"));
+        return Err(Problem::new(
+            Code::MalformedRequest,
+            "the label is not acceptable",
+        ));
     }
     let account = realm.session_account(&request).await?.value;
     if let Some(known) = account.wallets.iter().find(|wallet| wallet.label == label) {
@@ -100,19 +105,22 @@ impl NewKey {
         let mut rng = realm.core.rng()?;
         let key = KeyId::random(&mut rng);
         let entropy = Entropy::generate(&mut rng);
-        let seed = entropy.to_mnemonic().and_then(|m| m.to_seed("")).map_err(|_| failed())?;
+        let seed = entropy
+            .to_mnemonic()
+            .and_then(|m| m.to_seed(""))
+            .map_err(|_| failed())?;
         let leaf = derive_ethereum(&seed, 0).map_err(|_| failed())?;
         drop(seed);
 
         let sharing = Sharing { realm, owner, key };
-        let (leaf_shares, leaf_commitments) =
-            leaf.to_secret().expose(|secret| sharing.split(SharePurpose::LeafKey, secret, &mut rng))?;
+        let (leaf_shares, leaf_commitments) = leaf
+            .to_secret()
+            .expose(|secret| sharing.split(SharePurpose::LeafKey, secret, &mut rng))?;
         let (entropy_shares, entropy_commitments) = entropy
             .as_secret()
             .expose(|secret| sharing.split(SharePurpose::Entropy, secret, &mut rng))?;
 
-        let config =
-            default_tree(Address::from(leaf.address()), guard).map_err(|_| failed())?;
+        let config = default_tree(Address::from(leaf.address()), guard).map_err(|_| failed())?;
         let image_hash = config.image_hash();
         let wallet = WalletRecord {
             label: label.to_owned(),
@@ -127,7 +135,11 @@ impl NewKey {
             image_hash,
             created: realm.now(),
         };
-        let shares = leaf_shares.into_iter().zip(entropy_shares).map(|(a, b)| [a, b]).collect();
+        let shares = leaf_shares
+            .into_iter()
+            .zip(entropy_shares)
+            .map(|(a, b)| [a, b])
+            .collect();
         Ok(Self { wallet, shares })
     }
 }
@@ -153,7 +165,11 @@ impl<P: Platform> Sharing<'_, P> {
         let total = u8::try_from(holders.count()).map_err(|_| failed())?;
         let threshold = Threshold::new(needed, total).map_err(|_| failed())?;
         let (mut sealed, mut commitments) = (Vec::new(), Vec::new());
-        for (share, holder) in split(secret, threshold, rng).map_err(|_| failed())?.into_iter().zip(holders.list()) {
+        for (share, holder) in split(secret, threshold, rng)
+            .map_err(|_| failed())?
+            .into_iter()
+            .zip(holders.list())
+        {
             let context = key_share_context(
                 self.realm.verified.id(),
                 self.owner,
@@ -172,7 +188,13 @@ impl<P: Platform> Sharing<'_, P> {
             let envelope = committed
                 .to_bytes()
                 .expose(|bytes| {
-                    hpke::seal(&holder.card.hpke_key, &info.to_signed_bytes(), &[], bytes, rng)
+                    hpke::seal(
+                        &holder.card.hpke_key,
+                        &info.to_signed_bytes(),
+                        &[],
+                        bytes,
+                        rng,
+                    )
                 })
                 .map_err(|_| failed())?;
             sealed.push(SealedShare(envelope));
@@ -194,7 +216,11 @@ async fn store<P: Platform>(
     for (at, [leaf, entropy]) in new.shares.iter().enumerate() {
         let stored = |purpose, share: &SealedShare, commitments: &[ShareCommitment]| {
             let commitment = *commitments.get(at)?;
-            Some(StoredShare { purpose, share: share.clone(), commitment })
+            Some(StoredShare {
+                purpose,
+                share: share.clone(),
+                commitment,
+            })
         };
         let shares = [
             stored(SharePurpose::LeafKey, leaf, &new.wallet.leaf),
@@ -210,7 +236,9 @@ async fn store<P: Platform>(
         bodies.push(body.into());
     }
     let asked = realm.holders.ask(|holder| {
-        let body = bodies.get(usize::from(holder.index).saturating_sub(1)).cloned();
+        let body = bodies
+            .get(usize::from(holder.index).saturating_sub(1))
+            .cloned();
         async move {
             let body = body.ok_or(CallError::Local)?;
             holder.link.call::<Empty>(path::SHARE_STORE, &body).await

@@ -57,8 +57,12 @@ impl<P: Platform> Records<P> {
     async fn complete(&self, id: RecordId, gathered: Gathered<Memory>) -> Result<Anchor, Problem> {
         let anchor = self.choose(&gathered)?;
         let memories: BTreeMap<u8, Memory> = gathered.good.into_iter().collect();
-        let mut acks: Vec<AnchorAck> =
-            memories.values().flatten().filter(|ack| ack.anchor == anchor).copied().collect();
+        let mut acks: Vec<AnchorAck> = memories
+            .values()
+            .flatten()
+            .filter(|ack| ack.anchor == anchor)
+            .copied()
+            .collect();
         let mut behind = Vec::new();
         let quorum = self.holders.write_quorum();
         if acks.len() < quorum {
@@ -67,7 +71,11 @@ impl<P: Platform> Records<P> {
                     continue;
                 }
                 let previous = memory.map(|ack| ack.anchor);
-                let step = AnchorStep { record: id, previous, next: anchor };
+                let step = AnchorStep {
+                    record: id,
+                    previous,
+                    next: anchor,
+                };
                 match self.commit_at(*index, step).await {
                     Ok(ack) => acks.push(ack),
                     Err(error) => {
@@ -99,8 +107,14 @@ impl<P: Platform> Records<P> {
         }
         let newest = answers.iter().flatten().map(|anchor| anchor.version).max();
         let mut held: BTreeMap<[u8; 32], (usize, Anchor)> = BTreeMap::new();
-        for anchor in answers.iter().flatten().filter(|anchor| Some(anchor.version) == newest) {
-            held.entry(*anchor.hash.as_bytes()).or_insert((0, *anchor)).0 += 1;
+        for anchor in answers
+            .iter()
+            .flatten()
+            .filter(|anchor| Some(anchor.version) == newest)
+        {
+            held.entry(*anchor.hash.as_bytes())
+                .or_insert((0, *anchor))
+                .0 += 1;
         }
         let best = held.values().max_by_key(|(count, _)| *count);
         let (count, anchor) = *best.ok_or_else(|| Problem::internal("no anchor to choose"))?;
@@ -143,11 +157,18 @@ impl<P: Platform> Records<P> {
             return Ok(true);
         }
         let gathered = gathered.all().await;
-        if gathered.bad.iter().any(|(_, error)| error.code() == Some(Code::AnchorConflict)) {
+        if gathered
+            .bad
+            .iter()
+            .any(|(_, error)| error.code() == Some(Code::AnchorConflict))
+        {
             return Ok(false);
         }
         let named = self.holders.shortage(quorum, &gathered.bad).detail;
-        Err(Problem { code: Code::RecordPending, detail: named })
+        Err(Problem {
+            code: Code::RecordPending,
+            detail: named,
+        })
     }
 
     /// Shows holders that were behind what the others hold, once all have answered.
@@ -185,8 +206,12 @@ async fn repair_at<P: Platform>(
     index: u8,
     acks: Vec<AnchorAck>,
 ) {
-    let Some(holder) = holders.list().iter().find(|holder| holder.index == index) else { return };
-    let Ok(body) = to_json(&AnchorRepair { acks }) else { return };
+    let Some(holder) = holders.list().iter().find(|holder| holder.index == index) else {
+        return;
+    };
+    let Ok(body) = to_json(&AnchorRepair { acks }) else {
+        return;
+    };
     let answer: Result<AnchorAck, _> = holder.link.call(path::ANCHOR_REPAIR, &body).await;
     if let Err(error) = answer {
         tracing::info!(holder = holder.card.name, %error, "an anchor was not repaired");
@@ -194,7 +219,10 @@ async fn repair_at<P: Platform>(
 }
 
 fn anchors(answers: &[(u8, Memory)]) -> Vec<Option<Anchor>> {
-    answers.iter().map(|(_, memory)| memory.map(|ack| ack.anchor)).collect()
+    answers
+        .iter()
+        .map(|(_, memory)| memory.map(|ack| ack.anchor))
+        .collect()
 }
 
 fn check(

@@ -13,7 +13,11 @@ pub(crate) struct Cache<K, V> {
 
 impl<K: Copy + Eq + Hash, V: Clone> Cache<K, V> {
     pub(crate) fn new(capacity: usize) -> Self {
-        Self { capacity, entries: HashMap::new(), order: VecDeque::new() }
+        Self {
+            capacity,
+            entries: HashMap::new(),
+            order: VecDeque::new(),
+        }
     }
 
     pub(crate) fn get(&self, key: &K) -> Option<V> {
@@ -44,7 +48,10 @@ mod tests {
         cache.insert(1, 'c');
         assert_eq!((cache.get(&1), cache.get(&2)), (Some('c'), Some('b')));
         cache.insert(3, 'd');
-        assert_eq!((cache.get(&1), cache.get(&2), cache.get(&3)), (None, Some('b'), Some('d')));
+        assert_eq!(
+            (cache.get(&1), cache.get(&2), cache.get(&3)),
+            (None, Some('b'), Some('d'))
+        );
         assert_eq!(cache.entries.len(), cache.order.len());
     }
 }

@@ -23,7 +23,11 @@ impl TryFrom<u32> for One {
     type Error = &'static str;
 
     fn try_from(version: u32) -> Result<Self, Self::Error> {
-        if version == 1 { Ok(Self) } else { Err("a record of a version that this release does not read") }
+        if version == 1 {
+            Ok(Self)
+        } else {
+            Err("a record of a version that this release does not read")
+        }
     }
 }
 
@@ -167,13 +171,16 @@ impl Account {
     }
 
     pub(crate) fn wallet(&self, address: &Address) -> Option<&WalletRecord> {
-        self.wallets.iter().find(|wallet| wallet.address == *address)
+        self.wallets
+            .iter()
+            .find(|wallet| wallet.address == *address)
     }
 
     /// Adds a session; those that ended make room, then the oldest.
     pub(crate) fn add_session(&mut self, session: SessionRecord, now_unix_seconds: u64) {
         if self.sessions.len() >= MAX_SESSIONS {
-            self.sessions.retain(|session| session.ends > now_unix_seconds);
+            self.sessions
+                .retain(|session| session.ends > now_unix_seconds);
         }
         while self.sessions.len() >= MAX_SESSIONS {
             self.sessions.remove(0);
@@ -198,13 +205,17 @@ impl WalletRecord {
 
 impl fmt::Debug for Account {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Account").field("account", &self.account).finish_non_exhaustive()
+        f.debug_struct("Account")
+            .field("account", &self.account)
+            .finish_non_exhaustive()
     }
 }
 
 impl fmt::Debug for Project {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Project").field("project", &self.project).finish_non_exhaustive()
+        f.debug_struct("Project")
+            .field("project", &self.project)
+            .finish_non_exhaustive()
     }
 }
 

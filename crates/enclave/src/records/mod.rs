@@ -98,7 +98,9 @@ impl<P: Platform> Records<P> {
     /// Reads the current version.
     pub(crate) async fn read<T: Body>(&self, id: RecordId) -> Result<Option<Held<T>>, Problem> {
         let (current, stored) = join(self.current_anchor(id), self.stored(id)).await;
-        let Some(anchor) = current? else { return Ok(None) };
+        let Some(anchor) = current? else {
+            return Ok(None);
+        };
         let stored = stored?;
         if stored.len() > 1 {
             self.settle(id, anchor);
@@ -138,9 +140,16 @@ impl<P: Platform> Records<P> {
             };
             let next_version = previous.map_or(1, |anchor| anchor.version.saturating_add(1));
             let version = self.seal(id, next_version, &value)?;
-            let next = Anchor { version: version.version, hash: version.hash };
+            let next = Anchor {
+                version: version.version,
+                hash: version.hash,
+            };
             self.put(id, version).await?;
-            let step = AnchorStep { record: id, previous, next };
+            let step = AnchorStep {
+                record: id,
+                previous,
+                next,
+            };
             if self.commit(step).await? {
                 self.settle(id, next);
                 return Ok(result);
@@ -159,7 +168,11 @@ impl<P: Platform> Records<P> {
         &self,
         id: RecordId,
     ) -> Result<Option<Arc<Held<Account>>>, Problem> {
-        let cached = self.accounts.lock().unwrap_or_else(PoisonError::into_inner).get(&id);
+        let cached = self
+            .accounts
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&id);
         if cached.is_some() {
             return Ok(cached);
         }
@@ -170,7 +183,9 @@ impl<P: Platform> Records<P> {
     pub(crate) fn remember(&self, id: RecordId, held: Held<Account>) -> Arc<Held<Account>> {
         let held = Arc::new(held);
         let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
-        let newer = accounts.get(&id).is_some_and(|old| old.anchor.version > held.anchor.version);
+        let newer = accounts
+            .get(&id)
+            .is_some_and(|old| old.anchor.version > held.anchor.version);
         if !newer {
             accounts.insert(id, Arc::clone(&held));
         }
@@ -178,10 +193,20 @@ impl<P: Platform> Records<P> {
     }
 
     fn aad<'a>(id: &'a RecordId, kind: &'a str, version: u64) -> Aad<'a> {
-        Aad { table: "record", row: id.as_bytes(), column: kind, version }
+        Aad {
+            table: "record",
+            row: id.as_bytes(),
+            column: kind,
+            version,
+        }
     }
 
-    fn seal<T: Body>(&self, id: RecordId, version: u64, value: &T) -> Result<RecordVersion, Problem> {
+    fn seal<T: Body>(
+        &self,
+        id: RecordId,
+        version: u64,
+        value: &T,
+    ) -> Result<RecordVersion, Problem> {
         let plain = serde_json::to_vec(value)
             .map(Zeroizing::new)
             .map_err(|_| Problem::internal("a record cannot be written as JSON"))?;
@@ -194,7 +219,11 @@ impl<P: Platform> Records<P> {
         if sealed.len() > MAX_RECORD {
             return Err(Problem::internal("a record is too large"));
         }
-        Ok(RecordVersion { version, hash: Digest32::from_bytes(sha256(&sealed)), sealed })
+        Ok(RecordVersion {
+            version,
+            hash: Digest32::from_bytes(sha256(&sealed)),
+            sealed,
+        })
     }
 
     fn open_version<T: Body>(
@@ -225,7 +254,9 @@ impl<P: Platform> Records<P> {
         let answer = call_host(self.core.platform(), "POST", host_path::RECORD_GET, body)
             .await
             .map_err(host_problem)?;
-        let Some(answer) = answer else { return Ok(Vec::new()) };
+        let Some(answer) = answer else {
+            return Ok(Vec::new());
+        };
         let RecordVersions { mut versions } =
             serde_json::from_slice(&answer).map_err(|_| host_problem(CallError::Malformed))?;
         versions.truncate(MAX_VERSIONS);
@@ -233,16 +264,26 @@ impl<P: Platform> Records<P> {
     }
 
     async fn put(&self, id: RecordId, version: RecordVersion) -> Result<(), Problem> {
-        let body = to_json(&RecordPut { record: id, version }).map_err(host_problem)?;
+        let body = to_json(&RecordPut {
+            record: id,
+            version,
+        })
+        .map_err(host_problem)?;
         let answer = call_host(self.core.platform(), "POST", host_path::RECORD_PUT, body)
             .await
             .map_err(host_problem)?;
-        answer.map(drop).ok_or_else(|| host_problem(CallError::Malformed))
+        answer
+            .map(drop)
+            .ok_or_else(|| host_problem(CallError::Malformed))
     }
 
     /// Lets the host drop the other versions, some time later.
     fn settle(&self, id: RecordId, anchor: Anchor) {
-        let body = RecordSettle { record: id, version: anchor.version, hash: anchor.hash };
+        let body = RecordSettle {
+            record: id,
+            version: anchor.version,
+            hash: anchor.hash,
+        };
         let Ok(body) = to_json(&body) else { return };
         let core = Arc::clone(&self.core);
         self.core.background.run(async move {

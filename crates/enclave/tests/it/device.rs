@@ -1,0 +1,301 @@
+//! A device: signs requests, seals them, opens the answers.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use keyfold_crypto::jwk::{DeviceSigningKey, PublicJwk, Thumbprint};
+use keyfold_crypto::testing::SeededRng;
+use keyfold_enclave::Enclave;
+use keyfold_protocol::client_api::*;
+use keyfold_protocol::error_code::{Code, ProblemBody};
+use keyfold_protocol::gateway_api::{AttestationRequest, Attested, host_path};
+use keyfold_protocol::ids::{AddressId, Digest32, RealmId, RequestId};
+use keyfold_protocol::intent::{Intent, KeyUse, Operation};
+use keyfold_protocol::ohttp::{EncodedKeyConfig, InnerRequest, encapsulate};
+use keyfold_protocol::session::attestation_hash;
+use keyfold_protocol::signed_request::{
+    Components, DeviceHeaders, Profile, SignatureParams, UnsignedRequest, content_digest,
+};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::world::{Machine, World, ask, json};
+
+/// What came back.
+#[derive(Debug, Clone)]
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) body: String,
+}
+
+impl Reply {
+    pub(crate) fn ok<T: DeserializeOwned>(&self) -> T {
+        assert_eq!(self.status, 200, "{}", self.body);
+        serde_json::from_str(&self.body).unwrap()
+    }
+
+    pub(crate) fn problem(&self) -> ProblemBody {
+        assert_ne!(self.status, 200, "{}", self.body);
+        serde_json::from_str(&self.body).unwrap()
+    }
+
+    pub(crate) fn code(&self) -> Option<Code> {
+        (self.status != 200).then(|| self.problem().code)
+    }
+
+    pub(crate) fn detail(&self) -> String {
+        self.problem().detail.unwrap_or_default()
+    }
+}
+
+pub(crate) struct Device {
+    pub(crate) world: Arc<World>,
+    pub(crate) enclave: Arc<Enclave<Machine>>,
+    pub(crate) key: DeviceSigningKey,
+    pub(crate) project: String,
+    pub(crate) attestation: String,
+    counter: AtomicU64,
+}
+
+impl Device {
+    pub(crate) fn new(world: Arc<World>, enclave: Arc<Enclave<Machine>>, project: &str) -> Self {
+        let mut rng = SeededRng::new(50_000 + world.seed());
+        Self {
+            key: DeviceSigningKey::generate_p256(&mut rng),
+            world,
+            enclave,
+            project: project.to_owned(),
+            attestation: String::new(),
+            counter: AtomicU64::new(1),
+        }
+    }
+
+    pub(crate) fn jwk(&self) -> PublicJwk {
+        self.key.public_jwk()
+    }
+
+    pub(crate) fn thumbprint(&self) -> Thumbprint {
+        self.jwk().thumbprint()
+    }
+
+    fn fresh(&self) -> u128 {
+        u128::from(self.counter.fetch_add(1, Ordering::SeqCst))
+    }
+
+    pub(crate) fn realm(&self) -> RealmId {
+        self.world
+            .holder(1, |holder| holder.realm.as_ref().unwrap().id())
+    }
+
+    pub(crate) fn plain(&self, operation: Operation) -> Intent {
+        Intent::Plain {
+            operation,
+            id: RequestId::from_bytes(self.fresh().to_be_bytes()),
+        }
+    }
+
+    /// Signs a request; nothing is sent yet.
+    pub(crate) fn sign(&self, path: &str, intent: &Intent, body: &impl Serialize) -> InnerRequest {
+        let body = serde_json::to_vec(body).unwrap();
+        self.sign_bytes(
+            path,
+            &intent.to_field(),
+            intent.operation().precedes_session(),
+            body,
+        )
+    }
+
+    pub(crate) fn sign_bytes(
+        &self,
+        path: &str,
+        intent: &str,
+        before_session: bool,
+        body: Vec<u8>,
+    ) -> InnerRequest {
+        let session = (!before_session)
+            .then(|| Digest32::from_bytes(attestation_hash(&self.attestation)).to_string());
+        let device = DeviceHeaders {
+            realm: self.realm().to_string(),
+            project: self.project.clone(),
+            intent: intent.to_owned(),
+            session: session.clone(),
+        };
+        let authority = self.enclave.instance().to_string();
+        let digest = content_digest(&body);
+        let components = Components {
+            method: "POST".to_owned(),
+            authority: authority.clone(),
+            path: path.to_owned(),
+            query: "?".to_owned(),
+            content_digest: digest.clone(),
+            device: Some(device.clone()),
+        };
+        let profile = if before_session {
+            Profile::SignIn
+        } else {
+            Profile::Request
+        };
+        let unsigned = UnsignedRequest::new(
+            profile,
+            components,
+            &SignatureParams {
+                created: self.world.now(),
+                lifetime_seconds: 60,
+                nonce: &format!("{:032x}", self.fresh()),
+                key_id: &self.thumbprint().to_string(),
+            },
+        )
+        .unwrap();
+        let signature = self.key.sign(unsigned.signature_base());
+        let signed = unsigned.with_signature(&signature);
+        let mut headers: Vec<(String, String)> = vec![
+            (header::REALM.into(), device.realm),
+            (header::PROJECT.into(), device.project),
+            (header::INTENT.into(), device.intent),
+            (header::CONTENT_DIGEST.into(), digest),
+            (header::SIGNATURE_INPUT.into(), signed.signature_input),
+            (header::SIGNATURE.into(), signed.signature),
+        ];
+        if let Some(session) = session {
+            headers.push((header::SESSION.into(), session));
+            headers.push((header::ATTESTATION.into(), self.attestation.clone()));
+            headers.push((
+                header::DEVICE.into(),
+                serde_json::to_string(&self.jwk()).unwrap(),
+            ));
+        }
+        InnerRequest {
+            method: "POST".into(),
+            authority,
+            path_and_query: path.into(),
+            headers,
+            body,
+        }
+    }
+
+    pub(crate) async fn config(&self) -> EncodedKeyConfig {
+        let body = AttestationRequest {
+            nonce: Digest32::from_bytes([3; 32]),
+        };
+        let body = serde_json::to_vec(&body).unwrap();
+        let attested: Attested =
+            json(&ask(&self.enclave, "POST", host_path::ATTESTATION, body).await);
+        EncodedKeyConfig::parse(&attested.binding.ohttp_config).unwrap()
+    }
+
+    /// Seals a request, sends it, opens the answer.
+    pub(crate) async fn send(&self, request: &InnerRequest) -> Reply {
+        let (sealed, context) = encapsulate(&self.config().await, request).unwrap();
+        let outer = ask(&self.enclave, "POST", host_path::OHTTP, sealed).await;
+        if outer.status != 200 {
+            return Reply {
+                status: outer.status,
+                body: String::from_utf8(outer.body).unwrap(),
+            };
+        }
+        let inner = context.open(&outer.body).unwrap();
+        Reply {
+            status: inner.status,
+            body: String::from_utf8(inner.body).unwrap(),
+        }
+    }
+
+    pub(crate) async fn in_session(
+        &self,
+        path: &str,
+        operation: Operation,
+        body: &impl Serialize,
+    ) -> Reply {
+        self.send(&self.sign(path, &self.plain(operation), body))
+            .await
+    }
+
+    pub(crate) async fn before_session(
+        &self,
+        path: &str,
+        operation: Operation,
+        body: &impl Serialize,
+    ) -> Reply {
+        self.in_session(path, operation, body).await
+    }
+
+    pub(crate) async fn start(&self, email: &str) -> Reply {
+        let body = EmailStart {
+            email: email.to_owned(),
+            device: self.jwk(),
+        };
+        self.before_session(path::EMAIL_START, Operation::SignInStart, &body)
+            .await
+    }
+
+    pub(crate) async fn finish(&self, started: &SignInStarted, code: &str) -> Reply {
+        let body = EmailFinish {
+            sign_in: started.sign_in,
+            code: code.to_owned(),
+            device: self.jwk(),
+            device_name: "laptop".to_owned(),
+        };
+        self.before_session(path::EMAIL_FINISH, Operation::SignInFinish, &body)
+            .await
+    }
+
+    pub(crate) async fn sign_in(&mut self, email: &str) -> SignedIn {
+        let started: SignInStarted = self.start(email).await.ok();
+        let signed_in: SignedIn = self.finish(&started, &self.world.code()).await.ok();
+        self.attestation = signed_in.attestation.clone();
+        signed_in
+    }
+
+    pub(crate) async fn renew(&self) -> Reply {
+        self.in_session(path::RENEW, Operation::Renew, &Nothing {})
+            .await
+    }
+
+    pub(crate) async fn create_wallet(&self, label: &str) -> Reply {
+        let body = CreateWallet {
+            label: label.to_owned(),
+        };
+        self.in_session(path::WALLET_CREATE, Operation::CreateWallet, &body)
+            .await
+    }
+
+    pub(crate) fn order_list(&self) -> InnerRequest {
+        self.sign(
+            path::WALLET_LIST,
+            &self.plain(Operation::ListWallets),
+            &Nothing {},
+        )
+    }
+
+    pub(crate) async fn wallets(&self) -> Reply {
+        self.in_session(path::WALLET_LIST, Operation::ListWallets, &Nothing {})
+            .await
+    }
+
+    pub(crate) fn order(&self, wallet: &WalletInfo, request: &SignRequest) -> InnerRequest {
+        let transaction = matches!(request.payload, WirePayload::Transaction { .. });
+        let intent = Intent::Sign {
+            operation: if transaction {
+                Operation::SignTransaction
+            } else {
+                Operation::SignMessage
+            },
+            id: RequestId::from_bytes(self.fresh().to_be_bytes()),
+            key_use: KeyUse {
+                wallet: AddressId::from_bytes(wallet.address.into()),
+                key: wallet.key,
+                digest: request.digest().unwrap().1,
+            },
+        };
+        let path = if transaction {
+            path::SIGN_TRANSACTION
+        } else {
+            path::SIGN_MESSAGE
+        };
+        self.sign(path, &intent, request)
+    }
+
+    pub(crate) async fn sign_with(&self, wallet: &WalletInfo, request: &SignRequest) -> Reply {
+        self.send(&self.order(wallet, request)).await
+    }
+}

@@ -1,0 +1,16 @@
+//! The trusted application against simulated holders, guard, host and mail, all in one process.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+
+mod app;
+mod attacks;
+mod channel;
+mod device;
+mod guard;
+mod holder;
+mod host;
+mod life;
+mod records;
+mod sign_in;
+mod signing;
+mod world;

@@ -1,0 +1,301 @@
+//! Sign-in by code, sessions, devices, two projects apart.
+
+use std::sync::atomic::Ordering;
+
+use keyfold_protocol::client_api::*;
+use keyfold_protocol::error_code::Code;
+use keyfold_protocol::holder_api::{DeviceState, path as holder_path};
+use keyfold_protocol::ids::RequestId;
+use keyfold_protocol::intent::{Intent, Operation};
+
+use crate::app::{ANNA, APP, App, BORIS, OTHER, assert_refused, create_project, payment};
+use crate::device::Device;
+use crate::world::settle;
+
+#[tokio::test]
+async fn a_code_that_arrives_by_mail_signs_in_and_the_account_stays_the_same() {
+    let app = App::new().await;
+    let mut device = app.device(APP);
+    let first = device.sign_in("  Anna@Mail.example ").await;
+    assert_eq!(first.device, DeviceState::Active);
+    assert!(first.wallets.is_empty());
+    assert_eq!(first.session_ends, app.world.now() + 7 * 86_400);
+    let again = device.sign_in(ANNA).await;
+    assert_eq!(again.account, first.account);
+    assert_ne!(again.session, first.session);
+    assert!(app.world.mails.lock().unwrap()[0].contains("To: anna@mail.example"));
+}
+
+#[tokio::test]
+async fn wrong_expired_reused_and_foreign_codes_are_all_refused_alike() {
+    let app = App::new().await;
+    let device = app.device(APP);
+    let started: SignInStarted = device.start(ANNA).await.ok();
+    let code = app.world.code();
+    let wrong = format!("{:08}", (code.parse::<u32>().unwrap() + 1) % 100_000_000);
+    let full_width = "\u{ff11}".repeat(8);
+    for bad in [
+        wrong.as_str(),
+        "",
+        "1234567",
+        "123456789",
+        "12 34567",
+        &full_width,
+    ] {
+        assert_refused(&device.finish(&started, bad).await, Code::SignInRefused);
+    }
+
+    // Another device, with the right code.
+    let thief = app.device(APP);
+    assert_refused(&thief.finish(&started, &code).await, Code::SignInRefused);
+    // The same device in another project.
+    let mut elsewhere = app.device(OTHER);
+    elsewhere.key = keyfold_crypto::jwk::DeviceSigningKey::from_secret_bytes(
+        &device.key.to_secret_bytes().expose(<[u8]>::to_vec),
+    )
+    .unwrap();
+    assert_refused(
+        &elsewhere.finish(&started, &code).await,
+        Code::SignInRefused,
+    );
+    // The owner is not disturbed by any of it.
+    let _: SignedIn = device.finish(&started, &code).await.ok();
+    // Once.
+    assert_refused(&device.finish(&started, &code).await, Code::SignInRefused);
+
+    let late = app.device(APP);
+    let started: SignInStarted = late.start(BORIS).await.ok();
+    let code = app.world.code();
+    app.world.pass(600);
+    assert_refused(&late.finish(&started, &code).await, Code::SignInRefused);
+}
+
+#[tokio::test]
+async fn three_wrong_codes_end_a_sign_in_and_starting_again_gives_no_attempt_back() {
+    let app = App::new().await;
+    let device = app.device(APP);
+    let started: SignInStarted = device.start(ANNA).await.ok();
+    let code = app.world.code();
+    let wrong = format!("{:08}", (code.parse::<u32>().unwrap() + 1) % 100_000_000);
+    for _ in 0..3 {
+        assert_refused(&device.finish(&started, &wrong).await, Code::SignInRefused);
+    }
+    assert_refused(&device.finish(&started, &code).await, Code::SignInRefused);
+    assert_refused(&device.start(ANNA).await, Code::MailLimit);
+}
+
+#[tokio::test]
+async fn codes_sent_at_the_same_time_share_their_attempts() {
+    let app = App::new().await;
+    let device = app.device(APP);
+    let started: SignInStarted = device.start(ANNA).await.ok();
+    let code: u32 = app.world.code().parse().unwrap();
+    let guesses: Vec<String> = (1..=5)
+        .map(|n| format!("{:08}", (code + n) % 100_000_000))
+        .collect();
+    let all = guesses.iter().map(|guess| device.finish(&started, guess));
+    futures_util::future::join_all(all).await;
+    assert_refused(
+        &device.finish(&started, &format!("{code:08}")).await,
+        Code::SignInRefused,
+    );
+}
+
+#[tokio::test]
+async fn mails_to_one_address_are_limited_by_the_holders() {
+    let app = App::new().await;
+    for index in 1..=3 {
+        app.world.holder(index, |h| h.mail_limit = 2);
+    }
+    for _ in 0..2 {
+        let _: SignInStarted = app.device(APP).start(ANNA).await.ok();
+    }
+    assert_refused(
+        &app.device(APP).start("ANNA@mail.example").await,
+        Code::MailLimit,
+    );
+    let _: SignInStarted = app.device(APP).start(BORIS).await.ok();
+    assert_eq!(app.world.mails.lock().unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn addresses_that_are_none_get_no_mail() {
+    let app = App::new().await;
+    for bad in [
+        "",
+        "anna",
+        "a@b",
+        "anna@mail.example\nBcc: b@c.example",
+        "\u{430}nna@mail.example",
+    ] {
+        assert_refused(&app.device(APP).start(bad).await, Code::EmailInvalid);
+    }
+    assert_refused(
+        &app.device("nowhere.example").start(ANNA).await,
+        Code::ProjectUnknown,
+    );
+    assert_eq!(app.world.calls(holder_path::MAIL_RESERVE), 0);
+    assert!(app.world.mails.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn mail_that_fails_says_so_and_the_next_attempt_works() {
+    let app = App::new().await;
+    let device = app.device(APP);
+    app.world.mail_fails.store(true, Ordering::SeqCst);
+    assert_refused(&device.start(ANNA).await, Code::MailFailed);
+    app.world.mail_fails.store(false, Ordering::SeqCst);
+    let started: SignInStarted = device.start(ANNA).await.ok();
+    let _: SignedIn = device.finish(&started, &app.world.code()).await.ok();
+}
+
+#[tokio::test]
+async fn the_same_address_in_two_projects_is_two_accounts() {
+    let app = App::new().await;
+    let here = app.device(APP).sign_in(ANNA).await;
+    let there = app.device(OTHER).sign_in(ANNA).await;
+    assert_ne!(here.account, there.account);
+}
+
+#[tokio::test]
+async fn two_devices_that_make_the_account_at_the_same_time_get_one_account() {
+    let app = App::new().await;
+    let (a, b) = (app.device(APP), app.device(APP));
+    let first: SignInStarted = a.start(ANNA).await.ok();
+    let first_code = app.world.code();
+    let second: SignInStarted = b.start(ANNA).await.ok();
+    let second_code = app.world.code();
+    let (x, y) = tokio::join!(
+        a.finish(&first, &first_code),
+        b.finish(&second, &second_code)
+    );
+    assert_eq!(x.ok::<SignedIn>().account, y.ok::<SignedIn>().account);
+}
+
+#[tokio::test]
+async fn a_session_is_renewed_until_it_ends_and_auth_time_never_moves() {
+    let app = App::new().await;
+    let mut device = app.device(APP);
+    let signed_in = device.sign_in(ANNA).await;
+    let end = signed_in.session_ends;
+    while app.world.now() + 3_600 < end {
+        app.world.pass(3_599);
+        let renewed: Renewed = device.renew().await.ok();
+        assert!(renewed.attestation_expires <= end);
+        device.attestation = renewed.attestation;
+    }
+    app.world.pass(end - app.world.now());
+    assert_refused(&device.renew().await, Code::SessionExpired);
+}
+
+#[tokio::test]
+async fn signing_out_ends_the_session_everywhere_and_can_be_repeated() {
+    let app = App::new().await;
+    let (device, wallet) = app.with_wallet().await;
+    let out: SignedOut = device
+        .in_session(path::SIGN_OUT, Operation::SignOut, &Nothing {})
+        .await
+        .ok();
+    assert_eq!(out.state, Revocation::Done);
+    assert_refused(&device.wallets().await, Code::SessionRevoked);
+    assert_refused(&device.renew().await, Code::SessionRevoked);
+    assert_refused(
+        &device.sign_with(&wallet, &payment(&wallet, 1)).await,
+        Code::SessionRevoked,
+    );
+}
+
+#[tokio::test]
+async fn signing_out_with_two_holders_away_is_pending() {
+    let app = App::new().await;
+    let device = app.signed_in(APP, ANNA).await;
+    app.world.holder(1, |h| h.down = true);
+    app.world.holder(3, |h| h.down = true);
+    let out: SignedOut = device
+        .in_session(path::SIGN_OUT, Operation::SignOut, &Nothing {})
+        .await
+        .ok();
+    assert_eq!(out.state, Revocation::Pending);
+}
+
+#[tokio::test]
+async fn a_second_device_waits_until_the_first_approves_it() {
+    let app = App::new().await;
+    let (first, wallet) = app.with_wallet().await;
+    let mut second = app.device(APP);
+    let state = second.sign_in(ANNA).await.device;
+    assert!(matches!(state, DeviceState::Pending { .. }));
+    assert_refused(
+        &second.sign_with(&wallet, &payment(&wallet, 1)).await,
+        Code::DevicePending,
+    );
+
+    let approve = |device: &Device, of: &Device| {
+        let id = RequestId::from_bytes([u8::try_from(app.world.seed()).unwrap(); 16]);
+        let intent = Intent::ApproveDevice {
+            id,
+            device: of.thumbprint(),
+        };
+        device.sign(
+            path::DEVICE_APPROVE,
+            &intent,
+            &ApproveDevice {
+                device: of.thumbprint(),
+            },
+        )
+    };
+    // Not by itself.
+    assert_refused(
+        &second.send(&approve(&second, &second)).await,
+        Code::DevicePending,
+    );
+    let _: Nothing = first.send(&approve(&first, &second)).await.ok();
+    let _: Signed = second.sign_with(&wallet, &payment(&wallet, 1)).await.ok();
+
+    let devices: Devices = first
+        .in_session(path::DEVICE_LIST, Operation::ListDevices, &Nothing {})
+        .await
+        .ok();
+    assert_eq!(devices.devices.len(), 2);
+    assert!(
+        devices
+            .devices
+            .iter()
+            .all(|d| d.state == DeviceState::Active && d.name == "laptop")
+    );
+    let this: Vec<_> = devices
+        .devices
+        .iter()
+        .filter(|d| d.this)
+        .map(|d| d.device)
+        .collect();
+    assert_eq!(this, [first.thumbprint()]);
+}
+
+#[tokio::test]
+async fn a_holder_that_missed_a_device_learns_it_at_renewal() {
+    let app = App::new().await;
+    app.world.holder(3, |h| h.down = true);
+    let device = app.signed_in(APP, ANNA).await;
+    app.world.holder(3, |h| h.down = false);
+    assert!(app.world.holder(3, |h| h.devices.is_empty()));
+    let _: Renewed = device.renew().await.ok();
+    settle().await;
+    assert!(app.world.holder(3, |h| !h.devices.is_empty()));
+}
+
+#[tokio::test]
+async fn a_project_is_made_once_and_its_maker_may_ask_again() {
+    let app = App::new().await;
+    let (maker, stranger) = (app.device("new.example"), app.device("new.example"));
+    let _: ProjectInfo = create_project(&maker, "new.example", None).await.ok();
+    let _: ProjectInfo = create_project(&maker, "new.example", None).await.ok();
+    assert_refused(
+        &create_project(&stranger, "new.example", None).await,
+        Code::ProjectExists,
+    );
+    assert_refused(
+        &create_project(&stranger, "x.example", None).await,
+        Code::ProjectInvalid,
+    );
+}
