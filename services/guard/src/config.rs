@@ -16,7 +16,8 @@ use serde::{Deserialize, Serialize};
 pub struct GuardConfig {
     /// Address to listen on.
     pub listen: SocketAddr,
-    /// Names in the TLS certificate.
+    /// Names in the TLS certificate, and the only ones (besides the address listened on) under which
+    /// enclaves' signed questions are answered.
     pub names: Vec<String>,
     /// Folder with the master key, TLS key and `policies/<project>.json`.
     pub data: PathBuf,

@@ -39,6 +39,10 @@ impl<T: DeserializeOwned> FromRequest<Arc<Guard>> for SignedJson<T> {
             Some(authority) => authority.to_string(),
             None => header(&head.headers, HOST.as_str())?,
         };
+        // What the caller says is checked, or another guard could pass on what it was asked.
+        if !guard.is_addressed_as(&authority) {
+            return Err(problem(Code::SignatureInvalid, None));
+        }
         let signed = SignedComponents {
             components: Components {
                 method: head.method.as_str().to_owned(),

@@ -29,6 +29,10 @@ use crate::policies::Policies;
 use caller::SignedJson;
 
 pub(crate) struct Guard {
+    /// Host names that are this guard.
+    names: Vec<String>,
+    /// Where it listens.
+    listen: SocketAddr,
     instances: Instances,
     policies: Policies,
     keys: GuardKeys,
@@ -47,26 +51,42 @@ pub async fn run(
 ) -> Result<(), GuardError> {
     let master = MasterKey::load(&master_key_path(&config.data))?;
     let tls = ServerTls::from_pem_or_generate(&config.data, &config.names)?;
-    let guard = Arc::new(Guard {
-        instances: Instances::new(trust, &mut UnwrapErr(SysRng)),
-        policies: Policies::new(config.data.join("policies")),
-        keys: GuardKeys::new(&master),
-    });
     let listener = TcpListener::bind(config.listen)
         .await
         .map_err(GuardError::io(format!(
             "cannot listen on {}",
             config.listen
         )))?;
-    ready(
-        listener
-            .local_addr()
-            .map_err(GuardError::io("no local address"))?,
-    );
+    let listen = listener
+        .local_addr()
+        .map_err(GuardError::io("no local address"))?;
+    let guard = Arc::new(Guard {
+        names: config.names,
+        listen,
+        instances: Instances::new(trust, &mut UnwrapErr(SysRng)),
+        policies: Policies::new(config.data.join("policies")),
+        keys: GuardKeys::new(&master),
+    });
+    ready(listen);
     Server::new(router(guard))
         .tls(listener, tls.config(), shutdown)
         .await;
     Ok(())
+}
+
+impl Guard {
+    /// Tells whether an authority, `host:port`, means this guard: one of its names, whatever the
+    /// port in front of it, or the very address it listens on.
+    pub(crate) fn is_addressed_as(&self, authority: &str) -> bool {
+        let host = authority
+            .rsplit_once(':')
+            .map_or(authority, |(host, _port)| host);
+        authority == self.listen.to_string()
+            || self
+                .names
+                .iter()
+                .any(|name| name.eq_ignore_ascii_case(host))
+    }
 }
 
 fn router(guard: Arc<Guard>) -> Router {

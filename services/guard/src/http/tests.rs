@@ -38,7 +38,7 @@ fn world() -> World {
     let data = tempfile::tempdir().unwrap();
     let config = GuardConfig {
         listen: "127.0.0.1:0".parse().unwrap(),
-        names: vec!["localhost".into()],
+        names: vec!["guard.example".into()],
         data: data.path().to_owned(),
     };
     crate::config::init(&config).unwrap();
@@ -51,6 +51,8 @@ fn world() -> World {
     };
     let master = MasterKey::load(&master_key_path(&config.data)).unwrap();
     let guard = Arc::new(Guard {
+        names: config.names,
+        listen: "127.0.0.1:7443".parse().unwrap(),
         instances: Instances::new(trust, &mut rng),
         policies: Policies::new(config.data.join("policies")),
         keys: GuardKeys::new(&master),
@@ -107,9 +109,10 @@ impl World {
         headers: &[(&str, String)],
         body: Vec<u8>,
     ) -> (u16, serde_json::Value) {
-        let mut request = Request::post(path)
-            .header("content-type", "application/json")
-            .header("host", AUTHORITY);
+        let mut request = Request::post(path).header("content-type", "application/json");
+        if !headers.iter().any(|(name, _)| *name == "host") {
+            request = request.header("host", AUTHORITY);
+        }
         for (name, value) in headers {
             request = request.header(*name, value);
         }
@@ -148,10 +151,14 @@ impl World {
     }
 
     fn signed_headers(&self, body: &[u8]) -> Vec<(&'static str, String)> {
+        self.signed_headers_to(AUTHORITY, body)
+    }
+
+    fn signed_headers_to(&self, authority: &str, body: &[u8]) -> Vec<(&'static str, String)> {
         let id = self.binding().instance().to_string();
         let components = Components {
             method: "POST".into(),
-            authority: AUTHORITY.into(),
+            authority: authority.into(),
             path: guard_api::path::COSIGN.into(),
             query: "?".into(),
             content_digest: content_digest(body),
@@ -396,4 +403,25 @@ async fn a_genuine_instance_outside_every_realm_registers_not() {
     let attested = world.document_of(binding, &world.issuer, measured(), &nonce);
     let (status, body) = world.register_with(nonce, attested).await;
     assert_eq!((status, body["code"].as_str()), (403, Some("wrong_realm")));
+}
+
+#[tokio::test]
+async fn what_was_asked_of_another_guard_is_not_answered_here() {
+    let world = world();
+    world.register().await;
+    world.policy("app.example", FRIENDS_ONLY);
+    let body = serde_json::to_vec(&question("app.example", FRIEND)).unwrap();
+    for (authority, expected) in [
+        ("other.example:7443", 401),
+        ("guard.example.evil.example:7443", 401),
+        ("127.0.0.1:7444", 401),
+        ("127.0.0.1:7443", 200),
+        ("Guard.example:443", 200),
+    ] {
+        let mut headers = world.signed_headers_to(authority, &body);
+        headers.push(("host", authority.to_owned()));
+        let path = guard_api::path::COSIGN;
+        let (status, answer) = world.post(path, &headers, body.clone()).await;
+        assert_eq!(status, expected, "{authority}: {answer}");
+    }
 }
