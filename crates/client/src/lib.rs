@@ -50,10 +50,12 @@ pub use project::NewProject;
 pub use relay::{Sent, WaitLimit};
 pub use session::Session;
 pub use sign_in::PendingSignIn;
-pub use signing::{SignatureRefused, SignedMessage, SignedTransaction, verify_signature};
+pub use signing::{
+    SignatureRefused, SignedMessage, SignedTransaction, read_call, verify_signature,
+};
 pub use wallet::{GuardRule, Wallet, WalletRefused, WalletRules};
 
-/// What a call does, for people who are asked to sign it.
-pub use keyfold_guard::{Reading, read};
+/// What a call does.
+pub use keyfold_guard::Reading;
 /// Messages and names that the client's calls take and return.
 pub use keyfold_protocol::{client_api, ids, relayer_api};

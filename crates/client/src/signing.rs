@@ -3,13 +3,14 @@
 use alloy_primitives::aliases::U160;
 use alloy_primitives::{Address, B256, Bytes};
 use keyfold_crypto::secp256k1::{RecoverableSignature, recover as recover_key};
+use keyfold_guard::{Reading, read};
 use keyfold_protocol::client_api::{SignRequest, Signed, WireCall, WirePayload, path};
 use keyfold_protocol::ids::{AddressId, Digest32, RequestId};
 use keyfold_protocol::intent::{Intent, KeyUse, Operation};
 use keyfold_protocol::relayer_api::Relay;
 use keyfold_wallet::abi::erc6492_wrap;
 use keyfold_wallet::signature::{DecodeError, RecoverError, Request, decode, recover};
-use keyfold_wallet::{EcdsaSignature, Encoding, Payload, payload};
+use keyfold_wallet::{Call, EcdsaSignature, Encoding, Payload, payload};
 
 use crate::client::{Client, json};
 use crate::environment::{Credential, Environment, Transport};
@@ -59,6 +60,11 @@ pub struct SignedTransaction {
     pub relay: Relay,
     /// The digest that was signed.
     pub digest: Digest32,
+}
+
+/// Reads what a call does, as far as its bytes tell, for people who are asked to sign it.
+pub fn read_call(call: &WireCall) -> Reading {
+    read(&Call::new(call.to, call.value, call.data.clone()))
 }
 
 /// Checks that a signature is a wallet's, with enough weight, over a payload on a chain.

@@ -1,0 +1,195 @@
+//! The command line.
+
+mod operator;
+mod user;
+
+use std::ffi::OsString;
+
+use clap::{Args, Parser, Subcommand};
+
+pub(crate) use operator::{
+    GatewayCommand, GuardCommand, RealmCommand, RealmGenesis, RelayerCommand,
+};
+pub(crate) use user::{
+    CreateProject, DevicesCommand, ProfileCommand, ProjectCommand, Send, SignCommand, SignIn,
+    SignMessage, WalletCommand,
+};
+
+/// Wallets that nobody but their owners can move.
+#[derive(Debug, Parser)]
+#[command(name = "keyfold", version, propagate_version = true, after_help = "\
+Examples:
+  Sign in with a code by mail, make a wallet, and send from it:
+    keyfold sign-in --email you@example.org
+    keyfold wallet create
+    keyfold send --to 0x0000000000000000000000000000000000000001 --value 0.01ether
+  See what was verified, and who is signed in:
+    keyfold status
+  For programs: one JSON object on standard output, whatever happens:
+    keyfold --json wallet list
+
+Exit codes: 1 failed, 2 usage, 3 sign in again, 4 could not be verified (do not go on),
+5 not available (try again), 6 refused.")]
+pub struct Cli {
+    /// Name of a profile in the configuration folder, or its file.
+    #[arg(long, global = true, env = "KEYFOLD_PROFILE", value_name = "NAME|FILE")]
+    pub profile: Option<String>,
+    /// Print one JSON object on standard output, and nothing else.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+#[non_exhaustive]
+pub enum Command {
+    /// Sign in with a code that is sent by mail.
+    #[command(after_help = user::SIGN_IN_HELP)]
+    SignIn(SignIn),
+    /// End the session, at the key holders too.
+    #[command(after_help = "Example:\n  keyfold sign-out")]
+    SignOut,
+    /// Wallets: create, list, show the address.
+    #[command(subcommand, after_help = user::WALLET_HELP)]
+    Wallet(WalletCommand),
+    /// Sign a message.
+    #[command(subcommand, after_help = user::SIGN_HELP)]
+    Sign(SignCommand),
+    /// Send coin, tokens or a call from a wallet.
+    #[command(after_help = user::SEND_HELP)]
+    Send(Send),
+    /// Devices of the account: list, approve.
+    #[command(after_help = user::DEVICES_HELP)]
+    Devices {
+        /// What to do; lists where absent.
+        #[command(subcommand)]
+        command: Option<DevicesCommand>,
+    },
+    /// What was verified, who is signed in, and which wallets there are.
+    #[command(after_help = "Example:\n  keyfold --json status")]
+    Status,
+    /// Projects: create.
+    #[command(subcommand, after_help = user::PROJECT_HELP)]
+    Project(ProjectCommand),
+    /// Profiles: show.
+    #[command(subcommand, after_help = user::PROFILE_HELP)]
+    Profile(ProfileCommand),
+    /// For operators: the gateway.
+    #[command(subcommand, after_help = operator::GATEWAY_HELP)]
+    Gateway(GatewayCommand),
+    /// For operators: the guard.
+    #[command(subcommand, after_help = operator::GUARD_HELP)]
+    Guard(GuardCommand),
+    /// For operators: the relayer.
+    #[command(subcommand, after_help = operator::RELAYER_HELP)]
+    Relayer(RelayerCommand),
+    /// For operators: the realm.
+    #[command(subcommand, after_help = operator::REALM_HELP)]
+    Realm(RealmCommand),
+    /// For developers: start everything on this machine (executes keyfold-dev).
+    #[command(disable_help_flag = true)]
+    Dev(PassedOn),
+    /// For developers: do the whole job once on this machine (executes keyfold-dev).
+    #[command(disable_help_flag = true)]
+    Demo(PassedOn),
+    /// For developers: measure (executes keyfold-dev).
+    #[command(disable_help_flag = true)]
+    Bench(PassedOn),
+}
+
+/// Arguments that another program reads.
+#[derive(Debug, Args)]
+pub struct PassedOn {
+    /// Passed on as they are.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub arguments: Vec<OsString>,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(line.split_whitespace())
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_of_a_person_has_an_example() {
+        for command in Cli::command().get_subcommands() {
+            let passed_on = ["dev", "demo", "bench"].contains(&command.get_name());
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(passed_on || help.contains("keyfold "), "{}", command.get_name());
+        }
+    }
+
+    #[test]
+    fn commands_are_read() {
+        for line in [
+            "keyfold sign-in --email a@example.org",
+            "keyfold sign-in --email a@example.org --code-from-stdin --json",
+            "keyfold sign-out",
+            "keyfold wallet create",
+            "keyfold wallet create --label savings",
+            "keyfold --json wallet list",
+            "keyfold wallet address --label savings",
+            "keyfold sign message hello --chain 1",
+            "keyfold sign message 0x00ff --hex",
+            "keyfold send --to 0x0000000000000000000000000000000000000001 --value 0.1ether",
+            "keyfold send --to 0x0000000000000000000000000000000000000001 --data 0x12345678",
+            "keyfold send --to 0x0000000000000000000000000000000000000001 --token \
+             0x0000000000000000000000000000000000000002 --amount 5",
+            "keyfold devices",
+            "keyfold devices list",
+            "keyfold status --profile work",
+            "keyfold profile show",
+            "keyfold demo --json --anything",
+            "keyfold dev",
+            "keyfold bench sign --help",
+        ] {
+            parse(line).unwrap_or_else(|error| panic!("{line}: {error}"));
+        }
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        let to = "0x0000000000000000000000000000000000000001";
+        for line in [
+            "keyfold".to_owned(),
+            "keyfold sign-in".to_owned(),
+            "keyfold sign message".to_owned(),
+            format!("keyfold send --to {to}"),
+            format!("keyfold send --to {to} --value 0.5"),
+            format!("keyfold send --to {to} --token {to}"),
+            format!("keyfold send --to {to} --amount 5"),
+            format!("keyfold send --to {to} --token {to} --amount 5 --value 1"),
+            format!("keyfold send --to {to} --token {to} --amount 5 --data 0x00"),
+            format!("keyfold send --to {} --value 1", &to[..40]),
+            format!("keyfold send --to {to} --value 1 --chain 0"),
+            "keyfold devices approve short".to_owned(),
+            "keyfold sign message hi --chain -1".to_owned(),
+        ] {
+            let error = parse(&line).map(|_| ()).expect_err(&line);
+            assert_eq!(error.exit_code(), 2, "{line}");
+        }
+    }
+
+    #[test]
+    fn an_address_with_a_wrong_checksum_is_refused() {
+        let good = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed";
+        let line = |to: &str| format!("keyfold send --value 1 --to {to}");
+        assert!(parse(&line(good)).is_ok());
+        assert!(parse(&line(&good.to_lowercase())).is_ok());
+        assert!(parse(&line(&good.replace("5aA", "5Aa"))).is_err());
+        assert!(parse(&line(good.trim_start_matches("0x"))).is_err());
+    }
+}

@@ -1,0 +1,239 @@
+//! Commands of users and of projects' administrators.
+
+use std::path::PathBuf;
+
+use alloy_primitives::{Address, Bytes, U256};
+use clap::{Args, Subcommand};
+use keyfold_client::ids::{Digest32, ProjectId};
+use keyfold_crypto::jwk::Thumbprint;
+
+use crate::amount::parse_value;
+
+pub(super) const SIGN_IN_HELP: &str = "\
+Examples:
+  keyfold sign-in --email you@example.org
+  echo 12345678 | keyfold sign-in --email you@example.org --code-from-stdin
+
+The code is asked for on the terminal. The mail comes from the enclave; nobody else sees the code.";
+
+pub(super) const WALLET_HELP: &str = "\
+Examples:
+  keyfold wallet create --label savings
+  keyfold wallet list
+  keyfold wallet address --label savings
+
+Creating twice under one label returns the same wallet. Addresses are recomputed from the wallet's
+configuration before they are shown.";
+
+pub(super) const SIGN_HELP: &str = "\
+Examples:
+  keyfold sign message \"I agree\"
+  keyfold sign message 0x00ff --hex --chain 8453 --wallet savings";
+
+pub(super) const SEND_HELP: &str = "\
+Examples:
+  keyfold send --to 0x… --value 0.1ether
+  keyfold send --to 0x… --token 0x… --amount 2500000
+  keyfold send --to 0x… --value 0 --data 0xa9059cbb…
+
+Units of --value: ether, gwei, wei; a number without unit is wei. --amount is in the token's
+smallest unit. The wallet is deployed with its first transaction.";
+
+pub(super) const DEVICES_HELP: &str = "\
+Examples:
+  keyfold devices
+  keyfold devices approve 3Yk6…";
+
+pub(super) const PROJECT_HELP: &str = "\
+Example:
+  keyfold project create --project app.example --name \"Example\" \\
+      --mail-host smtp.example --mail-from codes@app.example --mail-username codes \\
+      --mail-password-file ./smtp-password \\
+      --guard-address guard.example:7200 --guard-spki 3a… --guard-signer 0x…";
+
+pub(super) const PROFILE_HELP: &str = "\
+Example:
+  keyfold profile show
+
+A profile is a file, ~/.config/keyfold/default.toml unless --profile names another:
+
+  gateway = \"https://gateway.example\"
+  # gateway_ca = \"gateway-ca.pem\"        the system's roots where absent
+  realm = \"…64 hex digits, from the operator and by another way than the gateway\"
+  kind = \"aws-nitro\"
+  project = \"app.example\"
+  chain = 8453
+  # guard = \"0x…\"                        the signer that every wallet must have, or \"none\"
+  [[measurements]]
+  pcr0 = \"…96 hex digits\"
+  pcr1 = \"…\"
+  pcr2 = \"…\"";
+
+/// How to sign in.
+#[derive(Debug, Args)]
+pub struct SignIn {
+    /// Where the code is sent.
+    #[arg(long)]
+    pub email: String,
+    /// The app's domain; the profile's where absent.
+    #[arg(long)]
+    pub project: Option<ProjectId>,
+    /// Read the code from standard input instead of asking.
+    #[arg(long)]
+    pub code_from_stdin: bool,
+    /// What the device is called in lists.
+    #[arg(long, default_value = "keyfold command line")]
+    pub device_name: String,
+}
+
+/// What to do with wallets.
+#[derive(Debug, Subcommand)]
+pub enum WalletCommand {
+    /// Make a wallet, or show the one that has this label already.
+    Create(Wallet),
+    /// List the account's wallets.
+    List,
+    /// Print a wallet's address.
+    Address(Wallet),
+}
+
+/// Which wallet.
+#[derive(Debug, Args)]
+pub struct Wallet {
+    /// Label of the wallet.
+    #[arg(long, default_value = "main")]
+    pub label: String,
+}
+
+/// What to sign.
+#[derive(Debug, Subcommand)]
+pub enum SignCommand {
+    /// A text or bytes, under the EIP-191 prefix.
+    Message(SignMessage),
+}
+
+/// A message to sign.
+#[derive(Debug, Args)]
+pub struct SignMessage {
+    /// The text.
+    pub message: String,
+    /// The message is bytes in hexadecimal.
+    #[arg(long)]
+    pub hex: bool,
+    /// Label of the wallet.
+    #[arg(long, default_value = "main")]
+    pub wallet: String,
+    /// The chain; the profile's where absent.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    pub chain: Option<u64>,
+}
+
+/// What to send.
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("what").required(true).multiple(true).args(["value", "data", "token"]))]
+pub struct Send {
+    /// Who receives, or the contract to call.
+    #[arg(long, value_parser = address)]
+    pub to: Address,
+    /// Native coin.
+    #[arg(long, value_parser = parse_value)]
+    pub value: Option<U256>,
+    /// Call data, 0x and hexadecimal.
+    #[arg(long)]
+    pub data: Option<Bytes>,
+    /// An ERC-20 token to send in place of native coin.
+    #[arg(long, value_parser = address, requires = "amount", conflicts_with_all = ["value", "data"])]
+    pub token: Option<Address>,
+    /// How much of the token, in its smallest unit.
+    #[arg(long, requires = "token")]
+    pub amount: Option<U256>,
+    /// Label of the wallet.
+    #[arg(long, default_value = "main")]
+    pub wallet: String,
+    /// The chain; the profile's where absent.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    pub chain: Option<u64>,
+    /// Seconds to wait for the block.
+    #[arg(long, default_value_t = 120)]
+    pub wait: u64,
+}
+
+/// Reads `0x` and 40 digits; where the digits have a case, it must be the checksum's (EIP-55).
+fn address(text: &str) -> Result<Address, String> {
+    let digits = text.strip_prefix("0x").ok_or("an address begins with 0x")?;
+    let parsed: Address = text.parse().map_err(|_| "an address has 40 hexadecimal digits")?;
+    let one_case = digits == digits.to_lowercase() || digits == digits.to_uppercase();
+    if one_case || parsed.to_checksum(None) == text {
+        Ok(parsed)
+    } else {
+        Err("the address's checksum is wrong: a digit was mistyped".to_owned())
+    }
+}
+
+/// What to do with devices.
+#[derive(Debug, Subcommand)]
+pub enum DevicesCommand {
+    /// List the account's devices.
+    List,
+    /// Let a pending device act for the account.
+    Approve(DeviceApprove),
+}
+
+/// Which device.
+#[derive(Debug, Args)]
+pub struct DeviceApprove {
+    /// Thumbprint of the device's key, as the list shows it.
+    pub device: Thumbprint,
+}
+
+/// What to do with projects.
+#[derive(Debug, Subcommand)]
+pub enum ProjectCommand {
+    /// Make a project, administered by this device.
+    Create(CreateProject),
+}
+
+/// A new project.
+#[derive(Debug, Args)]
+pub struct CreateProject {
+    /// The app's domain; the profile's where absent.
+    #[arg(long)]
+    pub project: Option<ProjectId>,
+    /// Shown in mails.
+    #[arg(long)]
+    pub name: String,
+    /// SMTP server, as in its certificate.
+    #[arg(long)]
+    pub mail_host: String,
+    /// Port with implicit TLS.
+    #[arg(long, default_value_t = 465)]
+    pub mail_port: u16,
+    /// Sender address.
+    #[arg(long)]
+    pub mail_from: String,
+    /// User name at the server.
+    #[arg(long, requires = "mail_password_file")]
+    pub mail_username: Option<String>,
+    /// File with the password at the server.
+    #[arg(long, requires = "mail_username")]
+    pub mail_password_file: Option<PathBuf>,
+    /// PEM file with the roots of the server's certificate; the public ones where absent.
+    #[arg(long)]
+    pub mail_roots: Option<PathBuf>,
+    /// `host:port` of the guard.
+    #[arg(long, requires_all = ["guard_spki", "guard_signer"])]
+    pub guard_address: Option<String>,
+    /// SHA-256 of the guard's TLS key.
+    #[arg(long, requires = "guard_address")]
+    pub guard_spki: Option<Digest32>,
+    /// The project's signer in the guard.
+    #[arg(long, value_parser = address, requires = "guard_address")]
+    pub guard_signer: Option<Address>,
+}
+
+/// What to do with profiles.
+#[derive(Debug, Subcommand)]
+pub enum ProfileCommand {
+    /// Show the profile in use.
+    Show,
+}

@@ -1,0 +1,81 @@
+//! What each command does.
+
+pub(crate) mod devices;
+pub(crate) mod operator;
+pub(crate) mod profile;
+pub(crate) mod project;
+pub(crate) mod send;
+pub(crate) mod sign;
+pub(crate) mod sign_in;
+pub(crate) mod status;
+pub(crate) mod wallet;
+
+use keyfold_client::{Session, Wallet};
+
+use crate::connect::{CliClient, connect};
+use crate::error::CliError;
+use crate::output::Output;
+use crate::profile::Profile;
+use crate::roots::Roots;
+use crate::state::StateDir;
+
+/// What every command of a user has.
+pub(crate) struct User {
+    pub(crate) profile: Profile,
+    pub(crate) client: CliClient,
+    pub(crate) state: StateDir,
+    pub(crate) output: Output,
+}
+
+impl User {
+    pub(crate) fn new(profile: Profile, roots: &Roots, output: Output) -> Result<Self, CliError> {
+        let client = connect(&profile, roots)?;
+        let state = StateDir::new(&profile.state);
+        Ok(Self { profile, client, state, output })
+    }
+
+    /// Returns the session, or says that there is none.
+    pub(crate) fn session(&self) -> Result<Session, CliError> {
+        self.state.session()?.ok_or_else(CliError::not_signed_in)
+    }
+
+    /// Stores the session again, whatever became of the command: it may have been renewed.
+    pub(crate) fn keep<T>(
+        &self,
+        session: &Session,
+        outcome: Result<T, keyfold_client::ClientError>,
+    ) -> Result<T, CliError> {
+        self.state.store_session(session)?;
+        Ok(outcome?)
+    }
+
+    /// Returns the chain that was named, or the profile's.
+    pub(crate) fn chain(&self, named: Option<u64>) -> Result<u64, CliError> {
+        named.or(self.profile.file.chain).ok_or_else(|| {
+            CliError::usage("no chain is named", "Use --chain, or set chain in the profile.")
+        })
+    }
+
+    /// Returns the project that was named, or the profile's.
+    pub(crate) fn project(
+        &self,
+        named: Option<keyfold_client::ids::ProjectId>,
+    ) -> Result<keyfold_client::ids::ProjectId, CliError> {
+        named.or_else(|| self.profile.file.project.clone()).ok_or_else(|| {
+            CliError::usage("no project is named", "Use --project, or set project in the profile.")
+        })
+    }
+
+    /// Finds a wallet by its label.
+    pub(crate) async fn wallet(&self, session: &Session, label: &str) -> Result<Wallet, CliError> {
+        let wallets = self.keep(session, self.client.wallets(session).await)?;
+        wallets.into_iter().find(|wallet| wallet.label() == label).ok_or_else(|| {
+            CliError::new(
+                crate::error::Exit::Refused,
+                "wallet_unknown",
+                format!("the account has no wallet \"{}\"", crate::output::printable(label)),
+                "List the wallets (keyfold wallet list), or make it (keyfold wallet create).",
+            )
+        })
+    }
+}

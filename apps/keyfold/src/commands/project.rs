@@ -1,0 +1,59 @@
+//! Projects.
+
+use std::io::Read as _;
+use std::path::Path;
+
+use keyfold_client::NewProject;
+use keyfold_client::client_api::{GuardSettings, MailSettings};
+use serde_json::json;
+
+use crate::args::{CreateProject, ProjectCommand};
+use crate::commands::User;
+use crate::error::CliError;
+use crate::output::Report;
+
+/// Most bytes of a password's or roots' file.
+const MAX_FILE: u64 = 32 * 1024;
+
+pub(crate) async fn run(user: User, command: ProjectCommand) -> Result<Report, CliError> {
+    let ProjectCommand::Create(arguments) = command;
+    let project = user.project(arguments.project.clone())?;
+    let password = arguments.mail_password_file.as_deref().map(read).transpose()?;
+    let new = NewProject {
+        project,
+        display_name: arguments.name.clone(),
+        mail: MailSettings {
+            host: arguments.mail_host.clone(),
+            port: arguments.mail_port,
+            from: arguments.mail_from.clone(),
+            username: arguments.mail_username.clone(),
+            password: password.map(|text| text.trim_end_matches(['\r', '\n']).to_owned()),
+            roots_pem: arguments.mail_roots.as_deref().map(read).transpose()?,
+        },
+        guard: guard(&arguments),
+    };
+    let _step = user.output.step("Verifying the enclave and making the project");
+    let info = user.client.create_project(new).await?;
+    Ok(Report::new(
+        format!("Made the project {}; this device administers it.", info.project),
+        json!({ "project": info.project, "guard_signer": info.guard_signer }),
+    ))
+}
+
+fn guard(arguments: &CreateProject) -> Option<GuardSettings> {
+    Some(GuardSettings {
+        address: arguments.guard_address.clone()?,
+        tls_spki_sha256: arguments.guard_spki?,
+        signer: arguments.guard_signer?,
+    })
+}
+
+fn read(path: &Path) -> Result<String, CliError> {
+    let mut text = String::new();
+    std::fs::File::open(path)
+        .and_then(|file| file.take(MAX_FILE).read_to_string(&mut text))
+        .map_err(|error| {
+            CliError::usage(format!("cannot read {}: {error}", path.display()), "Check the path.")
+        })?;
+    Ok(text)
+}

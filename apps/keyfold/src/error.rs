@@ -1,0 +1,188 @@
+//! How a command fails: a sentence, what to do next, a stable code, an exit code.
+
+use std::fmt::Display;
+
+use keyfold_client::{ClientError, ProblemCode};
+use keyfold_protocol::error_code::Code;
+use serde_json::{Value, json};
+
+/// Exit codes; `--help` lists them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// Anything that has no code of its own.
+    Failed = 1,
+    /// The command line or a file it names is not acceptable.
+    Usage = 2,
+    /// Not signed in, or not any more.
+    SignIn = 3,
+    /// Somebody or something could not be verified. Nothing was believed.
+    Unverified = 4,
+    /// Somebody does not answer; try again.
+    Unavailable = 5,
+    /// What was asked was refused.
+    Refused = 6,
+}
+
+/// Why a command failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct CliError {
+    /// Stable code.
+    pub code: String,
+    /// What happened: one sentence.
+    pub message: String,
+    /// What to do next: one sentence.
+    pub what_to_do: String,
+    /// Finds the occurrence in the operator's logs.
+    pub request_id: Option<String>,
+    /// Exit code.
+    pub exit: Exit,
+}
+
+impl CliError {
+    /// Makes an error of the program's own.
+    pub fn new(
+        exit: Exit,
+        code: &str,
+        message: impl Display,
+        what_to_do: impl Into<String>,
+    ) -> Self {
+        Self {
+            code: code.to_owned(),
+            message: message.to_string(),
+            what_to_do: what_to_do.into(),
+            request_id: None,
+            exit,
+        }
+    }
+
+    pub(crate) fn usage(message: impl Display, what_to_do: impl Into<String>) -> Self {
+        Self::new(Exit::Usage, "usage", message, what_to_do)
+    }
+
+    pub(crate) fn not_signed_in() -> Self {
+        Self::new(
+            Exit::SignIn,
+            "not_signed_in",
+            "nobody is signed in",
+            "Sign in: keyfold sign-in --email you@example.org",
+        )
+    }
+
+    /// Returns the error as it is printed with `--json`.
+    pub fn to_json(&self) -> Value {
+        let mut error = json!({
+            "code": self.code,
+            "message": self.message,
+            "what_to_do": self.what_to_do,
+        });
+        if let (Some(id), Some(map)) = (&self.request_id, error.as_object_mut()) {
+            map.insert("request_id".to_owned(), json!(id));
+        }
+        json!({ "ok": false, "error": error })
+    }
+}
+
+impl From<ClientError> for CliError {
+    fn from(error: ClientError) -> Self {
+        Self {
+            code: error.code().to_owned(),
+            message: chain_of(&error),
+            what_to_do: error.what_to_do().to_owned(),
+            request_id: error.problem().and_then(|problem| problem.request_id.clone()),
+            exit: Exit::of(&error),
+        }
+    }
+}
+
+impl Exit {
+    pub(crate) fn of(error: &ClientError) -> Self {
+        match error {
+            ClientError::Transport(_) | ClientError::NoInstance | ClientError::NotMined { .. } => {
+                Self::Unavailable
+            }
+            ClientError::Refused(problem) | ClientError::Gateway(problem) => match &problem.code {
+                ProblemCode::Known(code) => exit_of(*code),
+                ProblemCode::Unknown(_) if problem.status >= 500 => Self::Unavailable,
+                ProblemCode::Unknown(_) => Self::Refused,
+            },
+            ClientError::UnexpectedReply(_)
+            | ClientError::Realm(_)
+            | ClientError::Root
+            | ClientError::Instance { .. }
+            | ClientError::InstanceKeys(_)
+            | ClientError::Reply(_)
+            | ClientError::Wallet(_)
+            | ClientError::Signature(_)
+            | ClientError::OtherTransaction => Self::Unverified,
+            ClientError::SignInGone | ClientError::SessionEnded | ClientError::ForeignSession => {
+                Self::SignIn
+            }
+            ClientError::Payload(_) | ClientError::Unsendable(_) => Self::Usage,
+            ClientError::Reverted { .. } => Self::Refused,
+            _ => Self::Failed,
+        }
+    }
+}
+
+fn exit_of(code: Code) -> Exit {
+    match code {
+        Code::SessionMissing
+        | Code::SessionInvalid
+        | Code::SessionExpired
+        | Code::SessionRevoked
+        | Code::SignInRefused
+        | Code::DeviceUnknown => Exit::SignIn,
+        _ if code.status() >= 500 || code.status() == 429 => Exit::Unavailable,
+        _ => Exit::Refused,
+    }
+}
+
+/// Writes an error with its causes, each once.
+pub(crate) fn chain_of(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let words = cause.to_string();
+        if !text.ends_with(&words) {
+            text.push_str(": ");
+            text.push_str(&words);
+        }
+        next = cause.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_json_of_an_error_has_one_shape() {
+        let error = CliError::not_signed_in();
+        assert_eq!(
+            error.to_json(),
+            json!({
+                "ok": false,
+                "error": {
+                    "code": "not_signed_in",
+                    "message": "nobody is signed in",
+                    "what_to_do": "Sign in: keyfold sign-in --email you@example.org",
+                },
+            })
+        );
+        let with_id = CliError { request_id: Some("r1".into()), ..error };
+        assert_eq!(with_id.to_json()["error"]["request_id"], "r1");
+    }
+
+    #[test]
+    fn exit_codes_tell_what_a_script_can_do() {
+        assert_eq!(exit_of(Code::SessionExpired), Exit::SignIn);
+        assert_eq!(exit_of(Code::HoldersUnavailable), Exit::Unavailable);
+        assert_eq!(exit_of(Code::RateLimited), Exit::Unavailable);
+        assert_eq!(exit_of(Code::GuardDenied), Exit::Refused);
+        assert_eq!(CliError::from(ClientError::Root).exit, Exit::Unverified);
+        assert_eq!(CliError::from(ClientError::NoInstance).exit, Exit::Unavailable);
+    }
+}

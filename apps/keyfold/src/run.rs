@@ -1,0 +1,131 @@
+//! From arguments to an exit code.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use clap::error::ErrorKind;
+
+use crate::args::{Cli, Command, ProfileCommand};
+use crate::commands;
+use crate::development::{DEVELOPMENT_PROGRAM, Next, become_development_program, next};
+use crate::error::{CliError, Exit};
+use crate::output::{Output, Report};
+use crate::profile::Profile;
+use crate::roots::Roots;
+
+/// Runs the program with the process's arguments.
+pub fn main(roots: Roots) -> ExitCode {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let cli = match Cli::try_parse_from(&arguments) {
+        Ok(cli) => cli,
+        Err(error) => return refuse_arguments(&error, &arguments),
+    };
+    let output = Output::new(cli.json);
+    if next(&cli, &roots, profile_of(&cli).as_ref()) == Next::Development {
+        let error = become_development_program(&arguments);
+        return finish(output, &Err(error));
+    }
+    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(run(cli, roots)),
+        Err(error) => finish(
+            output,
+            &Err(CliError::new(Exit::Failed, "internal", error, "Free some memory and try again.")),
+        ),
+    }
+}
+
+/// Runs a command, prints its outcome, and returns the exit code.
+///
+/// For the development program: it executes nothing but the command.
+pub async fn run(cli: Cli, roots: Roots) -> ExitCode {
+    let output = Output::new(cli.json);
+    finish(output, &execute(cli, roots).await)
+}
+
+/// Runs a command and returns its outcome; prints at most questions and progress.
+///
+/// # Errors
+///
+/// [`CliError`].
+pub async fn execute(cli: Cli, roots: Roots) -> Result<Report, CliError> {
+    let output = Output::new(cli.json);
+    let profile = || -> Result<Profile, CliError> {
+        Ok(Profile::load(&Profile::find(cli.profile.as_deref())?)?)
+    };
+    let user = || commands::User::new(profile()?, &roots, output);
+    match cli.command {
+        Command::SignIn(arguments) => commands::sign_in::sign_in(user()?, arguments).await,
+        Command::SignOut => commands::sign_in::sign_out(user()?).await,
+        Command::Wallet(command) => commands::wallet::run(user()?, command).await,
+        Command::Sign(command) => commands::sign::run(user()?, command).await,
+        Command::Send(arguments) => commands::send::run(user()?, arguments).await,
+        Command::Devices { command } => commands::devices::run(user()?, command).await,
+        Command::Status => commands::status::run(user()?).await,
+        Command::Project(command) => commands::project::run(user()?, command).await,
+        Command::Profile(ProfileCommand::Show) => commands::profile::show(&profile()?),
+        Command::Gateway(command) => commands::operator::gateway(command, output).await,
+        Command::Guard(command) => commands::operator::guard(command, output).await,
+        Command::Relayer(command) => commands::operator::relayer(command, output).await,
+        Command::Realm(command) => commands::operator::realm(command, output).await,
+        Command::Dev(_) | Command::Demo(_) | Command::Bench(_) => Err(CliError::usage(
+            format!("this is done by {DEVELOPMENT_PROGRAM}"),
+            format!("Run {DEVELOPMENT_PROGRAM} with the same arguments."),
+        )),
+    }
+}
+
+/// The profile of a command that uses one, where it can be read. Why it cannot is told later.
+fn profile_of(cli: &Cli) -> Option<Profile> {
+    let uses_profile = match &cli.command {
+        Command::SignIn(_)
+        | Command::SignOut
+        | Command::Wallet(_)
+        | Command::Sign(_)
+        | Command::Send(_)
+        | Command::Devices { .. }
+        | Command::Status
+        | Command::Project(_) => true,
+        // To show a profile nobody has to be believed.
+        Command::Profile(_)
+        | Command::Gateway(_)
+        | Command::Guard(_)
+        | Command::Relayer(_)
+        | Command::Realm(_)
+        | Command::Dev(_)
+        | Command::Demo(_)
+        | Command::Bench(_) => false,
+    };
+    let path = uses_profile.then(|| Profile::find(cli.profile.as_deref()).ok()).flatten()?;
+    Profile::load(&path).ok()
+}
+
+fn finish(output: Output, outcome: &Result<Report, CliError>) -> ExitCode {
+    output.finish(outcome);
+    match outcome {
+        // A report may be complete and bad news all the same.
+        Ok(report) if report.json.get("ok") == Some(&serde_json::Value::Bool(false)) => {
+            ExitCode::from(Exit::Unverified as u8)
+        }
+        Ok(_) => ExitCode::SUCCESS,
+        Err(error) => ExitCode::from(error.exit as u8),
+    }
+}
+
+/// Prints help, or what is wrong with the arguments, in the form that was asked for.
+fn refuse_arguments(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
+    let asked = matches!(
+        error.kind(),
+        ErrorKind::DisplayHelp
+            | ErrorKind::DisplayVersion
+            | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+    );
+    if !asked && arguments.iter().any(|argument| argument == "--json") {
+        let words = error.kind().as_str().unwrap_or("the command line is not acceptable");
+        let refused = CliError::usage(words, "Run keyfold --help to see what there is.");
+        return finish(Output::new(true), &Err(refused));
+    }
+    // Nobody is left to tell where the streams are gone.
+    let _ = error.print();
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(Exit::Usage as u8))
+}

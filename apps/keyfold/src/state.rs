@@ -1,0 +1,242 @@
+//! What a device keeps between commands: its key and its session, in files of mode 0600.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use getrandom::SysRng;
+use getrandom::rand_core::UnwrapErr;
+use keyfold_client::Session;
+use keyfold_crypto::jwk::DeviceSigningKey;
+use zeroize::Zeroizing;
+
+const KEY_FILE: &str = "device.key";
+const SESSION_FILE: &str = "session.json";
+const MAX_FILE: u64 = 64 * 1024;
+
+/// The folder of a profile's state.
+#[derive(Debug, Clone)]
+pub struct StateDir {
+    path: PathBuf,
+}
+
+/// Says why the state cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StateError {
+    /// A file cannot be read or written.
+    #[error("cannot read or write {}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// Others than its owner may open it.
+    #[error("{} can be opened by others than its owner", .0.display())]
+    NotPrivate(PathBuf),
+    /// It is not what was written there.
+    #[error("{} is damaged", .0.display())]
+    Damaged(PathBuf),
+}
+
+impl StateDir {
+    /// Names the folder; it is made when something is stored.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into() }
+    }
+
+    /// Returns the device's key, and draws one where there is none yet.
+    ///
+    /// # Errors
+    ///
+    /// [`StateError`].
+    ///
+    /// # Security
+    ///
+    /// The key lies in a file: whoever reads the files of this user is this device.
+    pub fn device_key(&self) -> Result<DeviceSigningKey, StateError> {
+        let path = self.path.join(KEY_FILE);
+        if let Some(bytes) = read_private(&path)? {
+            return DeviceSigningKey::from_secret_bytes(&bytes)
+                .map_err(|_| StateError::Damaged(path));
+        }
+        let key = DeviceSigningKey::generate_p256(&mut UnwrapErr(SysRng));
+        let temporary = self.temporary(KEY_FILE)?;
+        key.to_secret_bytes()
+            .expose(|bytes| write_private(&temporary, bytes))
+            .map_err(io_at(&temporary))?;
+        // A link fails where another command was faster; then its key counts.
+        let linked = std::fs::hard_link(&temporary, &path);
+        let _ = std::fs::remove_file(&temporary);
+        match linked {
+            Ok(()) => Ok(key),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => self.device_key(),
+            Err(source) => Err(StateError::Io { path, source }),
+        }
+    }
+
+    /// Returns the session, where somebody is signed in.
+    ///
+    /// # Errors
+    ///
+    /// [`StateError`].
+    pub fn session(&self) -> Result<Option<Session>, StateError> {
+        let path = self.path.join(SESSION_FILE);
+        match read_private(&path)? {
+            Some(bytes) => {
+                serde_json::from_slice(&bytes).map(Some).map_err(|_| StateError::Damaged(path))
+            }
+            None => Ok(None),
+        }
+    }
+
+    /// Stores the session, all of it or nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`StateError`].
+    pub fn store_session(&self, session: &Session) -> Result<(), StateError> {
+        let path = self.path.join(SESSION_FILE);
+        let bytes = Zeroizing::new(
+            serde_json::to_vec(session).map_err(|_| StateError::Damaged(path.clone()))?,
+        );
+        let temporary = self.temporary(SESSION_FILE)?;
+        write_private(&temporary, &bytes)
+            .and_then(|()| std::fs::rename(&temporary, &path))
+            .map_err(io_at(&path))
+    }
+
+    /// Forgets the session.
+    ///
+    /// # Errors
+    ///
+    /// [`StateError`].
+    pub fn forget_session(&self) -> Result<(), StateError> {
+        let path = self.path.join(SESSION_FILE);
+        match std::fs::remove_file(&path) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                Err(StateError::Io { path, source })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Makes the folder and names a file in it that nobody else uses.
+    fn temporary(&self, name: &str) -> Result<PathBuf, StateError> {
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&self.path)
+            .map_err(io_at(&self.path))?;
+        let mut unique = [0; 8];
+        getrandom::fill(&mut unique)
+            .map_err(|error| io_at(&self.path)(io::Error::other(error.to_string())))?;
+        Ok(self.path.join(format!(".{name}.{}", hex::encode(unique))))
+    }
+}
+
+fn io_at(path: &Path) -> impl FnOnce(io::Error) -> StateError {
+    let path = path.to_owned();
+    move |source| StateError::Io { path, source }
+}
+
+fn read_private(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, StateError> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(io_at(path)(source)),
+    };
+    let metadata = file.metadata().map_err(io_at(path))?;
+    if !metadata.is_file() || metadata.permissions().mode() & 0o077 != 0 {
+        return Err(StateError::NotPrivate(path.to_owned()));
+    }
+    let mut bytes = Zeroizing::new(Vec::new());
+    file.take(MAX_FILE).read_to_end(&mut bytes).map_err(io_at(path))?;
+    Ok(Some(bytes))
+}
+
+fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    fn session() -> Session {
+        let hex = |byte: &str, times| byte.repeat(times);
+        serde_json::from_value(serde_json::json!({
+            "realm": hex("01", 32), "project": "app.example", "account": hex("02", 16),
+            "session": hex("03", 16), "device": "A".repeat(43), "session_ends": 9,
+            "attestation": "jwt", "attestation_expires": 8, "device_state": {"state": "active"},
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_device_keeps_its_key_where_nobody_else_reads_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = StateDir::new(dir.path().join("state"));
+        let first = state.device_key().unwrap().public_jwk();
+        assert_eq!(state.device_key().unwrap().public_jwk(), first);
+        assert_eq!(mode(&dir.path().join("state")), 0o700);
+        assert_eq!(mode(&dir.path().join("state/device.key")), 0o600);
+        assert_eq!(std::fs::read_dir(dir.path().join("state")).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn commands_that_start_together_agree_on_one_key() {
+        let dir = tempfile::tempdir().unwrap();
+        let keys: Vec<_> = std::thread::scope(|scope| {
+            let path = dir.path();
+            let started: Vec<_> = (0..8)
+                .map(|_| scope.spawn(|| StateDir::new(path).device_key().unwrap().public_jwk()))
+                .collect();
+            started.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        assert!(keys.iter().all(|key| *key == keys[0]));
+    }
+
+    #[test]
+    fn a_key_that_others_may_read_is_not_used() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = StateDir::new(dir.path());
+        state.device_key().unwrap();
+        let path = dir.path().join(KEY_FILE);
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
+        assert!(matches!(state.device_key(), Err(StateError::NotPrivate(_))));
+    }
+
+    #[test]
+    fn a_damaged_key_is_told_and_never_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = StateDir::new(dir.path());
+        write_private(&dir.path().join(KEY_FILE), b"short").unwrap();
+        assert!(matches!(state.device_key(), Err(StateError::Damaged(_))));
+        assert_eq!(std::fs::read(dir.path().join(KEY_FILE)).unwrap(), b"short");
+    }
+
+    #[test]
+    fn a_session_is_stored_replaced_and_forgotten() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = StateDir::new(dir.path());
+        assert!(state.session().unwrap().is_none());
+        for _ in 0..2 {
+            state.store_session(&session()).unwrap();
+        }
+        assert_eq!(mode(&dir.path().join(SESSION_FILE)), 0o600);
+        assert_eq!(state.session().unwrap().unwrap().attestation(), "jwt");
+        state.forget_session().unwrap();
+        state.forget_session().unwrap();
+        assert!(state.session().unwrap().is_none());
+    }
+}

@@ -1,0 +1,7 @@
+//! The client against a gateway and an enclave in memory, honest and otherwise.
+
+mod sessions;
+mod signatures;
+mod verification;
+mod wallets;
+mod world;
