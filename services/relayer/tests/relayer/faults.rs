@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::anvil::{Anvil, CHAIN};
 use crate::proxy::Proxy;
-use crate::world::{COIN, Running, World, config, id, refused};
+use crate::world::{COIN, Running, World, config, id, refused, until};
 
 const FRIEND: Address = Address::repeat_byte(0x77);
 
@@ -138,7 +138,10 @@ async fn a_block_that_a_reorganisation_drops_is_made_good() {
     let mut world = World::start().await;
     let wallet = world.wallet(1).await;
     let before = world.sent_on_chain().await;
-    let mined = world.relayer.relay_and_wait(id(1), &wallet.transfer(0, FRIEND, 5)).await;
+    let mined = world
+        .relayer
+        .relay_and_wait(id(1), &wallet.transfer(0, FRIEND, 5))
+        .await;
     world
         .restart_after(async |node| {
             node.ask("anvil_rollback", json!([1])).await;
@@ -146,9 +149,7 @@ async fn a_block_that_a_reorganisation_drops_is_made_good() {
             assert_eq!(balance, json!("0x0"));
         })
         .await;
-    while world.sent_on_chain().await != before + 1 {
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
+    until(async || (world.sent_on_chain().await == before + 1).then_some(())).await;
     let again = world.relayer.wait_for(id(1), RelayState::Mined).await;
     assert_eq!(again.hash, mined.hash);
     assert_eq!(world.balance(FRIEND).await, U256::from(5));
@@ -169,9 +170,8 @@ async fn with_confirmations_a_young_block_is_not_called_mined() {
         .unwrap();
     world.mine().await;
     let receipts = world.node.passed("eth_getTransactionReceipt");
-    while world.node.passed("eth_getTransactionReceipt") < receipts + 3 {
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
+    until(async || (world.node.passed("eth_getTransactionReceipt") >= receipts + 3).then_some(()))
+        .await;
     assert_eq!(
         world.relayer.status(id(1)).await.unwrap().state,
         RelayState::Sent
@@ -233,9 +233,7 @@ async fn a_receipt_of_another_transaction_settles_nothing() {
         .relay(id(1), &wallet.transfer(0, FRIEND, 5))
         .await
         .unwrap();
-    while world.node.passed("eth_getTransactionReceipt") < 3 {
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
+    until(async || (world.node.passed("eth_getTransactionReceipt") >= 3).then_some(())).await;
     assert_eq!(
         world.relayer.status(id(1)).await.unwrap().state,
         RelayState::Sent

@@ -199,17 +199,13 @@ impl Running {
         )
     }
 
-    /// Waits until a request is in the given state. Ends with the test runner's patience.
+    /// Waits until a request is in the given state.
     pub(crate) async fn wait_for(&self, id: RequestId, state: RelayState) -> Relayed {
-        loop {
-            match self.status(id).await {
-                Ok(relayed) if relayed.state == state => return relayed,
-                Ok(relayed) if relayed.state != RelayState::Sent && state != RelayState::Sent => {
-                    panic!("became {relayed:?} in place of {state:?}")
-                }
-                _ => tokio::time::sleep(Duration::from_millis(20)).await,
-            }
-        }
+        until(async || {
+            let relayed = self.status(id).await.ok()?;
+            (relayed.state == state).then_some(relayed)
+        })
+        .await
     }
 
     pub(crate) async fn relay_and_wait(&self, id: RequestId, relay: &Relay) -> Relayed {
@@ -237,4 +233,15 @@ pub(crate) fn refused<T: std::fmt::Debug>(answer: Result<T, Problem>, code: Code
 
 pub(crate) fn id(number: u8) -> RequestId {
     RequestId::from_bytes([number; 16])
+}
+
+/// Asks again and again until there is an answer; gives up after half a minute.
+pub(crate) async fn until<T>(ask: impl AsyncFn() -> Option<T>) -> T {
+    for _ in 0..1_500 {
+        if let Some(answer) = ask().await {
+            return answer;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("it did not happen");
 }
