@@ -263,6 +263,10 @@ fn read_body<B: DeserializeOwned>(request: &InnerRequest) -> Result<B, Problem> 
     if request.body.len() > MAX_BODY {
         return Err(Code::BodyTooLarge.into());
     }
+    // Lists would pass for structures, field by field.
+    if request.body.trim_ascii_start().first() != Some(&b'{') {
+        return Err(Code::MalformedRequest.into());
+    }
     serde_json::from_slice(&request.body).map_err(|_| Code::MalformedRequest.into())
 }
 

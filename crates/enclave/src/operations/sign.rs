@@ -287,22 +287,22 @@ async fn current_wallet<P: Platform>(
     used: Wallet,
     anchors: &[Option<Anchor>],
 ) -> Result<WalletRecord, Problem> {
+    if let AnchorView::Newest { anchor, .. } = combine_anchors(anchors)
+        && anchor == used.anchor
+    {
+        return Ok(used.record);
+    }
     let id = realm.account_id(&request.owner());
-    let newer: Held<Account> = match combine_anchors(anchors) {
-        AnchorView::Newest { anchor, .. } if anchor == used.anchor => return Ok(used.record),
-        AnchorView::Newest { anchor, .. } => realm.records.read_version(id, anchor).await?,
-        AnchorView::Split => realm
-            .records
-            .read(id)
-            .await?
-            .ok_or(Code::RecordRolledBack)?,
-        AnchorView::Absent => return Err(Code::RecordRolledBack.into()),
-    };
-    if newer.anchor.version < used.anchor.version {
+    let current: Held<Account> = realm
+        .records
+        .read(id)
+        .await?
+        .ok_or(Code::RecordRolledBack)?;
+    if current.anchor.version < used.anchor.version {
         // t holders that never heard of a version that n-t+1 confirmed: somebody lies.
         return Err(Code::RecordRolledBack.into());
     }
-    let wallet = wallet_in(realm, request, &realm.records.remember(id, newer))?.record;
+    let wallet = wallet_in(realm, request, &realm.records.remember(id, current))?.record;
     let same = wallet.key == used.record.key
         && wallet.generation == used.record.generation
         && wallet.leaf == used.record.leaf

@@ -39,6 +39,8 @@ use crate::problem::Problem;
 
 /// Most stored versions of one record that are looked at.
 const MAX_VERSIONS: usize = 64;
+/// Times a record is read again that changed while it was read.
+const READ_ATTEMPTS: usize = 4;
 /// Locks that keep one instance from racing with itself.
 const LOCKS: usize = 64;
 
@@ -98,24 +100,32 @@ impl<P: Platform> Records<P> {
     /// Reads the current version.
     pub(crate) async fn read<T: Body>(&self, id: RecordId) -> Result<Option<Held<T>>, Problem> {
         let (current, stored) = join(self.current_anchor(id), self.stored(id)).await;
-        let Some(anchor) = current? else {
+        let Some(mut anchor) = current? else {
             return Ok(None);
         };
-        let stored = stored?;
-        if stored.len() > 1 {
-            self.settle(id, anchor);
+        let mut stored = stored?;
+        for _ in 0..READ_ATTEMPTS {
+            let several = stored.len() > 1;
+            if let Some(held) = self.open_version(id, anchor, stored)? {
+                if several {
+                    self.settle(id, anchor);
+                }
+                return Ok(Some(held));
+            }
+            // The host may have answered before the holders, or after a newer version took this
+            // one's place. Lost is what it does not have after it was named, and is named still.
+            stored = self.stored(id).await?;
+            let named = self
+                .current_anchor(id)
+                .await?
+                .ok_or(Code::RecordRolledBack)?;
+            let found = stored.iter().any(|version| is_version(version, &named));
+            if !found && named == anchor {
+                return Err(Code::RecordRolledBack.into());
+            }
+            anchor = named;
         }
-        self.open_version(id, anchor, stored).map(Some)
-    }
-
-    /// Reads the version that holders named, from the host.
-    pub(crate) async fn read_version<T: Body>(
-        &self,
-        id: RecordId,
-        anchor: Anchor,
-    ) -> Result<Held<T>, Problem> {
-        let stored = self.stored(id).await?;
-        self.open_version(id, anchor, stored)
+        Err(Code::RecordConflict.into())
     }
 
     /// Changes a record: reads it, lets `change` decide, writes the next version.
@@ -144,7 +154,9 @@ impl<P: Platform> Records<P> {
                 version: version.version,
                 hash: version.hash,
             };
-            self.put(id, version).await?;
+            if !self.put(id, version).await? {
+                continue;
+            }
             let step = AnchorStep {
                 record: id,
                 previous,
@@ -231,13 +243,13 @@ impl<P: Platform> Records<P> {
         id: RecordId,
         anchor: Anchor,
         stored: Vec<RecordVersion>,
-    ) -> Result<Held<T>, Problem> {
-        // The hash is computed here: what the host says it is decides nothing.
-        let sealed = stored
+    ) -> Result<Option<Held<T>>, Problem> {
+        let Some(RecordVersion { sealed, .. }) = stored
             .into_iter()
-            .map(|version| version.sealed)
-            .find(|sealed| sha256(sealed) == *anchor.hash.as_bytes())
-            .ok_or(Code::RecordRolledBack)?;
+            .find(|version| is_version(version, &anchor))
+        else {
+            return Ok(None);
+        };
         let plain = self
             .keys
             .sealing
@@ -246,7 +258,7 @@ impl<P: Platform> Records<P> {
         let value = plain
             .expose(|bytes| serde_json::from_slice(bytes))
             .map_err(|_| Problem::internal("a current record is not readable"))?;
-        Ok(Held { value, anchor })
+        Ok(Some(Held { value, anchor }))
     }
 
     async fn stored(&self, id: RecordId) -> Result<Vec<RecordVersion>, Problem> {
@@ -263,18 +275,20 @@ impl<P: Platform> Records<P> {
         Ok(versions)
     }
 
-    async fn put(&self, id: RecordId, version: RecordVersion) -> Result<(), Problem> {
+    /// Stores a version beside the others. `false` where the host knows that it comes too late.
+    async fn put(&self, id: RecordId, version: RecordVersion) -> Result<bool, Problem> {
         let body = to_json(&RecordPut {
             record: id,
             version,
         })
         .map_err(host_problem)?;
-        let answer = call_host(self.core.platform(), "POST", host_path::RECORD_PUT, body)
-            .await
-            .map_err(host_problem)?;
-        answer
-            .map(drop)
-            .ok_or_else(|| host_problem(CallError::Malformed))
+        let path = host_path::RECORD_PUT;
+        match call_host(self.core.platform(), "POST", path, body).await {
+            Ok(Some(_)) => Ok(true),
+            Ok(None) => Err(host_problem(CallError::Malformed)),
+            Err(error) if error.code() == Some(Code::RecordConflict) => Ok(false),
+            Err(error) => Err(host_problem(error)),
+        }
     }
 
     /// Lets the host drop the other versions, some time later.
@@ -293,6 +307,12 @@ impl<P: Platform> Records<P> {
             }
         });
     }
+}
+
+/// Whether stored bytes are what holders remember. The hash is computed here: what the host says it
+/// is decides nothing.
+fn is_version(version: &RecordVersion, anchor: &Anchor) -> bool {
+    sha256(&version.sealed) == *anchor.hash.as_bytes()
 }
 
 fn host_problem(error: CallError) -> Problem {

@@ -1,7 +1,6 @@
 //! A device: signs requests, seals them, opens the answers.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use keyfold_crypto::jwk::{DeviceSigningKey, PublicJwk, Thumbprint};
 use keyfold_crypto::testing::SeededRng;
@@ -54,7 +53,6 @@ pub(crate) struct Device {
     pub(crate) key: DeviceSigningKey,
     pub(crate) project: String,
     pub(crate) attestation: String,
-    counter: AtomicU64,
 }
 
 impl Device {
@@ -66,7 +64,6 @@ impl Device {
             enclave,
             project: project.to_owned(),
             attestation: String::new(),
-            counter: AtomicU64::new(1),
         }
     }
 
@@ -78,8 +75,8 @@ impl Device {
         self.jwk().thumbprint()
     }
 
-    fn fresh(&self) -> u128 {
-        u128::from(self.counter.fetch_add(1, Ordering::SeqCst))
+    pub(crate) fn fresh(&self) -> u128 {
+        u128::from(self.world.seed())
     }
 
     pub(crate) fn realm(&self) -> RealmId {

@@ -16,8 +16,6 @@ use crate::world::{Answer, ok, refuse};
 pub(crate) struct SimHost {
     pub(crate) realm: Option<Vec<u8>>,
     pub(crate) records: HashMap<RecordId, Vec<RecordVersion>>,
-    /// Forgets what it is told to keep.
-    pub(crate) loses_writes: bool,
     pub(crate) gets: usize,
 }
 
@@ -40,18 +38,16 @@ impl SimHost {
             }
             host_path::RECORD_PUT => {
                 let put: RecordPut = serde_json::from_slice(&request.body).unwrap();
-                if !self.loses_writes {
-                    self.records
-                        .entry(put.record)
-                        .or_default()
-                        .push(put.version);
-                }
+                self.records
+                    .entry(put.record)
+                    .or_default()
+                    .push(put.version);
                 ok(Empty {})
             }
             host_path::RECORD_SETTLE => {
                 let settle: RecordSettle = serde_json::from_slice(&request.body).unwrap();
                 if let Some(versions) = self.records.get_mut(&settle.record) {
-                    versions.retain(|version| version.hash == settle.hash);
+                    versions.retain(|v| v.version > settle.version || v.hash == settle.hash);
                 }
                 ok(Empty {})
             }

@@ -26,6 +26,7 @@ async fn a_record_store_that_was_rolled_back_is_refused_and_restored_works_again
     settle().await;
     let old = app.world.host.lock().unwrap().clone();
     let wallet: WalletInfo = device.create_wallet("main").await.ok();
+    let _: Signed = device.sign_with(&wallet, &payment(&wallet, 1)).await.ok();
     settle().await;
     let new = app.world.host.lock().unwrap().clone();
     *app.world.host.lock().unwrap() = old;

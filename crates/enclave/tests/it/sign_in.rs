@@ -231,7 +231,7 @@ async fn a_second_device_waits_until_the_first_approves_it() {
     );
 
     let approve = |device: &Device, of: &Device| {
-        let id = RequestId::from_bytes([u8::try_from(app.world.seed()).unwrap(); 16]);
+        let id = RequestId::from_bytes(device.fresh().to_be_bytes());
         let intent = Intent::ApproveDevice {
             id,
             device: of.thumbprint(),
