@@ -74,6 +74,11 @@ pub enum Event<'a> {
         /// What is signed with it.
         digest: Digest32,
     },
+    /// Took over an instance's statement of the keys that sign session attestations.
+    KeysStated {
+        /// SHA-256 of the JWK set as it is stored.
+        keys: Digest32,
+    },
     /// Ended a session.
     Revoked {
         /// Whose.
@@ -147,6 +152,10 @@ impl Canonical for LogEntry<'_> {
                 out.bytes(key.as_bytes());
                 out.u32(*generation);
                 out.bytes(digest.as_bytes());
+            }
+            Event::KeysStated { keys } => {
+                out.u8(8);
+                out.bytes(keys.as_bytes());
             }
             Event::Revoked {
                 owner: whose,

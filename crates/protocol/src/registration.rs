@@ -145,8 +145,19 @@ impl AttestedBinding {
         if self.binding.realm != realm {
             return Err(RegistrationError::WrongRealm);
         }
-        let expect = expect.with_pcr16(realm_pcr16(realm));
+        // A register that nobody extended is zero, and a document may leave it out.
+        let expect = match realm {
+            Some(_) => expect.with_pcr16(realm_pcr16(realm)),
+            None => *expect,
+        };
         let document: VerifiedDocument = verify(&self.document, root, &expect)?;
+        if realm.is_none()
+            && document
+                .pcr(16)
+                .is_some_and(|pcr| *pcr != realm_pcr16(None))
+        {
+            return Err(RegistrationError::WrongRealm);
+        }
         let bound = document
             .user_data()
             .is_some_and(|data| constant_time_eq(data, &self.binding.user_data()));

@@ -47,7 +47,7 @@ pub use keys::{
 #[cfg(not(target_family = "wasm"))]
 pub use sign::{AttestationSigner, SignError, SignerKeyError};
 #[cfg(not(target_family = "wasm"))]
-pub use verify::{SessionError, SessionExpectation, VerifiedSession, verify};
+pub use verify::{Expired, SessionError, SessionExpectation, VerifiedSession, verify};
 
 /// The `typ` of the header.
 pub const TYP: &str = "keyfold-session+jwt";

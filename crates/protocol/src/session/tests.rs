@@ -57,6 +57,7 @@ fn check_at(
             realm: &REALM,
             project: &PROJECT,
             now_unix_seconds,
+            expired: Expired::Refused,
         },
     )
 }

@@ -19,6 +19,18 @@ pub struct SessionExpectation<'a> {
     pub project: &'a ProjectId,
     /// The verifier's clock, in Unix seconds.
     pub now_unix_seconds: u64,
+    /// What becomes of an attestation that has run out.
+    pub expired: Expired,
+}
+
+/// What becomes of an attestation that has run out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expired {
+    /// It is refused, from the very second on.
+    Refused,
+    /// It still says whose session this is. For renewal alone: the verifier must know from
+    /// elsewhere that the session lasts.
+    Accepted,
 }
 
 /// Says why an attestation was refused.
@@ -100,7 +112,8 @@ struct Header {
 /// Verifies a session attestation.
 ///
 /// In this order: size, form, key, algorithm, signature; only then the claims are looked at:
-/// realm, project, times, limits. No leeway at the end: at `exp` it is over.
+/// realm, project, times, limits. No leeway at the end: at `exp` it is over, unless
+/// [`Expired::Accepted`] says otherwise.
 ///
 /// # Errors
 ///
@@ -132,7 +145,7 @@ pub fn verify(
     {
         return Err(SessionError::NotYetValid);
     }
-    if claims.exp <= expect.now_unix_seconds {
+    if expect.expired == Expired::Refused && claims.exp <= expect.now_unix_seconds {
         return Err(SessionError::Expired);
     }
     Ok(VerifiedSession {

@@ -5,7 +5,9 @@ use keyfold_protocol::error_code::Code;
 use keyfold_protocol::evidence::{AccountRef, Addressee, Evidence, EvidenceError};
 use keyfold_protocol::ids::{AccountId, SessionId};
 use keyfold_protocol::intent::{Intent, Operation};
-use keyfold_protocol::session::{self, AttestationKeySet, SessionError, SessionExpectation};
+use keyfold_protocol::session::{
+    self, AttestationKeySet, Expired, SessionError, SessionExpectation,
+};
 use keyfold_protocol::signed_request::{Profile, SignatureError};
 
 use crate::error::Coded;
@@ -107,6 +109,13 @@ impl SessionOperation {
             realm: &member.realm().id(),
             project: &request.project,
             now_unix_seconds: rules.now,
+            // Renewal is what an attestation that ran out is good for, while its session lasts:
+            // the age of the sign-in is checked below.
+            expired: if request.intent.operation() == Operation::Renew {
+                Expired::Accepted
+            } else {
+                Expired::Refused
+            },
         };
         let session = session::verify(&attestation, rules.keys, &expect)?;
         if session.device() != request.device {

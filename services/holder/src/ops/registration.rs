@@ -1,6 +1,7 @@
 //! Registration of instances, and what they may ask before there are users: seed, keys, time.
 
 use keyfold_attest::{DEFAULT_MAX_AGE_MS, Expectations, Nonce};
+use keyfold_crypto::hash::sha256;
 use keyfold_crypto::{Canonical as _, hpke};
 use keyfold_protocol::error_code::Code;
 use keyfold_protocol::holder_api::{
@@ -138,7 +139,7 @@ pub(crate) async fn seed(holder: &Holder, member: Member, _: Empty) -> Result<Re
 /// Takes over the keys that session attestations are signed with.
 pub(crate) async fn attestation_keys(
     holder: &Holder,
-    _member: Member,
+    member: Member,
     message: AttestationKeys,
 ) -> Result<Empty, ApiError> {
     if message.keys.keys().is_empty() {
@@ -153,13 +154,16 @@ pub(crate) async fn attestation_keys(
     }
     let text = serde_json::to_string(&message.keys)
         .map_err(|_| ApiError::Broken("attestation keys have no JSON"))?;
-    let now = holder.now();
+    let now = Moment::now(holder);
+    let at = occasion(&member, now.ms);
+    let keys = Digest32::from_bytes(sha256(text.as_bytes()));
     holder
         .ledger()
         .commit(move |connection| {
             Box::pin(async move {
-                store::realm::set_attestation_keys(connection, &text, now).await?;
-                Ok(((), None))
+                store::realm::set_attestation_keys(connection, &text, now.seconds).await?;
+                let entry = at.entry(Event::KeysStated { keys })?;
+                Ok(((), Some(entry)))
             })
         })
         .await?;

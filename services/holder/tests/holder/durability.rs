@@ -89,8 +89,8 @@ async fn genesis_registration_devices_keys_and_revocations_are_logged_in_order()
     let world = World::new().await;
     let (person, _) = world.person_with_key().await;
     let entries = world.holder.log().entries(0, 100).await.unwrap();
-    // Registered twice (before and in the realm), genesis between, then device and key.
-    assert_eq!(entries.len(), 5);
+    // Registered twice (before and in the realm), genesis between, then keys, device, user's key.
+    assert_eq!(entries.len(), 6);
     let expected = |event| {
         LogEntry {
             realm: world.realm_id(),
@@ -105,7 +105,7 @@ async fn genesis_registration_devices_keys_and_revocations_are_logged_in_order()
         device: person.thumbprint(),
         state: keyfold_protocol::holder_api::DeviceState::Active,
     };
-    assert_eq!(entries[3].as_bytes(), expected(device));
+    assert_eq!(entries[4].as_bytes(), expected(device));
 }
 
 #[tokio::test]

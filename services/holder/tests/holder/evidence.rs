@@ -2,8 +2,9 @@
 
 use keyfold_protocol::error_code::Code;
 use keyfold_protocol::evidence::{Evidence, Item};
-use keyfold_protocol::holder_api::{Released, path};
+use keyfold_protocol::holder_api::{DeviceAck, InSession, Released, path};
 use keyfold_protocol::ids::RecordId;
+use keyfold_protocol::intent::Operation;
 use keyfold_protocol::session::AttestationSigner;
 use keyfold_protocol::signed_request::SignedComponents;
 
@@ -198,6 +199,31 @@ async fn an_attestation_one_second_too_old_releases_nothing() {
     };
     assert!(world.release(&person, &in_time).await.is_ok());
     world.advance(1);
+    let late = Ask {
+        attestation,
+        ..world.use_of(&person, &key)
+    };
+    assert_eq!(
+        code(world.release(&person, &late).await),
+        Code::SessionExpired
+    );
+}
+
+#[tokio::test]
+async fn an_attestation_that_ran_out_is_good_for_renewal_and_nothing_else() {
+    let world = World::new().await;
+    let (person, key) = world.person_with_key().await;
+    let attestation = Some(world.attest(&world.claims(&person)));
+    world.advance(3 * 86_400);
+    let renew = Ask {
+        attestation: attestation.clone(),
+        ..world.plain(&person, Operation::Renew)
+    };
+    let evidence = person.evidence(&renew);
+    let checked = world
+        .call::<DeviceAck>(path::SESSION_CHECK, &InSession { evidence })
+        .await;
+    assert!(checked.is_ok());
     let late = Ask {
         attestation,
         ..world.use_of(&person, &key)
