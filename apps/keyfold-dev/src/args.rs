@@ -1,23 +1,47 @@
-//! The command line.
+//! The command line: commands of development here, all others are `keyfold`'s, with a way to
+//! development roots.
 
+use std::ffi::OsString;
 use std::io::Write as _;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use keyfold_attest::TrustRoot;
+use keyfold_cli::Roots;
 
+use crate::demo::{self, DemoArguments};
 use crate::roles::{self, Role};
 use crate::system::chain_of;
 
+/// Largest root certificate, bytes.
+const MAX_CERTIFICATE: u64 = 64 * 1024;
+
 /// Runs Keyfold for development: with an attestation root of its own, on this machine.
+///
+/// Every other command is keyfold's (see keyfold --help), and here accepts development profiles.
 #[derive(Debug, Parser)]
-#[command(name = "keyfold-dev", version)]
+#[command(name = "keyfold-dev", version, propagate_version = true)]
 struct Arguments {
+    /// Print one JSON object as the last line of standard output; progress goes to standard error.
+    #[arg(long, global = true)]
+    json: bool,
     #[command(subcommand)]
     command: Command,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Start everything on loopback, do the whole job once, end.
+    #[command(after_help = "\
+Example:
+  keyfold-dev demo --json | tail -n 1")]
+    Demo(DemoArguments),
+    /// Start everything on loopback, do the whole job once, stay up.
+    #[command(after_help = "\
+Example:
+  keyfold-dev dev --data ./run")]
+    Dev(DemoArguments),
     /// Run one role of the system.
     #[command(subcommand)]
     Role(Role),
@@ -25,7 +49,14 @@ enum Command {
 
 /// Reads the command line and does what it says.
 pub fn main() -> ExitCode {
-    let outcome = match Arguments::parse().command {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    if !is_ours(&arguments) {
+        return keyfold_cli::main(Roots::with_development(read_root));
+    }
+    let Arguments { json, command } = Arguments::parse_from(arguments);
+    let outcome = match command {
+        Command::Demo(arguments) => demo::demo(&arguments, json),
+        Command::Dev(arguments) => demo::dev(&arguments, json),
         Command::Role(role) => roles::run(role),
     };
     match outcome {
@@ -34,6 +65,56 @@ pub fn main() -> ExitCode {
             // Nobody is left to tell if standard error is gone.
             let _ = writeln!(std::io::stderr(), "error: {}", chain_of(error.as_ref()));
             ExitCode::FAILURE
+        }
+    }
+}
+
+/// Tells whether the command is one of ours: the first argument that is no option, or help on all.
+fn is_ours(arguments: &[OsString]) -> bool {
+    let mut words = arguments.iter().skip(1).map(|word| word.to_string_lossy());
+    while let Some(word) = words.next() {
+        match word.as_ref() {
+            "demo" | "dev" | "bench" | "role" | "help" | "--help" | "-h" => return true,
+            // Its value is no command.
+            "--profile" => drop(words.next()),
+            option if option.starts_with('-') => {}
+            _ => return false,
+        }
+    }
+    true
+}
+
+fn read_root(path: &Path) -> Result<TrustRoot, String> {
+    use std::io::Read as _;
+    let mut der = Vec::new();
+    std::fs::File::open(path)
+        .and_then(|file| file.take(MAX_CERTIFICATE).read_to_end(&mut der))
+        .map_err(|error| error.to_string())?;
+    TrustRoot::from_der(&der).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn development_commands_are_ours_and_all_others_keyfolds() {
+        let ours = |line: &str| {
+            let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+            is_ours(&words)
+        };
+        for line in ["x demo", "x --json demo", "x --profile p dev", "x", "x --help"] {
+            assert!(ours(line), "{line}");
+        }
+        for line in ["x wallet list", "x --json status", "x --profile dev send", "x sign-in --help"] {
+            assert!(!ours(line), "{line}");
         }
     }
 }

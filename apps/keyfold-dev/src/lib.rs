@@ -10,6 +10,9 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 mod args;
+mod demo;
+pub mod journey;
+pub mod report;
 pub mod roles;
 pub mod system;
 

@@ -75,6 +75,11 @@ impl Chain {
         &self.url
     }
 
+    /// Returns where `cast` is.
+    pub fn cast_path(&self) -> &std::path::Path {
+        &self.cast
+    }
+
     /// Makes any JSON-RPC call.
     ///
     /// # Errors

@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use keyfold_protocol::ids::ProjectId;
 use tempfile::TempDir;
 
 use crate::system::SystemError;
@@ -104,9 +105,9 @@ impl Files {
         self.root.join("relayer")
     }
 
-    /// What the client needs to know.
-    pub fn profile(&self) -> PathBuf {
-        self.root.join("profile")
+    /// What `keyfold` needs to know to use a project: a development profile.
+    pub fn profile(&self, project: &ProjectId) -> PathBuf {
+        self.root.join(format!("{project}.toml"))
     }
 
     /// What passed the host on its two pipes, where it was recorded.

@@ -15,7 +15,6 @@ mod process;
 mod pki;
 mod record;
 mod start;
-mod transport;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,9 +22,14 @@ use std::time::Duration;
 use alloy_primitives::Address;
 use getrandom::SysRng;
 use getrandom::rand_core::UnwrapErr;
+use bytes::Bytes;
+use http::{Request, Response};
+use keyfold_cli::{HttpsTransport, SystemEnvironment};
 use keyfold_client::{Client, GuardRule, RealmPin, Session, WalletRules};
 use keyfold_crypto::jwk::DeviceSigningKey;
-use keyfold_net::SpkiPin;
+use keyfold_net::client::{TcpConnector, TlsConnector};
+use keyfold_net::tls::client_config_pinned;
+use keyfold_net::{ClientError, ClientLimits, HttpClient, SpkiPin};
 use keyfold_protocol::client_api::GuardSettings;
 use keyfold_protocol::ids::ProjectId;
 
@@ -37,14 +41,13 @@ pub use options::{
     Options, PROJECT, ProjectOptions, TuneGateway, TuneHolder, denied_address, open_policy,
 };
 pub use process::Process;
-pub use transport::{Ambient, Https};
 
 use plan::Processes;
 use ports::Ports;
 use record::Recorder;
 
 /// A device of a user: a client with a key of its own.
-pub type Device = Client<Https, Arc<DeviceSigningKey>, Ambient>;
+pub type Device = Client<HttpsTransport, Arc<DeviceSigningKey>, SystemEnvironment>;
 
 /// For an enclave to serve again after a start, attestation and boot included.
 const SERVES_WITHIN: Duration = Duration::from_secs(30);
@@ -155,29 +158,7 @@ impl System {
     /// [`SystemError`], where that takes longer than half a minute.
     pub async fn until_serving(&self) -> Result<(), SystemError> {
         let client = self.device(&new_key())?;
-        let serving = async {
-            loop {
-                if let Ok(status) = keyfold_gateway_service::status(&self.files.inbound()).await
-                    && status.ready
-                    && let Ok(instances) = client.instances().await
-                    && instances.contains(&status.instance)
-                {
-                    return;
-                }
-                tokio::time::sleep(LOOK_EVERY).await;
-            }
-        };
-        tokio::time::timeout(SERVES_WITHIN, serving)
-            .await
-            .map_err(|_| {
-                let enclave = self.process(Part::Enclave);
-                SystemError::NotReady {
-                    name: enclave.name().to_owned(),
-                    seconds: SERVES_WITHIN.as_secs(),
-                    tail: enclave.tail(),
-                    log: enclave.log().to_owned(),
-                }
-            })
+        until_serving(&client, &self.files, self.process(Part::Enclave)).await
     }
 
     /// Returns the folder of the run.
@@ -235,12 +216,34 @@ impl System {
     /// # Errors
     ///
     /// [`SystemError`].
-    pub fn transport(&self) -> Result<Https, SystemError> {
-        Https::new(&self.gateway, self.gateway_pin)
-            .map_err(SystemError::step("set up TLS to the gateway"))
+    pub fn transport(&self) -> Result<HttpsTransport, SystemError> {
+        transport(&self.gateway, self.gateway_pin)
     }
 
-    /// Makes a client for a device's key, that accepts wallets of the first project's guard.
+    /// Sends any request to the gateway, which need not be one that a client would send; the host of
+    /// its URI does not count.
+    ///
+    /// # Errors
+    ///
+    /// [`SystemError`] where the transport cannot be set up; inside, why there is no answer.
+    pub async fn raw(
+        &self,
+        mut request: Request<Bytes>,
+    ) -> Result<Result<Response<Bytes>, ClientError>, SystemError> {
+        let config = client_config_pinned(self.gateway_pin)
+            .map_err(SystemError::step("set up TLS to the gateway"))?;
+        let client = HttpClient::new(
+            TlsConnector::new(TcpConnector, config),
+            ClientLimits::default(),
+        );
+        let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+        *request.uri_mut() = format!("https://{}{path}", self.gateway)
+            .parse()
+            .map_err(SystemError::step("name a path"))?;
+        Ok(client.send(request).await)
+    }
+
+    /// Makes a client for a device's key.
     ///
     /// # Errors
     ///
@@ -250,7 +253,7 @@ impl System {
             self.pin.clone(),
             self.transport()?,
             Arc::clone(key),
-            Ambient,
+            SystemEnvironment,
         );
         Ok(client)
     }
@@ -327,4 +330,38 @@ impl System {
 /// Draws a device's key.
 pub fn new_key() -> Arc<DeviceSigningKey> {
     Arc::new(DeviceSigningKey::generate_p256(&mut UnwrapErr(SysRng)))
+}
+
+fn transport(gateway: &str, pin: SpkiPin) -> Result<HttpsTransport, SystemError> {
+    let authority = gateway
+        .parse()
+        .map_err(SystemError::step("name the gateway"))?;
+    HttpsTransport::pinned(authority, pin).map_err(SystemError::step("set up TLS to the gateway"))
+}
+
+/// Waits until the enclave serves and the gateway knows.
+async fn until_serving(
+    client: &Device,
+    files: &Files,
+    enclave: &Process,
+) -> Result<(), SystemError> {
+    let serving = async {
+        loop {
+            if let Ok(status) = keyfold_gateway_service::status(&files.inbound()).await
+                && status.ready
+                && let Ok(instances) = client.instances().await
+                && instances.contains(&status.instance)
+            {
+                return;
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    };
+    let waited = tokio::time::timeout(SERVES_WITHIN, serving).await;
+    waited.map_err(|_| SystemError::NotReady {
+        name: enclave.name().to_owned(),
+        seconds: SERVES_WITHIN.as_secs(),
+        tail: enclave.tail(),
+        log: enclave.log().to_owned(),
+    })
 }

@@ -7,6 +7,7 @@ use alloy_primitives::Address;
 use getrandom::SysRng;
 use getrandom::rand_core::UnwrapErr;
 use keyfold_attest::{MeasurementPolicy, Measurements, TrustRoot};
+use keyfold_cli::SystemEnvironment;
 use keyfold_client::Environment as _;
 use keyfold_gateway_service::{EgressTarget, EnclaveSockets, GatewayConfig, Rate, RateLimits};
 use keyfold_guard_service::{GuardConfig, GuardKeys};
@@ -26,7 +27,6 @@ use crate::roles::measure;
 use crate::system::files::{Files, make, write};
 use crate::system::ports::Ports;
 use crate::system::process::{Process, Spec};
-use crate::system::transport::Ambient;
 use crate::system::{CHAIN_ID, Options, SystemError, pki};
 
 /// The mail server's name, which the host maps to where it is.
@@ -152,7 +152,7 @@ pub(crate) fn project_id(text: &str) -> Result<ProjectId, SystemError> {
 impl Maker<'_> {
     fn issuer(&self) -> Result<TrustRoot, SystemError> {
         let failed = "make the development issuer";
-        let issuer = DevIssuer::generate(&mut UnwrapErr(SysRng), Ambient.now_unix_ms())
+        let issuer = DevIssuer::generate(&mut UnwrapErr(SysRng), SystemEnvironment.now_unix_ms())
             .map_err(SystemError::step(failed))?;
         let pem = issuer.to_pem().map_err(SystemError::step(failed))?;
         write(&self.files.issuer(), pem.as_bytes())?;

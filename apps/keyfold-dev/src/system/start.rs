@@ -5,18 +5,18 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use alloy_primitives::U256;
+use keyfold_cli::{Kind, ProfileFile, SystemEnvironment};
 use keyfold_client::{Client, NewProject, RealmPin};
 use keyfold_protocol::gateway_api::GenesisPlan;
 use keyfold_protocol::ids::Digest32;
 use keyfold_protocol::realm::RootKind;
 
 use crate::system::chain::{CHAIN_ID, Chain};
-use crate::system::files::{Files, make};
+use crate::system::files::{Files, make, write};
 use crate::system::mailbox::Mailbox;
 use crate::system::plan::{Plan, Processes, prepare};
 use crate::system::ports::Ports;
 use crate::system::record::Recorder;
-use crate::system::transport::{Ambient, Https};
 use crate::system::{Options, Project, System, SystemError, new_key};
 
 /// Coins for the relayer: 100.
@@ -108,7 +108,7 @@ async fn start(options: &Options, files: &Files, ports: &Ports) -> Result<Starte
         tokio::try_join!(keys(options, files, &plan, &timings), on_chain, mail)?;
     let gateway = (plan.gateway.to_string(), plan.gateway_pin);
     let projects = timings
-        .of("projects", projects(&plan, &pin, &gateway))
+        .of("projects", projects(files, &plan, &pin, &gateway))
         .await?;
     Ok(Started {
         processes: plan.processes,
@@ -184,23 +184,28 @@ where
 }
 
 async fn projects(
+    files: &Files,
     plan: &Plan,
     pin: &RealmPin,
     gateway: &(String, keyfold_net::SpkiPin),
 ) -> Result<Vec<Project>, SystemError> {
+    let client = |key| {
+        let transport = super::transport(&gateway.0, gateway.1)?;
+        let client = Client::new(pin.clone(), transport, key, SystemEnvironment);
+        Ok::<_, SystemError>(client)
+    };
+    super::until_serving(&client(new_key())?, files, &plan.processes.enclave).await?;
     let mut made = Vec::new();
     for project in &plan.projects {
         let what = || format!("make the project {}", project.id);
         let administrator = new_key();
-        let transport = Https::new(&gateway.0, gateway.1).map_err(SystemError::step(what()))?;
-        let client = Client::new(pin.clone(), transport, administrator.clone(), Ambient);
         let new = NewProject {
             project: project.id.clone(),
             display_name: project.id.as_str().to_owned(),
             mail: project.mail.clone(),
             guard: project.guard.clone(),
         };
-        client
+        client(administrator.clone())?
             .create_project(new)
             .await
             .map_err(SystemError::step(what()))?;
@@ -210,7 +215,38 @@ async fn projects(
             administrator,
         });
     }
+    for project in &made {
+        profile(files, pin, gateway, project)?;
+    }
     Ok(made)
+}
+
+/// Writes what `keyfold` needs to know to use a project: a development profile.
+fn profile(
+    files: &Files,
+    pin: &RealmPin,
+    gateway: &(String, keyfold_net::SpkiPin),
+    project: &Project,
+) -> Result<(), SystemError> {
+    let guard = match &project.guard {
+        Some(guard) => guard.signer.to_string(),
+        None => "none".to_owned(),
+    };
+    let profile = ProfileFile {
+        gateway: format!("https://{}", gateway.0),
+        gateway_ca: None,
+        gateway_spki: Some(gateway.1.to_string()),
+        realm: pin.realm,
+        kind: Kind::Development,
+        root_certificate: Some(files.root_certificate()),
+        project: Some(project.id.clone()),
+        chain: Some(CHAIN_ID),
+        guard: Some(guard),
+        state: None,
+        measurements: pin.policy.allowed().to_vec(),
+    };
+    let text = toml::to_string_pretty(&profile).map_err(SystemError::step("write a profile"))?;
+    write(&files.profile(&project.id), text)
 }
 
 fn record(files: &Files) -> Result<Vec<Recorder>, SystemError> {
