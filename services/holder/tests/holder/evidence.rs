@@ -215,6 +215,8 @@ async fn an_attestation_that_ran_out_is_good_for_renewal_and_nothing_else() {
     let (person, key) = world.person_with_key().await;
     let attestation = Some(world.attest(&world.claims(&person)));
     world.advance(3 * 86_400);
+    // The instance's own registration ended too.
+    world.register(&world.enclave).await.unwrap();
     let renew = Ask {
         attestation: attestation.clone(),
         ..world.plain(&person, Operation::Renew)
