@@ -196,8 +196,8 @@ mod tests {
     #[test]
     fn commands_that_start_together_agree_on_one_key() {
         let dir = tempfile::tempdir().unwrap();
+        let path = dir.path();
         let keys: Vec<_> = std::thread::scope(|scope| {
-            let path = dir.path();
             let started: Vec<_> = (0..8)
                 .map(|_| scope.spawn(|| StateDir::new(path).device_key().unwrap().public_jwk()))
                 .collect();

@@ -173,6 +173,8 @@ pub(super) struct State {
     pub(super) enclaves: Vec<Enclave>,
     /// What the gateway lists; the enclaves unless a test says otherwise.
     pub(super) listed: Option<Vec<InstanceId>>,
+    /// Routes whatever is for any instance to the first.
+    pub(super) misroute: bool,
     /// Changes the answer to an attestation request.
     pub(super) alter_attested: Option<Alter<AttestedBinding>>,
     /// Changes the nonce before the enclave sees it.
@@ -282,6 +284,7 @@ pub(super) fn world() -> (Arc<Host>, RealmPin) {
         record,
         enclaves: vec![Enclave::new(10, realm)],
         listed: None,
+        misroute: false,
         alter_attested: None,
         alter_nonce: None,
         alter_sealed: None,
@@ -403,7 +406,8 @@ impl State {
             _ => {
                 let mut parts = path.split('/').skip(3);
                 let id = parts.next().unwrap().parse::<InstanceId>().unwrap();
-                let Some(at) = self.enclaves.iter().position(|enclave| enclave.id() == id) else {
+                let right = |enclave: &Enclave| self.misroute || enclave.id() == id;
+                let Some(at) = self.enclaves.iter().position(right) else {
                     return Ok(problem(Code::UnknownInstance));
                 };
                 match parts.next().unwrap() {
