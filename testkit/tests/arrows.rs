@@ -118,7 +118,7 @@ const LAYERS: &[(&str, Kind, &[&str])] = &[
     (
         "keyfold-testkit",
         Kind::DevelopmentOnly,
-        &["keyfold-cli", "keyfold-platform-dev"],
+        &["keyfold-dev", "keyfold-cli", "keyfold-platform-dev"],
     ),
 ];
 

@@ -110,10 +110,21 @@ mod tests {
             let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
             is_ours(&words)
         };
-        for line in ["x demo", "x --json demo", "x --profile p dev", "x", "x --help"] {
+        for line in [
+            "x demo",
+            "x --json demo",
+            "x --profile p dev",
+            "x",
+            "x --help",
+        ] {
             assert!(ours(line), "{line}");
         }
-        for line in ["x wallet list", "x --json status", "x --profile dev send", "x sign-in --help"] {
+        for line in [
+            "x wallet list",
+            "x --json status",
+            "x --profile dev send",
+            "x sign-in --help",
+        ] {
             assert!(!ours(line), "{line}");
         }
     }

@@ -100,7 +100,7 @@ async fn once(
 fn tell(journey: &Journey, report: &Report) -> Result<(), SystemError> {
     let line = json!({
         "ok": true,
-        "wallet": journey.wallet.address(),
+        "wallet": journey.wallet.address().to_string(),
         "tx": journey.transaction,
         "chain_id": CHAIN_ID,
         "block": journey.block,
@@ -110,11 +110,7 @@ fn tell(journey: &Journey, report: &Report) -> Result<(), SystemError> {
 }
 
 /// Says what can be tried, and shows the mails that arrive.
-async fn stay_up(
-    system: &System,
-    report: &Report,
-    shutdown: &Shutdown,
-) -> Result<(), SystemError> {
+async fn stay_up(system: &System, report: &Report, shutdown: &Shutdown) -> Result<(), SystemError> {
     let profile = system.files().profile(&system.project().id);
     let program = std::env::current_exe().map_err(SystemError::io("find this program"))?;
     let keyfold = program.with_file_name("keyfold");
@@ -131,10 +127,15 @@ async fn stay_up(
             system.chain().cast_path().display(),
             system.chain().url()
         ),
-        "  keyfold send --to 0x4242424242424242424242424242424242424242 --value 0.01ether".to_owned(),
+        "  keyfold send --to 0x4242424242424242424242424242424242424242 --value 0.01ether"
+            .to_owned(),
         "  keyfold sign message hello".to_owned(),
         "  keyfold devices; keyfold status".to_owned(),
-        format!("Gateway https://{}, EVM node {}", system.gateway(), system.chain().url()),
+        format!(
+            "Gateway https://{}, EVM node {}",
+            system.gateway(),
+            system.chain().url()
+        ),
         format!("Logs    {}", system.files().logs().display()),
         format!("Mails   {}", system.mailbox().folder().display()),
         "Ctrl-C ends everything.".to_owned(),
@@ -154,7 +155,11 @@ async fn stay_up(
         for mail in system.mailbox().all()? {
             if seen.insert(mail.path.clone()) {
                 let code = mail.code().unwrap_or("no code");
-                report.line(&format!("Mail to {}: {code}  ({})", mail.to(), mail.path.display()));
+                report.line(&format!(
+                    "Mail to {}: {code}  ({})",
+                    mail.to(),
+                    mail.path.display()
+                ));
             }
         }
         for process in system.all_processes() {
@@ -185,9 +190,14 @@ pub(crate) async fn start(
     let program = std::env::current_exe().map_err(SystemError::io("find this program"))?;
     let mut options = Options::new(program)?;
     options.folder = folder;
-    report.line("Starting three holders, enclave, guard, gateway, relayer, EVM node, mail server ...");
+    report.line(
+        "Starting three holders, enclave, guard, gateway, relayer, EVM node, mail server ...",
+    );
     let system = report
-        .step("everything runs, and the realm is made", System::start(options))
+        .step(
+            "everything runs, and the realm is made",
+            System::start(options),
+        )
         .await?;
     for (name, took) in system.timings() {
         report.detail(&format!("{name}: {} ms", took.as_millis()));

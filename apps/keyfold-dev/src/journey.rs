@@ -51,9 +51,10 @@ pub async fn travel(system: &System, report: &mut Report) -> Result<Journey, Sys
         })
         .await?;
     let mail = report
-        .step("the code arrives by mail, over TLS from the enclave", async {
-            system.mailbox().wait(EMAIL, 0).await
-        })
+        .step(
+            "the code arrives by mail, over TLS from the enclave",
+            async { system.mailbox().wait(EMAIL, 0).await },
+        )
         .await?;
     let code = mail.code().unwrap_or_default().to_owned();
     report.detail(&format!("code {code}, in {}", mail.path.display()));
@@ -71,33 +72,41 @@ pub async fn travel(system: &System, report: &mut Report) -> Result<Journey, Sys
         .await?;
     report.detail(&format!("wallet {}", wallet.address()));
     report
-        .step("the wallet gets coins from the node's first account", async {
-            let funded = system.chain().fund(wallet.address(), U256::from(FUNDS));
-            funded.await
-        })
+        .step(
+            "the wallet gets coins from the node's first account",
+            async {
+                let funded = system.chain().fund(wallet.address(), U256::from(FUNDS));
+                funded.await
+            },
+        )
         .await?;
     let sent = report
-        .step("guard, holders, enclave sign; the relayer deploys and sends", async {
-            let limit = WaitLimit::default();
-            let sent = device.send(&session, &wallet, CHAIN_ID, vec![payment()], limit);
-            sent.await.map_err(SystemError::step("send a transaction"))
-        })
+        .step(
+            "guard, holders, enclave sign; the relayer deploys and sends",
+            async {
+                let limit = WaitLimit::default();
+                let sent = device.send(&session, &wallet, CHAIN_ID, vec![payment()], limit);
+                sent.await.map_err(SystemError::step("send a transaction"))
+            },
+        )
         .await?;
     let transaction = sent.relayed.hash;
     report.detail(&format!("transaction {transaction}"));
     let block = report
-        .step("cast, which is not ours, reads it back from the node", async {
-            read_back(system, &wallet, transaction).await
-        })
+        .step(
+            "cast, which is not ours, reads it back from the node",
+            async { read_back(system, &wallet, transaction).await },
+        )
         .await?;
     if sent.relayed.block != Some(block) {
         return Err(different("the relayer's block"));
     }
     report.detail(&format!("block {block}, succeeded"));
     report
-        .step("a message is signed, and the wallet's contract accepts it", async {
-            message(system, &device, &session, &wallet).await
-        })
+        .step(
+            "a message is signed, and the wallet's contract accepts it",
+            async { message(system, &device, &session, &wallet).await },
+        )
         .await?;
     Ok(Journey {
         device,

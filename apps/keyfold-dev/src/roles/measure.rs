@@ -32,7 +32,11 @@ pub fn measure(program: &Path) -> Result<Measurements, MeasureError> {
     // There is no kernel of its own below it: the register says so instead of being zero.
     let carrier = extend([0; 48], b"keyfold development platform, no kernel");
     let image = extend(extend([0; 48], &carrier), &application);
-    Ok(Measurements::of_image(image, carrier, extend([0; 48], &application)))
+    Ok(Measurements::of_image(
+        image,
+        carrier,
+        extend([0; 48], &application),
+    ))
 }
 
 struct Hashing<'a>(&'a mut Sha384);
@@ -64,6 +68,10 @@ mod tests {
         assert_ne!(first.pcr0, other.pcr0);
         assert_ne!(first.pcr2, other.pcr2);
         assert_eq!(first.pcr1, other.pcr1);
-        assert!([first.pcr0, first.pcr1, first.pcr2].iter().all(|pcr| *pcr != [0; 48]));
+        assert!(
+            [first.pcr0, first.pcr1, first.pcr2]
+                .iter()
+                .all(|pcr| *pcr != [0; 48])
+        );
     }
 }

@@ -210,7 +210,9 @@ fn read(path: &Path) -> Result<Vec<u8>, Box<dyn Error>> {
     let within = |error: std::io::Error| format!("cannot read {}: {error}", path.display());
     let mut bytes = Vec::new();
     let file = std::fs::File::open(path).map_err(within)?;
-    file.take(MAX_FILE).read_to_end(&mut bytes).map_err(within)?;
+    file.take(MAX_FILE)
+        .read_to_end(&mut bytes)
+        .map_err(within)?;
     Ok(bytes)
 }
 

@@ -41,5 +41,8 @@ pub(super) fn become_tied(command: &[String]) -> Outcome {
             return Err("the parent is gone".into());
         }
     }
-    Err(std::process::Command::new(program).args(arguments).exec().into())
+    Err(std::process::Command::new(program)
+        .args(arguments)
+        .exec()
+        .into())
 }

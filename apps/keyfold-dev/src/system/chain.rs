@@ -39,9 +39,8 @@ struct HttpRpc {
 impl Rpc for HttpRpc {
     async fn call(&self, method: &'static str, params: Value) -> Result<Value, RpcError> {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
-        let unreachable = |error: Box<dyn std::error::Error + Send + Sync>| {
-            RpcError::Unreachable(error)
-        };
+        let unreachable =
+            |error: Box<dyn std::error::Error + Send + Sync>| RpcError::Unreachable(error);
         let request = Request::post(self.url.as_str())
             .header(CONTENT_TYPE, "application/json")
             .body(bytes::Bytes::from(encode_call(id, method, &params)))

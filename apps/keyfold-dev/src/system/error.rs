@@ -26,7 +26,9 @@ pub enum SystemError {
         source: std::io::Error,
     },
     /// A process ended before it was ready.
-    #[error("{name} ended ({status}) before it was ready. Its last lines:\n{tail}\nThe whole log: {log}")]
+    #[error(
+        "{name} ended ({status}) before it was ready. Its last lines:\n{tail}\nThe whole log: {log}"
+    )]
     Ended {
         /// Which process.
         name: String,
@@ -38,7 +40,9 @@ pub enum SystemError {
         log: PathBuf,
     },
     /// A process is not ready in time.
-    #[error("{name} was not ready after {seconds} s. Its last lines:\n{tail}\nThe whole log: {log}")]
+    #[error(
+        "{name} was not ready after {seconds} s. Its last lines:\n{tail}\nThe whole log: {log}"
+    )]
     NotReady {
         /// Which process.
         name: String,
@@ -73,13 +77,17 @@ pub enum SystemError {
         problem: String,
     },
     /// The data folder is too deep for Unix sockets.
-    #[error("the data folder {path} is too deep for Unix sockets (108 bytes); choose a shorter one with --data or TMPDIR")]
+    #[error(
+        "the data folder {path} is too deep for Unix sockets (108 bytes); choose a shorter one with --data or TMPDIR"
+    )]
     PathTooLong {
         /// The folder.
         path: PathBuf,
     },
     /// No block of ports is free.
-    #[error("no sixteen neighbouring ports are free on 127.0.0.1 between 20000 and 32000; end what uses them")]
+    #[error(
+        "no sixteen neighbouring ports are free on 127.0.0.1 between 20000 and 32000; end what uses them"
+    )]
     NoPorts,
 }
 

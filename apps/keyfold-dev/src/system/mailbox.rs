@@ -55,8 +55,8 @@ impl Mailbox {
     /// [`SystemError::Io`].
     pub fn all(&self) -> Result<Vec<Mail>, SystemError> {
         let mut paths = Vec::new();
-        let entries = std::fs::read_dir(&self.folder)
-            .map_err(SystemError::io("read the folder of mails"))?;
+        let entries =
+            std::fs::read_dir(&self.folder).map_err(SystemError::io("read the folder of mails"))?;
         for entry in entries {
             let path = entry
                 .map_err(SystemError::io("read the folder of mails"))?
@@ -132,7 +132,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mailbox = Mailbox::new(dir.path().to_owned());
         std::fs::write(dir.path().join("0001.eml"), MAIL.replace("user@", "else@")).unwrap();
-        std::fs::write(dir.path().join("0002.eml"), MAIL.replace("0042\r", "0043\r")).unwrap();
+        std::fs::write(
+            dir.path().join("0002.eml"),
+            MAIL.replace("0042\r", "0043\r"),
+        )
+        .unwrap();
         std::fs::write(dir.path().join("0003.eml"), MAIL).unwrap();
         let first = mailbox.wait("user@mail.example", 0).await.unwrap();
         assert_eq!(first.code(), Some("00420043"));

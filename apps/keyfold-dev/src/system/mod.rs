@@ -9,12 +9,13 @@ mod error;
 mod files;
 mod mailbox;
 mod options;
+mod pki;
 mod plan;
 mod ports;
 mod process;
-mod pki;
 mod record;
 mod start;
+mod transport;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,32 +23,30 @@ use std::time::Duration;
 use alloy_primitives::Address;
 use getrandom::SysRng;
 use getrandom::rand_core::UnwrapErr;
-use bytes::Bytes;
-use http::{Request, Response};
-use keyfold_cli::{HttpsTransport, SystemEnvironment};
 use keyfold_client::{Client, GuardRule, RealmPin, Session, WalletRules};
 use keyfold_crypto::jwk::DeviceSigningKey;
-use keyfold_net::client::{TcpConnector, TlsConnector};
-use keyfold_net::tls::client_config_pinned;
-use keyfold_net::{ClientError, ClientLimits, HttpClient, SpkiPin};
+use keyfold_net::SpkiPin;
 use keyfold_protocol::client_api::GuardSettings;
 use keyfold_protocol::ids::ProjectId;
 
 pub use chain::{CHAIN_ID, Chain};
 pub use error::{SystemError, chain as chain_of};
 pub use files::Files;
+/// The system's clock and generator.
+pub use keyfold_cli::SystemEnvironment as Ambient;
 pub use mailbox::{Mail, Mailbox};
 pub use options::{
     Options, PROJECT, ProjectOptions, TuneGateway, TuneHolder, denied_address, open_policy,
 };
 pub use process::Process;
+pub use transport::Https;
 
 use plan::Processes;
 use ports::Ports;
 use record::Recorder;
 
 /// A device of a user: a client with a key of its own.
-pub type Device = Client<HttpsTransport, Arc<DeviceSigningKey>, SystemEnvironment>;
+pub type Device = Client<Https, Arc<DeviceSigningKey>, Ambient>;
 
 /// For an enclave to serve again after a start, attestation and boot included.
 const SERVES_WITHIN: Duration = Duration::from_secs(30);
@@ -216,31 +215,8 @@ impl System {
     /// # Errors
     ///
     /// [`SystemError`].
-    pub fn transport(&self) -> Result<HttpsTransport, SystemError> {
-        transport(&self.gateway, self.gateway_pin)
-    }
-
-    /// Sends any request to the gateway, which need not be one that a client would send; the host of
-    /// its URI does not count.
-    ///
-    /// # Errors
-    ///
-    /// [`SystemError`] where the transport cannot be set up; inside, why there is no answer.
-    pub async fn raw(
-        &self,
-        mut request: Request<Bytes>,
-    ) -> Result<Result<Response<Bytes>, ClientError>, SystemError> {
-        let config = client_config_pinned(self.gateway_pin)
-            .map_err(SystemError::step("set up TLS to the gateway"))?;
-        let client = HttpClient::new(
-            TlsConnector::new(TcpConnector, config),
-            ClientLimits::default(),
-        );
-        let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
-        *request.uri_mut() = format!("https://{}{path}", self.gateway)
-            .parse()
-            .map_err(SystemError::step("name a path"))?;
-        Ok(client.send(request).await)
+    pub fn transport(&self) -> Result<Https, SystemError> {
+        Https::new(&self.gateway, self.gateway_pin)
     }
 
     /// Makes a client for a device's key.
@@ -253,7 +229,7 @@ impl System {
             self.pin.clone(),
             self.transport()?,
             Arc::clone(key),
-            SystemEnvironment,
+            Ambient,
         );
         Ok(client)
     }
@@ -320,7 +296,10 @@ impl System {
             relayer,
             ..
         } = self.processes;
-        for process in [node, mail, enclave, guard, relayer].into_iter().chain(holders) {
+        for process in [node, mail, enclave, guard, relayer]
+            .into_iter()
+            .chain(holders)
+        {
             ending.spawn(async move { process.stop().await });
         }
         while ending.join_next().await.is_some() {}
@@ -330,13 +309,6 @@ impl System {
 /// Draws a device's key.
 pub fn new_key() -> Arc<DeviceSigningKey> {
     Arc::new(DeviceSigningKey::generate_p256(&mut UnwrapErr(SysRng)))
-}
-
-fn transport(gateway: &str, pin: SpkiPin) -> Result<HttpsTransport, SystemError> {
-    let authority = gateway
-        .parse()
-        .map_err(SystemError::step("name the gateway"))?;
-    HttpsTransport::pinned(authority, pin).map_err(SystemError::step("set up TLS to the gateway"))
 }
 
 /// Waits until the enclave serves and the gateway knows.

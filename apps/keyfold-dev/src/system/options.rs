@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use alloy_primitives::Address;
 use keyfold_gateway_service::GatewayConfig;
-use keyfold_guard::policy::{Messages, POLICY_VERSION, Recipients};
 use keyfold_guard::Policy;
+use keyfold_guard::policy::{Messages, POLICY_VERSION, Recipients};
 use keyfold_holder_service::HolderConfig;
 
 use crate::system::SystemError;

@@ -138,7 +138,11 @@ pub(crate) fn prepare(
             gateway,
             enclave: maker.enclave(),
             guard,
-            relayer: maker.role("relayer", "relayer", &[("--config", path(&files.relayer().join("relayer.toml")))]),
+            relayer: maker.role(
+                "relayer",
+                "relayer",
+                &[("--config", path(&files.relayer().join("relayer.toml")))],
+            ),
         },
         relayer,
     })
@@ -251,8 +255,8 @@ impl Maker<'_> {
         };
         make(&config.data)?;
         let pin = keyfold_guard_service::init(&config).map_err(SystemError::step(failed))?;
-        let master = MasterKey::load(&config.data.join("master.key"))
-            .map_err(SystemError::step(failed))?;
+        let master =
+            MasterKey::load(&config.data.join("master.key")).map_err(SystemError::step(failed))?;
         let keys = GuardKeys::new(&master);
         let mut settings = Vec::new();
         for project in &self.options.projects {
@@ -442,7 +446,11 @@ impl Maker<'_> {
     }
 
     fn role(&self, name: &str, role: &str, values: &[(&str, String)]) -> Process {
-        let mut arguments = vec!["role".to_owned(), role.to_owned(), "--with-parent".to_owned()];
+        let mut arguments = vec![
+            "role".to_owned(),
+            role.to_owned(),
+            "--with-parent".to_owned(),
+        ];
         for (flag, value) in values {
             arguments.extend([(*flag).to_owned(), value.clone()]);
         }

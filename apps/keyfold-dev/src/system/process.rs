@@ -180,7 +180,10 @@ impl Process {
             self.signal(Signal::CONT);
             self.signal(self.spec.end_with);
             drop(running.child.stdin.take());
-            if tokio::time::timeout(END_WITHIN, running.child.wait()).await.is_err() {
+            if tokio::time::timeout(END_WITHIN, running.child.wait())
+                .await
+                .is_err()
+            {
                 tracing::warn!(name = self.name(), "did not end when asked; killed");
                 let _ = running.child.kill().await;
             }
@@ -237,7 +240,10 @@ impl Process {
 
     /// Returns the pid, while it runs.
     pub fn pid(&self) -> Option<u32> {
-        let pid = *self.pid.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let pid = *self
+            .pid
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         pid.and_then(|pid| u32::try_from(pid.as_raw_nonzero().get()).ok())
     }
 
@@ -250,12 +256,18 @@ impl Process {
         let pid = pid
             .and_then(|pid| i32::try_from(pid).ok())
             .and_then(Pid::from_raw);
-        *self.pid.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = pid;
+        *self
+            .pid
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner) = pid;
     }
 
     fn signal(&self, signal: Signal) {
         // The pid is forgotten before the process is waited for elsewhere, so it is still ours.
-        let pid = self.pid.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let pid = self
+            .pid
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some(pid) = *pid {
             let _ = kill_process(pid, signal);
         }
@@ -312,7 +324,10 @@ mod tests {
         let process = shell(dir.path(), "echo first; echo ready; exec cat");
         process.start().await.unwrap();
         assert!(process.is_running().await);
-        assert!(matches!(process.start().await, Err(SystemError::Running { .. })));
+        assert!(matches!(
+            process.start().await,
+            Err(SystemError::Running { .. })
+        ));
         process.kill().await;
         assert!(!process.is_running().await);
         process.restart().await.unwrap();
@@ -332,7 +347,10 @@ mod tests {
     #[tokio::test]
     async fn what_ignores_the_signal_and_its_closed_input_is_killed() {
         let dir = tempfile::tempdir().unwrap();
-        let process = shell(dir.path(), "trap '' TERM; echo ready; while :; do sleep 1; done");
+        let process = shell(
+            dir.path(),
+            "trap '' TERM; echo ready; while :; do sleep 1; done",
+        );
         process.start().await.unwrap();
         process.stop().await;
         assert!(!process.is_running().await);

@@ -74,14 +74,12 @@ async fn serve(listener: UnixListener, behind: PathBuf, tape: Tape) {
     }
 }
 
-async fn copy(
-    mut from: impl AsyncRead + Unpin,
-    mut to: impl AsyncWrite + Unpin,
-    tape: &Tape,
-) {
+async fn copy(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin, tape: &Tape) {
     let mut chunk = vec![0; CHUNK];
     while let Ok(read @ 1..) = from.read(&mut chunk).await {
-        let Some(bytes) = chunk.get(..read) else { break };
+        let Some(bytes) = chunk.get(..read) else {
+            break;
+        };
         tape.write(bytes);
         if to.write_all(bytes).await.is_err() {
             break;

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use alloy_primitives::U256;
-use keyfold_cli::{Kind, ProfileFile, SystemEnvironment};
+use keyfold_cli::{Kind, ProfileFile};
 use keyfold_client::{Client, NewProject, RealmPin};
 use keyfold_protocol::gateway_api::GenesisPlan;
 use keyfold_protocol::ids::Digest32;
@@ -17,7 +17,7 @@ use crate::system::mailbox::Mailbox;
 use crate::system::plan::{Plan, Processes, prepare};
 use crate::system::ports::Ports;
 use crate::system::record::Recorder;
-use crate::system::{Options, Project, System, SystemError, new_key};
+use crate::system::{Ambient, Https, Options, Project, System, SystemError, new_key};
 
 /// Coins for the relayer: 100.
 const GAS_MONEY: u128 = 100_000_000_000_000_000_000;
@@ -30,7 +30,10 @@ impl Timings {
     async fn of<T>(&self, name: &str, step: impl Future<Output = T>) -> T {
         let begun = Instant::now();
         let result = step.await;
-        let mut all = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut all = self
+            .0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         all.push((name.to_owned(), begun.elapsed()));
         result
     }
@@ -81,7 +84,9 @@ struct Started {
 async fn start(options: &Options, files: &Files, ports: &Ports) -> Result<Started, SystemError> {
     let timings = Timings::default();
     let plan = timings
-        .of("keys and configurations", async { prepare(options, files, ports) })
+        .of("keys and configurations", async {
+            prepare(options, files, ports)
+        })
         .await?;
     let chain = Chain::new(plan.node_url.clone(), options.tool("cast"));
     let recorders = if options.record_traffic {
@@ -104,8 +109,7 @@ async fn start(options: &Options, files: &Files, ports: &Ports) -> Result<Starte
         timings.of("relayer", all.relayer.start()).await
     };
     let mail = timings.of("mail server", all.mail.start());
-    let (pin, (), ()) =
-        tokio::try_join!(keys(options, files, &plan, &timings), on_chain, mail)?;
+    let (pin, (), ()) = tokio::try_join!(keys(options, files, &plan, &timings), on_chain, mail)?;
     let gateway = (plan.gateway.to_string(), plan.gateway_pin);
     let projects = timings
         .of("projects", projects(files, &plan, &pin, &gateway))
@@ -154,7 +158,10 @@ async fn keys(
     };
     let inbound = files.inbound();
     let signed = timings
-        .of("genesis", keyfold_gateway_service::genesis(&inbound, &genesis))
+        .of(
+            "genesis",
+            keyfold_gateway_service::genesis(&inbound, &genesis),
+        )
         .await
         .map_err(|error| SystemError::Step {
             what: "make the realm".to_owned(),
@@ -190,8 +197,8 @@ async fn projects(
     gateway: &(String, keyfold_net::SpkiPin),
 ) -> Result<Vec<Project>, SystemError> {
     let client = |key| {
-        let transport = super::transport(&gateway.0, gateway.1)?;
-        let client = Client::new(pin.clone(), transport, key, SystemEnvironment);
+        let transport = Https::new(&gateway.0, gateway.1)?;
+        let client = Client::new(pin.clone(), transport, key, Ambient);
         Ok::<_, SystemError>(client)
     };
     super::until_serving(&client(new_key())?, files, &plan.processes.enclave).await?;
