@@ -21,7 +21,12 @@ pub(crate) fn parse_value(text: &str) -> Result<U256, String> {
         Some(_) => return Err(wrong(text)),
         None => (digits, ""),
     };
-    if whole.is_empty() || !whole.bytes().chain(fraction.bytes()).all(|b| b.is_ascii_digit()) {
+    if whole.is_empty()
+        || !whole
+            .bytes()
+            .chain(fraction.bytes())
+            .all(|b| b.is_ascii_digit())
+    {
         return Err(wrong(text));
     }
     let Some(zeros) = decimals.checked_sub(fraction.len()) else {
@@ -58,7 +63,10 @@ mod tests {
         assert_eq!(parse_value("20gwei"), wei(20_000_000_000));
         assert_eq!(parse_value("0.1ether"), wei(100_000_000_000_000_000));
         assert_eq!(parse_value("0.1 eth"), wei(100_000_000_000_000_000));
-        assert_eq!(parse_value("1.000000000000000001ether"), wei(1_000_000_000_000_000_001));
+        assert_eq!(
+            parse_value("1.000000000000000001ether"),
+            wei(1_000_000_000_000_000_001)
+        );
         assert_eq!(parse_value(&U256::MAX.to_string()), Ok(U256::MAX));
     }
 
@@ -66,8 +74,22 @@ mod tests {
     fn what_could_be_misread_is_refused() {
         let more = format!("{}ether", U256::MAX);
         for bad in [
-            "", "-1", "+1", "1e18", "0.5", "1.", ".5ether", "1,5ether", "1_000", "0x10", "ether",
-            "1.0000000000000000001ether", "1.2.3ether", "1 2", "１ether", &more,
+            "",
+            "-1",
+            "+1",
+            "1e18",
+            "0.5",
+            "1.",
+            ".5ether",
+            "1,5ether",
+            "1_000",
+            "0x10",
+            "ether",
+            "1.0000000000000000001ether",
+            "1.2.3ether",
+            "1 2",
+            "１ether",
+            &more,
         ] {
             assert!(parse_value(bad).is_err(), "{bad}");
         }

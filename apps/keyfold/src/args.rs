@@ -17,7 +17,11 @@ pub(crate) use user::{
 
 /// Wallets that nobody but their owners can move.
 #[derive(Debug, Parser)]
-#[command(name = "keyfold", version, propagate_version = true, after_help = "\
+#[command(
+    name = "keyfold",
+    version,
+    propagate_version = true,
+    after_help = "\
 Examples:
   Sign in with a code by mail, make a wallet, and send from it:
     keyfold sign-in --email you@example.org
@@ -29,7 +33,8 @@ Examples:
     keyfold --json wallet list
 
 Exit codes: 1 failed, 2 usage, 3 sign in again, 4 could not be verified (do not go on),
-5 not available (try again), 6 refused.")]
+5 not available (try again), 6 refused."
+)]
 pub struct Cli {
     /// Name of a profile in the configuration folder, or its file.
     #[arg(long, global = true, env = "KEYFOLD_PROFILE", value_name = "NAME|FILE")]
@@ -127,8 +132,15 @@ mod tests {
     fn every_command_of_a_person_has_an_example() {
         for command in Cli::command().get_subcommands() {
             let passed_on = ["dev", "demo", "bench"].contains(&command.get_name());
-            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
-            assert!(passed_on || help.contains("keyfold "), "{}", command.get_name());
+            let help = command
+                .get_after_help()
+                .map(ToString::to_string)
+                .unwrap_or_default();
+            assert!(
+                passed_on || help.contains("keyfold "),
+                "{}",
+                command.get_name()
+            );
         }
     }
 

@@ -31,7 +31,12 @@ impl User {
     pub(crate) fn new(profile: Profile, roots: &Roots, output: Output) -> Result<Self, CliError> {
         let client = connect(&profile, roots)?;
         let state = StateDir::new(&profile.state);
-        Ok(Self { profile, client, state, output })
+        Ok(Self {
+            profile,
+            client,
+            state,
+            output,
+        })
     }
 
     /// Returns the session, or says that there is none.
@@ -52,7 +57,10 @@ impl User {
     /// Returns the chain that was named, or the profile's.
     pub(crate) fn chain(&self, named: Option<u64>) -> Result<u64, CliError> {
         named.or(self.profile.file.chain).ok_or_else(|| {
-            CliError::usage("no chain is named", "Use --chain, or set chain in the profile.")
+            CliError::usage(
+                "no chain is named",
+                "Use --chain, or set chain in the profile.",
+            )
         })
     }
 
@@ -61,21 +69,32 @@ impl User {
         &self,
         named: Option<keyfold_client::ids::ProjectId>,
     ) -> Result<keyfold_client::ids::ProjectId, CliError> {
-        named.or_else(|| self.profile.file.project.clone()).ok_or_else(|| {
-            CliError::usage("no project is named", "Use --project, or set project in the profile.")
-        })
+        named
+            .or_else(|| self.profile.file.project.clone())
+            .ok_or_else(|| {
+                CliError::usage(
+                    "no project is named",
+                    "Use --project, or set project in the profile.",
+                )
+            })
     }
 
     /// Finds a wallet by its label.
     pub(crate) async fn wallet(&self, session: &Session, label: &str) -> Result<Wallet, CliError> {
         let wallets = self.keep(session, self.client.wallets(session).await)?;
-        wallets.into_iter().find(|wallet| wallet.label() == label).ok_or_else(|| {
-            CliError::new(
-                crate::error::Exit::Refused,
-                "wallet_unknown",
-                format!("the account has no wallet \"{}\"", crate::output::printable(label)),
-                "List the wallets (keyfold wallet list), or make it (keyfold wallet create).",
-            )
-        })
+        wallets
+            .into_iter()
+            .find(|wallet| wallet.label() == label)
+            .ok_or_else(|| {
+                CliError::new(
+                    crate::error::Exit::Refused,
+                    "wallet_unknown",
+                    format!(
+                        "the account has no wallet \"{}\"",
+                        crate::output::printable(label)
+                    ),
+                    "List the wallets (keyfold wallet list), or make it (keyfold wallet create).",
+                )
+            })
     }
 }

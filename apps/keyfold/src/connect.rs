@@ -41,8 +41,10 @@ pub fn connect(profile: &Profile, roots: &Roots) -> Result<CliClient, CliError> 
         Guard::Without => GuardRule::Without,
         Guard::Exactly(address) => GuardRule::Exactly(address),
     };
-    Ok(Client::new(pin, transport(profile)?, Arc::new(key), SystemEnvironment)
-        .with_wallet_rules(WalletRules { guard }))
+    Ok(
+        Client::new(pin, transport(profile)?, Arc::new(key), SystemEnvironment)
+            .with_wallet_rules(WalletRules { guard }),
+    )
 }
 
 fn root(profile: &Profile, roots: &Roots) -> Result<TrustRoot, CliError> {
@@ -80,7 +82,10 @@ fn transport(profile: &Profile) -> Result<HttpsTransport, CliError> {
         Gateway::Pinned(pin) => HttpsTransport::pinned(authority, *pin),
         Gateway::Roots(path) => HttpsTransport::with_roots(authority, &read(path)?),
         Gateway::SystemRoots => {
-            let path = SYSTEM_ROOTS.map(std::path::Path::new).into_iter().find(|p| p.is_file());
+            let path = SYSTEM_ROOTS
+                .map(std::path::Path::new)
+                .into_iter()
+                .find(|p| p.is_file());
             let path = path.ok_or_else(|| {
                 CliError::usage(
                     "the system has no list of root certificates",
@@ -91,7 +96,10 @@ fn transport(profile: &Profile) -> Result<HttpsTransport, CliError> {
         }
     }
     .map_err(|error: TlsError| {
-        CliError::usage(chain_of(&error), "Check gateway_ca or gateway_spki in the profile.")
+        CliError::usage(
+            chain_of(&error),
+            "Check gateway_ca or gateway_spki in the profile.",
+        )
     })
 }
 
@@ -103,9 +111,10 @@ impl From<ProfileError> for CliError {
                 "Write one (keyfold profile --help shows how), or name one with --profile.",
             ),
             ProfileError::NoHome => ("no_profile", "Name a profile's file with --profile."),
-            ProfileError::Malformed { .. } => {
-                ("bad_profile", "Correct it; keyfold profile --help shows an example.")
-            }
+            ProfileError::Malformed { .. } => (
+                "bad_profile",
+                "Correct it; keyfold profile --help shows an example.",
+            ),
             ProfileError::Io { .. } => ("no_profile", "Check the file's permissions."),
         };
         Self::new(Exit::Usage, code, chain_of(&error), what_to_do)

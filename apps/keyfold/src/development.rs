@@ -48,7 +48,9 @@ pub(crate) fn become_development_program(arguments: &[OsString]) -> CliError {
             "It is in no release: build it from source (make dev), or use a profile of another kind.",
         );
     };
-    let error = std::process::Command::new(&program).args(arguments.iter().skip(1)).exec();
+    let error = std::process::Command::new(&program)
+        .args(arguments.iter().skip(1))
+        .exec();
     CliError::new(
         Exit::Failed,
         "no_development_program",
@@ -58,11 +60,16 @@ pub(crate) fn become_development_program(arguments: &[OsString]) -> CliError {
 }
 
 fn find(this: Option<&Path>) -> Option<PathBuf> {
-    let beside = this.and_then(Path::parent).map(|folder| folder.join(DEVELOPMENT_PROGRAM));
+    let beside = this
+        .and_then(Path::parent)
+        .map(|folder| folder.join(DEVELOPMENT_PROGRAM));
     let path = std::env::var_os("PATH").unwrap_or_default();
     let in_path = std::env::split_paths(&path)
         // An empty or relative entry would run what lies in the current folder.
         .filter(|folder| folder.is_absolute())
         .map(|folder| folder.join(DEVELOPMENT_PROGRAM));
-    beside.into_iter().chain(in_path).find(|program| program.is_file())
+    beside
+        .into_iter()
+        .chain(in_path)
+        .find(|program| program.is_file())
 }

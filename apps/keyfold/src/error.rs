@@ -90,7 +90,9 @@ impl From<ClientError> for CliError {
             code: error.code().to_owned(),
             message: chain_of(&error),
             what_to_do: error.what_to_do().to_owned(),
-            request_id: error.problem().and_then(|problem| problem.request_id.clone()),
+            request_id: error
+                .problem()
+                .and_then(|problem| problem.request_id.clone()),
             exit: Exit::of(&error),
         }
     }
@@ -172,7 +174,10 @@ mod tests {
                 },
             })
         );
-        let with_id = CliError { request_id: Some("r1".into()), ..error };
+        let with_id = CliError {
+            request_id: Some("r1".into()),
+            ..error
+        };
         assert_eq!(with_id.to_json()["error"]["request_id"], "r1");
     }
 
@@ -183,6 +188,9 @@ mod tests {
         assert_eq!(exit_of(Code::RateLimited), Exit::Unavailable);
         assert_eq!(exit_of(Code::GuardDenied), Exit::Refused);
         assert_eq!(CliError::from(ClientError::Root).exit, Exit::Unverified);
-        assert_eq!(CliError::from(ClientError::NoInstance).exit, Exit::Unavailable);
+        assert_eq!(
+            CliError::from(ClientError::NoInstance).exit,
+            Exit::Unavailable
+        );
     }
 }

@@ -23,7 +23,10 @@ pub struct Report {
 impl Report {
     /// Makes a report.
     pub fn new(text: impl Into<String>, json: Value) -> Self {
-        Self { text: text.into(), json }
+        Self {
+            text: text.into(),
+            json,
+        }
     }
 }
 
@@ -37,7 +40,10 @@ pub struct Output {
 impl Output {
     /// Prints JSON, or text with progress where standard error is a terminal.
     pub fn new(json: bool) -> Self {
-        Self { json, terminal: std::io::stderr().is_terminal() }
+        Self {
+            json,
+            terminal: std::io::stderr().is_terminal(),
+        }
     }
 
     /// Tells whether a person can be asked something.
@@ -88,8 +94,17 @@ fn with_ok(json: &Value) -> Value {
 }
 
 fn in_words(error: &CliError) -> String {
-    let CliError { code, message, what_to_do, request_id, .. } = error;
-    let id = request_id.as_ref().map(|id| format!(", request {id}")).unwrap_or_default();
+    let CliError {
+        code,
+        message,
+        what_to_do,
+        request_id,
+        ..
+    } = error;
+    let id = request_id
+        .as_ref()
+        .map(|id| format!(", request {id}"))
+        .unwrap_or_default();
     format!("error: {}\n{what_to_do}\n[{code}{id}]", printable(message))
 }
 
@@ -106,10 +121,10 @@ impl Drop for Step {
 
 /// Keeps what a terminal shows as it is: no escapes, no line breaks, no change of direction.
 pub(crate) fn printable(text: &str) -> String {
-    let direction = |c: char| {
-        matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    text.chars().filter(|c| !c.is_control() && !direction(*c)).collect()
+    let direction = |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    text.chars()
+        .filter(|c| !c.is_control() && !direction(*c))
+        .collect()
 }
 
 /// Writes Unix seconds as a time in UTC.

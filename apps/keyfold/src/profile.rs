@@ -158,19 +158,26 @@ impl Profile {
     pub fn load(path: &Path) -> Result<Self, ProfileError> {
         let file = std::fs::File::open(path).map_err(|source| match source.kind() {
             std::io::ErrorKind::NotFound => ProfileError::Missing(path.to_owned()),
-            _ => ProfileError::Io { path: path.to_owned(), source },
+            _ => ProfileError::Io {
+                path: path.to_owned(),
+                source,
+            },
         })?;
         let mut text = String::new();
         file.take(MAX_FILE)
             .read_to_string(&mut text)
-            .map_err(|source| ProfileError::Io { path: path.to_owned(), source })?;
-        Self::parse(path, &text)
-            .map_err(|message| ProfileError::Malformed { path: path.to_owned(), message })
+            .map_err(|source| ProfileError::Io {
+                path: path.to_owned(),
+                source,
+            })?;
+        Self::parse(path, &text).map_err(|message| ProfileError::Malformed {
+            path: path.to_owned(),
+            message,
+        })
     }
 
     fn parse(path: &Path, text: &str) -> Result<Self, String> {
-        let file: ProfileFile =
-            toml::from_str(text).map_err(|error| error.message().to_owned())?;
+        let file: ProfileFile = toml::from_str(text).map_err(|error| error.message().to_owned())?;
         let folder = path.parent().unwrap_or(Path::new(""));
         let authority = file
             .gateway
@@ -189,7 +196,9 @@ impl Profile {
             None => Guard::Any,
             Some("none") => Guard::Without,
             Some(address) => Guard::Exactly(
-                address.parse().map_err(|_| "guard is an address or \"none\"".to_owned())?,
+                address
+                    .parse()
+                    .map_err(|_| "guard is an address or \"none\"".to_owned())?,
             ),
         };
         match (file.kind, &file.root_certificate) {
@@ -205,13 +214,23 @@ impl Profile {
             Some(state) => folder.join(state),
             None => path.with_extension("state"),
         };
-        Ok(Self { path: path.to_owned(), authority, gateway, guard, state, file })
+        Ok(Self {
+            path: path.to_owned(),
+            authority,
+            gateway,
+            guard,
+            state,
+            file,
+        })
     }
 
     /// Returns the path of the development root's certificate, where the profile is of that kind.
     pub fn root_certificate(&self) -> Option<PathBuf> {
         let folder = self.path.parent().unwrap_or(Path::new(""));
-        self.file.root_certificate.as_ref().map(|path| folder.join(path))
+        self.file
+            .root_certificate
+            .as_ref()
+            .map(|path| folder.join(path))
     }
 }
 
@@ -247,7 +266,10 @@ mod tests {
     #[test]
     fn paths_stand_beside_the_profile() {
         let profile = parse(&text()).unwrap();
-        assert_eq!(profile.gateway, Gateway::Roots("/etc/keyfold/ca.pem".into()));
+        assert_eq!(
+            profile.gateway,
+            Gateway::Roots("/etc/keyfold/ca.pem".into())
+        );
         assert_eq!(profile.state, Path::new("/etc/keyfold/work.state"));
         assert_eq!(profile.authority.as_str(), "gateway.example:7000");
         assert_eq!(profile.file.measurements.len(), 1);
@@ -263,10 +285,22 @@ mod tests {
             ("misspelt", "gateway_ca", "gateway_cert"),
             ("a realm cut short", "realm = \"ab", "realm = \""),
             ("another kind", "aws-nitro", "aws"),
-            ("both pin and roots", "gateway_ca", "gateway_spki = \"00\"\ngateway_ca"),
-            ("a root of its own", "project", "root_certificate = \"root.der\"\nproject"),
+            (
+                "both pin and roots",
+                "gateway_ca",
+                "gateway_spki = \"00\"\ngateway_ca",
+            ),
+            (
+                "a root of its own",
+                "project",
+                "root_certificate = \"root.der\"\nproject",
+            ),
             ("development without a root", "aws-nitro", "development"),
-            ("a guard that is none", "project", "guard = \"0x12\"\nproject"),
+            (
+                "a guard that is none",
+                "project",
+                "guard = \"0x12\"\nproject",
+            ),
             ("a measurement cut short", "pcr0 = \"01", "pcr0 = \""),
         ] {
             let changed = text().replacen(from, to, 1);
@@ -277,7 +311,10 @@ mod tests {
 
     #[test]
     fn a_name_is_looked_up_and_a_path_is_taken_as_it_is() {
-        assert_eq!(Profile::find(Some("./p.toml")).unwrap(), Path::new("./p.toml"));
+        assert_eq!(
+            Profile::find(Some("./p.toml")).unwrap(),
+            Path::new("./p.toml")
+        );
         assert_eq!(Profile::find(Some("p.toml")).unwrap(), Path::new("p.toml"));
         let named = Profile::find(Some("work"));
         assert!(named.is_ok_and(|path| path.ends_with("keyfold/work.toml")));

@@ -37,7 +37,9 @@ impl Roots {
     /// AWS's root, and for development profiles the one that `loader` reads from the file they
     /// name. For the development program and tests.
     pub const fn with_development(loader: RootLoader) -> Self {
-        Self { development: Some(DevelopmentRoot(loader)) }
+        Self {
+            development: Some(DevelopmentRoot(loader)),
+        }
     }
 
     /// Returns the way to development roots, where there is one.

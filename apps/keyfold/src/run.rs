@@ -26,11 +26,19 @@ pub fn main(roots: Roots) -> ExitCode {
         let error = become_development_program(&arguments);
         return finish(output, &Err(error));
     }
-    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime.block_on(run(cli, roots)),
         Err(error) => finish(
             output,
-            &Err(CliError::new(Exit::Failed, "internal", error, "Free some memory and try again.")),
+            &Err(CliError::new(
+                Exit::Failed,
+                "internal",
+                error,
+                "Free some memory and try again.",
+            )),
         ),
     }
 }
@@ -96,7 +104,9 @@ fn profile_of(cli: &Cli) -> Option<Profile> {
         | Command::Demo(_)
         | Command::Bench(_) => false,
     };
-    let path = uses_profile.then(|| Profile::find(cli.profile.as_deref()).ok()).flatten()?;
+    let path = uses_profile
+        .then(|| Profile::find(cli.profile.as_deref()).ok())
+        .flatten()?;
     Profile::load(&path).ok()
 }
 
@@ -121,7 +131,10 @@ fn refuse_arguments(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
             | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
     );
     if !asked && arguments.iter().any(|argument| argument == "--json") {
-        let words = error.kind().as_str().unwrap_or("the command line is not acceptable");
+        let words = error
+            .kind()
+            .as_str()
+            .unwrap_or("the command line is not acceptable");
         let refused = CliError::usage(words, "Run keyfold --help to see what there is.");
         return finish(Output::new(true), &Err(refused));
     }

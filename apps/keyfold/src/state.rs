@@ -86,9 +86,9 @@ impl StateDir {
     pub fn session(&self) -> Result<Option<Session>, StateError> {
         let path = self.path.join(SESSION_FILE);
         match read_private(&path)? {
-            Some(bytes) => {
-                serde_json::from_slice(&bytes).map(Some).map_err(|_| StateError::Damaged(path))
-            }
+            Some(bytes) => serde_json::from_slice(&bytes)
+                .map(Some)
+                .map_err(|_| StateError::Damaged(path)),
             None => Ok(None),
         }
     }
@@ -154,12 +154,18 @@ fn read_private(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, StateError> {
         return Err(StateError::NotPrivate(path.to_owned()));
     }
     let mut bytes = Zeroizing::new(Vec::new());
-    file.take(MAX_FILE).read_to_end(&mut bytes).map_err(io_at(path))?;
+    file.take(MAX_FILE)
+        .read_to_end(&mut bytes)
+        .map_err(io_at(path))?;
     Ok(Some(bytes))
 }
 
 fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
     file.write_all(bytes)?;
     file.sync_all()
 }
@@ -190,7 +196,10 @@ mod tests {
         assert_eq!(state.device_key().unwrap().public_jwk(), first);
         assert_eq!(mode(&dir.path().join("state")), 0o700);
         assert_eq!(mode(&dir.path().join("state/device.key")), 0o600);
-        assert_eq!(std::fs::read_dir(dir.path().join("state")).unwrap().count(), 1);
+        assert_eq!(
+            std::fs::read_dir(dir.path().join("state")).unwrap().count(),
+            1
+        );
     }
 
     #[test]
@@ -201,7 +210,10 @@ mod tests {
             let started: Vec<_> = (0..8)
                 .map(|_| scope.spawn(|| StateDir::new(path).device_key().unwrap().public_jwk()))
                 .collect();
-            started.into_iter().map(|thread| thread.join().unwrap()).collect()
+            started
+                .into_iter()
+                .map(|thread| thread.join().unwrap())
+                .collect()
         });
         assert!(keys.iter().all(|key| *key == keys[0]));
     }

@@ -33,7 +33,10 @@ impl HttpsTransport {
     ///
     /// [`TlsError`].
     pub fn pinned(authority: Authority, pin: SpkiPin) -> Result<Self, TlsError> {
-        Ok(Self::new(authority, TlsConnector::new(TcpConnector, client_config_pinned(pin)?)))
+        Ok(Self::new(
+            authority,
+            TlsConnector::new(TcpConnector, client_config_pinned(pin)?),
+        ))
     }
 
     /// Speaks to a gateway with a certificate for its name under these roots (PEM).
@@ -43,7 +46,10 @@ impl HttpsTransport {
     /// [`TlsError`].
     pub fn with_roots(authority: Authority, roots_pem: &[u8]) -> Result<Self, TlsError> {
         let config = client_config_with_roots(roots_pem)?;
-        Ok(Self::new(authority, TlsConnector::new(TcpConnector, config)))
+        Ok(Self::new(
+            authority,
+            TlsConnector::new(TcpConnector, config),
+        ))
     }
 
     fn new(authority: Authority, connector: TlsConnector<TcpConnector>) -> Self {
@@ -52,12 +58,18 @@ impl HttpsTransport {
             max_response_bytes: MAX_ENCAPSULATED_LEN,
             ..ClientLimits::default()
         };
-        Self { authority, client: HttpClient::new(connector, limits) }
+        Self {
+            authority,
+            client: HttpClient::new(connector, limits),
+        }
     }
 }
 
 fn unsendable(reason: impl std::fmt::Display) -> TransportError {
-    TransportError { reason: reason.to_string(), may_have_been_sent: false }
+    TransportError {
+        reason: reason.to_string(),
+        may_have_been_sent: false,
+    }
 }
 
 #[async_trait]
@@ -72,11 +84,17 @@ impl Transport for HttpsTransport {
         if let Some(content_type) = request.content_type {
             builder = builder.header(CONTENT_TYPE, content_type);
         }
-        let sendable = builder.body(Bytes::from(request.body)).map_err(unsendable)?;
-        let answer = self.client.send(sendable).await.map_err(|error| TransportError {
-            reason: chain_of(&error),
-            may_have_been_sent: error.may_have_been_sent(),
-        })?;
+        let sendable = builder
+            .body(Bytes::from(request.body))
+            .map_err(unsendable)?;
+        let answer = self
+            .client
+            .send(sendable)
+            .await
+            .map_err(|error| TransportError {
+                reason: chain_of(&error),
+                may_have_been_sent: error.may_have_been_sent(),
+            })?;
         let content_type = answer
             .headers()
             .get(CONTENT_TYPE)
@@ -98,7 +116,9 @@ pub struct SystemEnvironment;
 #[async_trait]
 impl Environment for SystemEnvironment {
     fn now_unix_ms(&self) -> u64 {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let since = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
         u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
     }
 

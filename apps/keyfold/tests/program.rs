@@ -29,7 +29,11 @@ impl Place {
     /// Puts a program beside `keyfold` that prints its arguments.
     fn with_development_program(self) -> Self {
         let script = self.path("keyfold-dev");
-        std::fs::write(&script, "#!/bin/sh\nprintf 'dev:'\nprintf ' [%s]' \"$@\"\nexit 7\n").unwrap();
+        std::fs::write(
+            &script,
+            "#!/bin/sh\nprintf 'dev:'\nprintf ' [%s]' \"$@\"\nexit 7\n",
+        )
+        .unwrap();
         std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
         self
     }
@@ -91,10 +95,15 @@ fn dev_demo_and_bench_are_the_development_programs_with_all_their_arguments() {
 
 #[test]
 fn a_development_profile_is_the_development_programs() {
-    let place = Place::new().with_development_program().with_profile("p.toml", "development");
+    let place = Place::new()
+        .with_development_program()
+        .with_profile("p.toml", "development");
     for command in ["status", "sign-out", "devices"] {
         let output = place.run(&["--profile", "p.toml", command]);
-        assert_eq!(text(&output.stdout), format!("dev: [--profile] [p.toml] [{command}]"));
+        assert_eq!(
+            text(&output.stdout),
+            format!("dev: [--profile] [p.toml] [{command}]")
+        );
     }
     let shown = place.run(&["--profile", "p.toml", "--json", "profile", "show"]);
     assert_eq!(json(&shown)["profile"]["kind"], "development");
@@ -103,7 +112,10 @@ fn a_development_profile_is_the_development_programs() {
 #[test]
 fn without_the_development_program_a_development_profile_is_refused() {
     let place = Place::new().with_profile("p.toml", "development");
-    for arguments in [&["--json", "--profile", "p.toml", "status"][..], &["--json", "dev"]] {
+    for arguments in [
+        &["--json", "--profile", "p.toml", "status"][..],
+        &["--json", "dev"],
+    ] {
         let output = place.run(arguments);
         assert_eq!(json(&output)["error"]["code"], "no_development_program");
         assert_eq!(output.status.code(), Some(2));
@@ -134,7 +146,9 @@ fn a_program_in_the_current_folder_is_not_taken_for_the_development_program() {
 
 #[test]
 fn a_real_profile_is_never_handed_on() {
-    let place = Place::new().with_development_program().with_profile("p.toml", "aws-nitro");
+    let place = Place::new()
+        .with_development_program()
+        .with_profile("p.toml", "aws-nitro");
     let output = place.run(&["--json", "--profile", "p.toml", "wallet", "list"]);
     let error = json(&output);
     assert_eq!(error["error"]["code"], "not_signed_in");
@@ -145,7 +159,14 @@ fn a_real_profile_is_never_handed_on() {
 fn a_gateway_that_cannot_be_reached_is_told_with_what_to_do() {
     let place = Place::new().with_profile("p.toml", "aws-nitro");
     let output = Command::new(place.path("keyfold"))
-        .args(["--json", "--profile", "p.toml", "sign-in", "--email", "a@example.org"])
+        .args([
+            "--json",
+            "--profile",
+            "p.toml",
+            "sign-in",
+            "--email",
+            "a@example.org",
+        ])
         .arg("--code-from-stdin")
         .current_dir(place.folder.path())
         .output()

@@ -35,7 +35,11 @@ fn the_released_program_connects_to_no_development_realm() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().join("root.der");
     std::fs::write(&root, TrustRoot::aws_nitro().der()).unwrap();
-    let profile = profile(folder.path(), "development", "root_certificate = \"root.der\"");
+    let profile = profile(
+        folder.path(),
+        "development",
+        "root_certificate = \"root.der\"",
+    );
     // Whatever the file says: even where it is AWS's own root, the kind decides.
     let refused = connect(&profile, &Roots::aws_nitro()).unwrap_err();
     assert_eq!(refused.code, "development_profile");
@@ -63,10 +67,26 @@ fn who_does_a_command_follows_from_program_and_profile() {
     let real = profile(folder.path(), "aws-nitro", "");
     let released = Roots::aws_nitro();
     let development = Roots::with_development(loader);
-    assert_eq!(next(&cli("keyfold status"), &released, Some(&real)), Next::Here);
-    assert_eq!(next(&cli("keyfold demo"), &released, None), Next::Development);
+    assert_eq!(
+        next(&cli("keyfold status"), &released, Some(&real)),
+        Next::Here
+    );
+    assert_eq!(
+        next(&cli("keyfold demo"), &released, None),
+        Next::Development
+    );
     assert_eq!(next(&cli("keyfold demo"), &development, None), Next::Here);
-    let other = profile(folder.path(), "development", "root_certificate = \"root.der\"");
-    assert_eq!(next(&cli("keyfold status"), &released, Some(&other)), Next::Development);
-    assert_eq!(next(&cli("keyfold status"), &development, Some(&other)), Next::Here);
+    let other = profile(
+        folder.path(),
+        "development",
+        "root_certificate = \"root.der\"",
+    );
+    assert_eq!(
+        next(&cli("keyfold status"), &released, Some(&other)),
+        Next::Development
+    );
+    assert_eq!(
+        next(&cli("keyfold status"), &development, Some(&other)),
+        Next::Here
+    );
 }

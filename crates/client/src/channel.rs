@@ -47,8 +47,8 @@ pub(crate) async fn exchange(
     environment: &impl Environment,
 ) -> Result<InnerResponse, ClientError> {
     let inner = sign(target, realm, call, credential, environment).await?;
-    let (sealed, context) = encapsulate(target.config(), &inner)
-        .map_err(|_| ClientError::InstanceKeys(target.id()))?;
+    let (sealed, context) =
+        encapsulate(target.config(), &inner).map_err(|_| ClientError::InstanceKeys(target.id()))?;
     let response = transport
         .send(OuterRequest {
             method: Method::Post,
@@ -119,7 +119,10 @@ async fn sign(
         (header::REALM.to_owned(), headers.realm),
         (header::PROJECT.to_owned(), headers.project),
         (header::INTENT.to_owned(), headers.intent),
-        (header::CONTENT_DIGEST.to_owned(), signed.components.content_digest),
+        (
+            header::CONTENT_DIGEST.to_owned(),
+            signed.components.content_digest,
+        ),
         (header::SIGNATURE_INPUT.to_owned(), signed.signature_input),
         (header::SIGNATURE.to_owned(), signed.signature),
     ];

@@ -69,7 +69,9 @@ impl<T: Transport, C: Credential, E: Environment> Client<T, C, E> {
     ///
     /// [`ClientError`].
     pub async fn instances(&self) -> Result<Vec<InstanceId>, ClientError> {
-        self.directory.list(&self.transport, &self.environment).await
+        self.directory
+            .list(&self.transport, &self.environment)
+            .await
     }
 
     /// Verifies an instance now, with a fresh document, whatever was verified before.
@@ -81,8 +83,10 @@ impl<T: Transport, C: Credential, E: Environment> Client<T, C, E> {
     /// [`ClientError`].
     pub async fn verify_instance(&self, id: InstanceId) -> Result<InstanceReport, ClientError> {
         self.realm().await?;
-        let target =
-            self.directory.verify(&self.pin, &self.transport, &self.environment, id).await?;
+        let target = self
+            .directory
+            .verify(&self.pin, &self.transport, &self.environment, id)
+            .await?;
         Ok(InstanceReport::from(&target))
     }
 
@@ -94,7 +98,10 @@ impl<T: Transport, C: Credential, E: Environment> Client<T, C, E> {
     }
 
     pub(crate) fn plain(&self, operation: Operation) -> Result<Intent, ClientError> {
-        Ok(Intent::Plain { operation, id: self.request_id()? })
+        Ok(Intent::Plain {
+            operation,
+            id: self.request_id()?,
+        })
     }
 
     pub(crate) fn now_seconds(&self) -> u64 {
@@ -110,7 +117,13 @@ impl<T: Transport, C: Credential, E: Environment> Client<T, C, E> {
         body: &impl Serialize,
         wanted: Option<InstanceId>,
     ) -> Result<(R, InstanceId), ClientError> {
-        let call = Call { path, intent, project, body: json(body)?, attestation: None };
+        let call = Call {
+            path,
+            intent,
+            project,
+            body: json(body)?,
+            attestation: None,
+        };
         self.call(&call, wanted).await
     }
 
@@ -149,7 +162,10 @@ impl<T: Transport, C: Credential, E: Environment> Client<T, C, E> {
             Ok(reply) if (200..300).contains(&reply.status) => serde_json::from_slice(&reply.body)
                 .map(|value| (value, target.id()))
                 .map_err(|_| ClientError::UnexpectedReply(call.path)),
-            Ok(reply) => Err(ClientError::Refused(Problem::read(reply.status, &reply.body))),
+            Ok(reply) => Err(ClientError::Refused(Problem::read(
+                reply.status,
+                &reply.body,
+            ))),
             Err(error) => Err(error),
         };
         if outcome.as_ref().is_err_and(is_gone) {
@@ -170,6 +186,8 @@ pub(crate) fn json(body: &impl Serialize) -> Result<Vec<u8>, ClientError> {
 
 impl<T, C, E> std::fmt::Debug for Client<T, C, E> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Client").field("realm", &self.pin.realm).finish_non_exhaustive()
+        f.debug_struct("Client")
+            .field("realm", &self.pin.realm)
+            .finish_non_exhaustive()
     }
 }

@@ -17,8 +17,9 @@ impl<T: Transport, C: Credential, E: Environment> Client<T, C, E> {
     /// [`ClientError`].
     pub async fn devices(&self, session: &Session) -> Result<Vec<DeviceInfo>, ClientError> {
         let intent = self.plain(Operation::ListDevices)?;
-        let Devices { devices } =
-            self.call_in_session(session, path::DEVICE_LIST, intent, json(&Nothing {})?).await?;
+        let Devices { devices } = self
+            .call_in_session(session, path::DEVICE_LIST, intent, json(&Nothing {})?)
+            .await?;
         Ok(devices)
     }
 
@@ -32,9 +33,14 @@ impl<T: Transport, C: Credential, E: Environment> Client<T, C, E> {
         session: &Session,
         device: Thumbprint,
     ) -> Result<(), ClientError> {
-        let intent = Intent::ApproveDevice { id: self.request_id()?, device };
+        let intent = Intent::ApproveDevice {
+            id: self.request_id()?,
+            device,
+        };
         let body = json(&ApproveDevice { device })?;
-        let Nothing {} = self.call_in_session(session, path::DEVICE_APPROVE, intent, body).await?;
+        let Nothing {} = self
+            .call_in_session(session, path::DEVICE_APPROVE, intent, body)
+            .await?;
         Ok(())
     }
 }

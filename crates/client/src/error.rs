@@ -96,7 +96,10 @@ impl Problem {
             code,
             status,
             title,
-            detail: wire.detail.map(|text| printable(&text)).filter(|text| !text.is_empty()),
+            detail: wire
+                .detail
+                .map(|text| printable(&text))
+                .filter(|text| !text.is_empty()),
             request_id: wire.request_id.map(|text| printable(&text)),
         }
     }
@@ -119,12 +122,16 @@ impl fmt::Display for Problem {
 
 fn is_code(text: &str) -> bool {
     (1..=MAX_CODE).contains(&text.len())
-        && text.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_'))
+        && text
+            .bytes()
+            .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_'))
 }
 
 /// Keeps what a terminal shows as it is: no escapes, no line breaks, a bounded length.
 fn printable(text: &str) -> String {
-    let kept = text.chars().filter(|c| !c.is_control() && !is_direction(*c));
+    let kept = text
+        .chars()
+        .filter(|c| !c.is_control() && !is_direction(*c));
     kept.take(MAX_TEXT).collect()
 }
 
@@ -366,7 +373,13 @@ mod tests {
         let problem = Problem::read(429, later);
         assert_eq!(problem.code, ProblemCode::Unknown("quota_spent".into()));
         assert_eq!(problem.to_string(), "Spent.");
-        for body in [&b"<html>"[..], b"", b"{}", b"null", br#"{"code":"No Code!"}"#] {
+        for body in [
+            &b"<html>"[..],
+            b"",
+            b"{}",
+            b"null",
+            br#"{"code":"No Code!"}"#,
+        ] {
             let problem = Problem::read(502, body);
             assert_eq!(problem.code.as_str(), "http_502");
             assert!(problem.to_string().contains("502"));

@@ -102,7 +102,9 @@ impl Directory {
     fn find(&self, wanted: Option<InstanceId>, now_ms: u64) -> Option<Arc<Target>> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.retain(|target| target.is_good(now_ms));
-        kept.iter().find(|target| wanted.is_none_or(|id| target.id() == id)).cloned()
+        kept.iter()
+            .find(|target| wanted.is_none_or(|id| target.id() == id))
+            .cloned()
     }
 
     fn keep(&self, target: Arc<Target>) {
@@ -142,8 +144,12 @@ impl Directory {
         transport: &impl Transport,
         environment: &impl Environment,
     ) -> Result<Vec<InstanceId>, ClientError> {
-        let Instances { mut instances } =
-            outer::get(transport, path::INSTANCES.to_owned(), "the list of instances").await?;
+        let Instances { mut instances } = outer::get(
+            transport,
+            path::INSTANCES.to_owned(),
+            "the list of instances",
+        )
+        .await?;
         instances.truncate(MAX_INSTANCES);
         let mut start = [0];
         environment.fill_random(&mut start)?;
@@ -167,7 +173,9 @@ impl Directory {
         let attested: AttestedBinding = outer::post(
             transport,
             path::ATTESTATION.replace("{instance}", &id.to_string()),
-            &AttestationRequest { nonce: Digest32::from_bytes(nonce) },
+            &AttestationRequest {
+                nonce: Digest32::from_bytes(nonce),
+            },
             None,
             "the request for an attestation document",
         )
@@ -179,7 +187,10 @@ impl Directory {
         };
         let instance = attested
             .verify(&pin.root, &expect, Some(pin.realm))
-            .map_err(|source| ClientError::Instance { instance: id, source })?;
+            .map_err(|source| ClientError::Instance {
+                instance: id,
+                source,
+            })?;
         // A gateway may route to whom it likes; the id is in what the device signs.
         if instance.id != id {
             return Err(ClientError::InstanceKeys(id));

@@ -40,7 +40,10 @@ pub(crate) async fn post<R: DeserializeOwned>(
     let request = OuterRequest {
         method: Method::Post,
         path,
-        headers: idempotency.map(|id| (IDEMPOTENCY_HEADER, id.to_string())).into_iter().collect(),
+        headers: idempotency
+            .map(|id| (IDEMPOTENCY_HEADER, id.to_string()))
+            .into_iter()
+            .collect(),
         content_type: Some(JSON),
         body: serde_json::to_vec(body).map_err(|_| ClientError::Unsendable(what))?,
         max_response: MAX_JSON,
@@ -48,9 +51,15 @@ pub(crate) async fn post<R: DeserializeOwned>(
     read(transport.send(request).await?, what)
 }
 
-fn read<R: DeserializeOwned>(response: OuterResponse, what: &'static str) -> Result<R, ClientError> {
+fn read<R: DeserializeOwned>(
+    response: OuterResponse,
+    what: &'static str,
+) -> Result<R, ClientError> {
     if !(200..300).contains(&response.status) {
-        return Err(ClientError::Gateway(Problem::read(response.status, &response.body)));
+        return Err(ClientError::Gateway(Problem::read(
+            response.status,
+            &response.body,
+        )));
     }
     if response.body.len() > MAX_JSON {
         return Err(ClientError::UnexpectedReply(what));

@@ -1,8 +1,6 @@
 //! Making a project.
 
-use keyfold_protocol::client_api::{
-    CreateProject, GuardSettings, MailSettings, ProjectInfo, path,
-};
+use keyfold_protocol::client_api::{CreateProject, GuardSettings, MailSettings, ProjectInfo, path};
 use keyfold_protocol::ids::ProjectId;
 use keyfold_protocol::intent::Operation;
 

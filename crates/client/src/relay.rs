@@ -30,7 +30,9 @@ pub struct WaitLimit {
 
 impl Default for WaitLimit {
     fn default() -> Self {
-        Self { milliseconds: 120_000 }
+        Self {
+            milliseconds: 120_000,
+        }
     }
 }
 
@@ -90,7 +92,10 @@ impl<T: Transport, C: Credential, E: Environment> Client<T, C, E> {
             .await?;
         self.relay(&transaction).await?;
         let relayed = self.wait(&transaction, limit).await?;
-        Ok(Sent { transaction, relayed })
+        Ok(Sent {
+            transaction,
+            relayed,
+        })
     }
 
     /// Hands a signed transaction to the relayer; again, where no answer came: under its id it is
@@ -176,9 +181,14 @@ impl<T: Transport, C: Credential, E: Environment> Client<T, C, E> {
 /// Tells whether the same request may succeed in a moment.
 fn may_pass(error: &ClientError) -> bool {
     matches!(error, ClientError::Transport(_))
-        || [Code::Unavailable, Code::NotReady, Code::Timeout, Code::ChainUnavailable]
-            .into_iter()
-            .any(|code| error.is(code))
+        || [
+            Code::Unavailable,
+            Code::NotReady,
+            Code::Timeout,
+            Code::ChainUnavailable,
+        ]
+        .into_iter()
+        .any(|code| error.is(code))
 }
 
 fn same(id: RequestId, chain_id: u64, relayed: Relayed) -> Result<Relayed, ClientError> {

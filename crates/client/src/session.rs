@@ -79,7 +79,11 @@ impl Session {
             device_state: signed_in.device,
             wallets: Vec::new(),
         };
-        Self { fixed, changing: Mutex::new(changing), renewing: Default::default() }
+        Self {
+            fixed,
+            changing: Mutex::new(changing),
+            renewing: Default::default(),
+        }
     }
 
     fn changing(&self) -> std::sync::MutexGuard<'_, Changing> {
@@ -134,14 +138,20 @@ impl Session {
     /// Remembers a wallet; the wallet of a label never becomes another.
     pub(crate) fn remember(&self, wallet: &Wallet) -> Result<(), WalletRefused> {
         let mut changing = self.changing();
-        let known = changing.wallets.iter().find(|(label, _)| label == wallet.label());
+        let known = changing
+            .wallets
+            .iter()
+            .find(|(label, _)| label == wallet.label());
         match known {
             Some((_, address)) if *address == wallet.address() => Ok(()),
-            Some((_, address)) => {
-                Err(WalletRefused::Changed { before: *address, now: wallet.address() })
-            }
+            Some((_, address)) => Err(WalletRefused::Changed {
+                before: *address,
+                now: wallet.address(),
+            }),
             None => {
-                changing.wallets.push((wallet.label().to_owned(), wallet.address()));
+                changing
+                    .wallets
+                    .push((wallet.label().to_owned(), wallet.address()));
                 Ok(())
             }
         }
@@ -159,7 +169,10 @@ impl std::fmt::Debug for Session {
 
 impl Serialize for Session {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let stored = Stored { fixed: self.fixed.clone(), changing: self.changing().clone() };
+        let stored = Stored {
+            fixed: self.fixed.clone(),
+            changing: self.changing().clone(),
+        };
         stored.serialize(serializer)
     }
 }
@@ -167,7 +180,11 @@ impl Serialize for Session {
 impl<'de> Deserialize<'de> for Session {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let Stored { fixed, changing } = Stored::deserialize(deserializer)?;
-        Ok(Self { fixed, changing: Mutex::new(changing), renewing: Default::default() })
+        Ok(Self {
+            fixed,
+            changing: Mutex::new(changing),
+            renewing: Default::default(),
+        })
     }
 }
 
@@ -185,8 +202,9 @@ impl<T: Transport, C: Credential, E: Environment> Client<T, C, E> {
 
     async fn renew_now(&self, session: &Session) -> Result<(), ClientError> {
         let intent = self.plain(Operation::Renew)?;
-        let renewed: Renewed =
-            self.call_with_attestation(session, path::RENEW, intent, json(&Nothing {})?).await?;
+        let renewed: Renewed = self
+            .call_with_attestation(session, path::RENEW, intent, json(&Nothing {})?)
+            .await?;
         let mut changing = session.changing();
         changing.attestation = renewed.attestation;
         changing.attestation_expires = renewed.attestation_expires;
@@ -201,8 +219,9 @@ impl<T: Transport, C: Credential, E: Environment> Client<T, C, E> {
     /// [`ClientError`].
     pub async fn sign_out(&self, session: &Session) -> Result<Revocation, ClientError> {
         let intent = self.plain(Operation::SignOut)?;
-        let out: SignedOut =
-            self.call_in_session(session, path::SIGN_OUT, intent, json(&Nothing {})?).await?;
+        let out: SignedOut = self
+            .call_in_session(session, path::SIGN_OUT, intent, json(&Nothing {})?)
+            .await?;
         Ok(out.state)
     }
 
@@ -216,7 +235,8 @@ impl<T: Transport, C: Credential, E: Environment> Client<T, C, E> {
     ) -> Result<R, ClientError> {
         self.check_session(session)?;
         self.refresh(session).await?;
-        self.call_with_attestation(session, path, intent, body).await
+        self.call_with_attestation(session, path, intent, body)
+            .await
     }
 
     async fn call_with_attestation<R: DeserializeOwned>(

@@ -43,10 +43,14 @@ impl<T: Transport, C: Credential, E: Environment> Client<T, C, E> {
         project: &ProjectId,
         email: &str,
     ) -> Result<PendingSignIn, ClientError> {
-        let body = EmailStart { email: email.to_owned(), device: self.credential.public_jwk() };
+        let body = EmailStart {
+            email: email.to_owned(),
+            device: self.credential.public_jwk(),
+        };
         let intent = self.plain(Operation::SignInStart)?;
-        let (started, instance): (SignInStarted, _) =
-            self.call_before_session(path::EMAIL_START, intent, project, &body, None).await?;
+        let (started, instance): (SignInStarted, _) = self
+            .call_before_session(path::EMAIL_START, intent, project, &body, None)
+            .await?;
         Ok(PendingSignIn {
             project: project.clone(),
             instance,
@@ -79,10 +83,18 @@ impl<T: Transport, C: Credential, E: Environment> Client<T, C, E> {
             .call_before_session(path::EMAIL_FINISH, intent, &pending.project, &body, wanted)
             .await;
         let (signed_in, _) = outcome.map_err(|error| {
-            if error.is(Code::UnknownInstance) { ClientError::SignInGone } else { error }
+            if error.is(Code::UnknownInstance) {
+                ClientError::SignInGone
+            } else {
+                error
+            }
         })?;
-        let session =
-            Session::begin(self.pin.realm, pending.project.clone(), self.device(), &signed_in);
+        let session = Session::begin(
+            self.pin.realm,
+            pending.project.clone(),
+            self.device(),
+            &signed_in,
+        );
         for info in signed_in.wallets {
             session.remember(&Wallet::verify(info, &self.rules)?)?;
         }

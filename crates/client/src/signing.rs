@@ -78,7 +78,11 @@ pub fn verify_signature(
     payload: &Payload,
     signature: &[u8],
 ) -> Result<(), SignatureRefused> {
-    let request = Request { payload, wallet: wallet.address(), chain_id };
+    let request = Request {
+        payload,
+        wallet: wallet.address(),
+        chain_id,
+    };
     let recovered = recover(&request, &decode(signature)?, &address_of)?;
     // A signature for every chain would prove more than was asked for.
     if recovered.op_hash != payload.op_hash(&wallet.address(), chain_id) {
@@ -112,9 +116,12 @@ impl<T: Transport, C: Credential, E: Environment> Client<T, C, E> {
         chain_id: u64,
         message: &[u8],
     ) -> Result<SignedMessage, ClientError> {
-        let payload = WirePayload::Message { message: Bytes::copy_from_slice(message) };
-        let (_, _, signed) =
-            self.sign(session, wallet, chain_id, payload, Operation::SignMessage).await?;
+        let payload = WirePayload::Message {
+            message: Bytes::copy_from_slice(message),
+        };
+        let (_, _, signed) = self
+            .sign(session, wallet, chain_id, payload, Operation::SignMessage)
+            .await?;
         Ok(SignedMessage {
             wallet: wallet.address(),
             chain_id,
@@ -146,9 +153,20 @@ impl<T: Transport, C: Credential, E: Environment> Client<T, C, E> {
         nonce: u64,
         calls: Vec<WireCall>,
     ) -> Result<SignedTransaction, ClientError> {
-        let payload = WirePayload::Transaction { space, nonce, calls };
-        let (id, payload, signed) =
-            self.sign(session, wallet, chain_id, payload, Operation::SignTransaction).await?;
+        let payload = WirePayload::Transaction {
+            space,
+            nonce,
+            calls,
+        };
+        let (id, payload, signed) = self
+            .sign(
+                session,
+                wallet,
+                chain_id,
+                payload,
+                Operation::SignTransaction,
+            )
+            .await?;
         let packed = payload::pack(&payload, Some(&wallet.address()), Encoding::Shortest)
             .map_err(|_| ClientError::Unsendable("a transaction of this size"))?;
         Ok(SignedTransaction {
@@ -172,7 +190,11 @@ impl<T: Transport, C: Credential, E: Environment> Client<T, C, E> {
         payload: WirePayload,
         operation: Operation,
     ) -> Result<(RequestId, Payload, Signed), ClientError> {
-        let request = SignRequest { wallet: wallet.address(), chain_id, payload };
+        let request = SignRequest {
+            wallet: wallet.address(),
+            chain_id,
+            payload,
+        };
         let (payload, digest) = request.digest()?;
         let id = self.request_id()?;
         let key_use = KeyUse {
@@ -184,8 +206,14 @@ impl<T: Transport, C: Credential, E: Environment> Client<T, C, E> {
             Operation::SignMessage => path::SIGN_MESSAGE,
             _ => path::SIGN_TRANSACTION,
         };
-        let intent = Intent::Sign { operation, id, key_use };
-        let signed: Signed = self.call_in_session(session, path, intent, json(&request)?).await?;
+        let intent = Intent::Sign {
+            operation,
+            id,
+            key_use,
+        };
+        let signed: Signed = self
+            .call_in_session(session, path, intent, json(&request)?)
+            .await?;
         if signed.digest != digest {
             return Err(SignatureRefused::OtherDigest.into());
         }

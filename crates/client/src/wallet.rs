@@ -176,7 +176,9 @@ fn signers(config: &Config) -> Option<(Address, Option<Address>)> {
         },
         owners => (owners, None),
     };
-    let Topology::Nested { tree, .. } = owners else { return None };
+    let Topology::Nested { tree, .. } = owners else {
+        return None;
+    };
     match tree.as_ref() {
         Topology::Signer { address, .. } => Some((*address, guard)),
         _ => None,
@@ -189,14 +191,23 @@ impl<T: Transport, C: Credential, E: Environment> Client<T, C, E> {
     /// # Errors
     ///
     /// [`ClientError`].
-    pub async fn create_wallet(&self, session: &Session, label: &str) -> Result<Wallet, ClientError> {
+    pub async fn create_wallet(
+        &self,
+        session: &Session,
+        label: &str,
+    ) -> Result<Wallet, ClientError> {
         if !is_label(label) {
-            return Err(ClientError::Unsendable("a label that is empty, long or unprintable"));
+            return Err(ClientError::Unsendable(
+                "a label that is empty, long or unprintable",
+            ));
         }
         let intent = self.plain(Operation::CreateWallet)?;
-        let body = json(&CreateWallet { label: label.to_owned() })?;
-        let info: WalletInfo =
-            self.call_in_session(session, path::WALLET_CREATE, intent, body).await?;
+        let body = json(&CreateWallet {
+            label: label.to_owned(),
+        })?;
+        let info: WalletInfo = self
+            .call_in_session(session, path::WALLET_CREATE, intent, body)
+            .await?;
         if info.label != label {
             return Err(WalletRefused::Label.into());
         }
@@ -212,8 +223,9 @@ impl<T: Transport, C: Credential, E: Environment> Client<T, C, E> {
     /// [`ClientError`]; a single wallet that is not as it should be refuses the list.
     pub async fn wallets(&self, session: &Session) -> Result<Vec<Wallet>, ClientError> {
         let intent = self.plain(Operation::ListWallets)?;
-        let Wallets { wallets } =
-            self.call_in_session(session, path::WALLET_LIST, intent, json(&Nothing {})?).await?;
+        let Wallets { wallets } = self
+            .call_in_session(session, path::WALLET_LIST, intent, json(&Nothing {})?)
+            .await?;
         let checked = wallets.into_iter().map(|info| {
             let wallet = Wallet::verify(info, &self.rules)?;
             session.remember(&wallet)?;

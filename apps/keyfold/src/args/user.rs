@@ -161,7 +161,9 @@ pub struct Send {
 /// Reads `0x` and 40 digits; where the digits have a case, it must be the checksum's (EIP-55).
 fn address(text: &str) -> Result<Address, String> {
     let digits = text.strip_prefix("0x").ok_or("an address begins with 0x")?;
-    let parsed: Address = text.parse().map_err(|_| "an address has 40 hexadecimal digits")?;
+    let parsed: Address = text
+        .parse()
+        .map_err(|_| "an address has 40 hexadecimal digits")?;
     let one_case = digits == digits.to_lowercase() || digits == digits.to_uppercase();
     if one_case || parsed.to_checksum(None) == text {
         Ok(parsed)

@@ -37,5 +37,9 @@ fn line(device: &DeviceInfo) -> String {
     };
     let this = if device.this { ", this device" } else { "" };
     let name = printable(&device.name);
-    format!("{}  {name} ({state}, since {}{this})", device.device, utc(device.added))
+    format!(
+        "{}  {name} ({state}, since {}{this})",
+        device.device,
+        utc(device.added)
+    )
 }

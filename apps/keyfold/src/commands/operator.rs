@@ -60,8 +60,10 @@ pub(crate) async fn guard(command: GuardCommand, output: Output) -> Result<Repor
             let config = guard_config(&arguments.service.config)?;
             let trusted: Vec<Measurements> = read_json(&arguments.measurements)?;
             // A guard of a development realm is run by the development program.
-            let trust =
-                Trust { root: TrustRoot::aws_nitro(), policy: MeasurementPolicy::new(trusted) };
+            let trust = Trust {
+                root: TrustRoot::aws_nitro(),
+                policy: MeasurementPolicy::new(trusted),
+            };
             let shutdown = begin()?;
             keyfold_guard_service::run(config, trust, |at| listening(output, at), shutdown)
                 .await
@@ -129,15 +131,25 @@ pub(crate) async fn realm(command: RealmCommand, output: Output) -> Result<Repor
                 (false, true) => "waits for genesis",
                 (false, false) => "is starting",
             };
-            Ok(Report::new(format!("The instance {} {state}.", status.instance), json!(status)))
+            Ok(Report::new(
+                format!("The instance {} {state}.", status.instance),
+                json!(status),
+            ))
         }
     }
 }
 
 async fn genesis(arguments: &RealmGenesis, output: Output) -> Result<Report, CliError> {
-    let holders: Vec<HolderCard> =
-        arguments.cards.iter().map(|path| read_json(path)).collect::<Result<_, _>>()?;
-    let plan = GenesisPlan { threshold: arguments.threshold, holders, root: RootKind::AwsNitro };
+    let holders: Vec<HolderCard> = arguments
+        .cards
+        .iter()
+        .map(|path| read_json(path))
+        .collect::<Result<_, _>>()?;
+    let plan = GenesisPlan {
+        threshold: arguments.threshold,
+        holders,
+        root: RootKind::AwsNitro,
+    };
     let signed = {
         let _step = output.step("Asking every holder to verify the enclave and to sign");
         keyfold_gateway_service::genesis(&arguments.enclave, &plan)
@@ -203,7 +215,10 @@ fn read(path: &Path) -> Result<String, CliError> {
     std::fs::File::open(path)
         .and_then(|file| file.take(MAX_FILE).read_to_string(&mut text))
         .map_err(|error| {
-            CliError::usage(format!("cannot read {}: {error}", path.display()), "Check the path.")
+            CliError::usage(
+                format!("cannot read {}: {error}", path.display()),
+                "Check the path.",
+            )
         })?;
     Ok(text)
 }
@@ -239,9 +254,11 @@ fn start(error: &(dyn Error + 'static)) -> CliError {
 fn enclave(error: &keyfold_gateway_service::EnclaveCallError) -> CliError {
     use keyfold_gateway_service::EnclaveCallError as Call;
     let (exit, code, what_to_do) = match error {
-        Call::Unreachable(_) => {
-            (Exit::Unavailable, "enclave_unreachable", "Start the enclave, or check the path.")
-        }
+        Call::Unreachable(_) => (
+            Exit::Unavailable,
+            "enclave_unreachable",
+            "Start the enclave, or check the path.",
+        ),
         Call::Refused(_) => (
             Exit::Refused,
             "enclave_refused",

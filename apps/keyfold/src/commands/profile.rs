@@ -29,8 +29,14 @@ pub(crate) fn show(profile: &Profile) -> Result<Report, CliError> {
         format!("realm     {}", file.realm),
         format!("root      {kind}"),
         format!("images    {} trusted", file.measurements.len()),
-        format!("project   {}", or_none(file.project.as_ref().map(ToString::to_string))),
-        format!("chain     {}", or_none(file.chain.map(|chain| chain.to_string()))),
+        format!(
+            "project   {}",
+            or_none(file.project.as_ref().map(ToString::to_string))
+        ),
+        format!(
+            "chain     {}",
+            or_none(file.chain.map(|chain| chain.to_string()))
+        ),
         format!("guard     {guard}"),
         format!("state     {}", profile.state.display()),
     ];

@@ -18,7 +18,11 @@ const MAX_FILE: u64 = 32 * 1024;
 pub(crate) async fn run(user: User, command: ProjectCommand) -> Result<Report, CliError> {
     let ProjectCommand::Create(arguments) = command;
     let project = user.project(arguments.project.clone())?;
-    let password = arguments.mail_password_file.as_deref().map(read).transpose()?;
+    let password = arguments
+        .mail_password_file
+        .as_deref()
+        .map(read)
+        .transpose()?;
     let new = NewProject {
         project,
         display_name: arguments.name.clone(),
@@ -32,10 +36,15 @@ pub(crate) async fn run(user: User, command: ProjectCommand) -> Result<Report, C
         },
         guard: guard(&arguments),
     };
-    let _step = user.output.step("Verifying the enclave and making the project");
+    let _step = user
+        .output
+        .step("Verifying the enclave and making the project");
     let info = user.client.create_project(new).await?;
     Ok(Report::new(
-        format!("Made the project {}; this device administers it.", info.project),
+        format!(
+            "Made the project {}; this device administers it.",
+            info.project
+        ),
         json!({ "project": info.project, "guard_signer": info.guard_signer }),
     ))
 }
@@ -53,7 +62,10 @@ fn read(path: &Path) -> Result<String, CliError> {
     std::fs::File::open(path)
         .and_then(|file| file.take(MAX_FILE).read_to_string(&mut text))
         .map_err(|error| {
-            CliError::usage(format!("cannot read {}: {error}", path.display()), "Check the path.")
+            CliError::usage(
+                format!("cannot read {}: {error}", path.display()),
+                "Check the path.",
+            )
         })?;
     Ok(text)
 }

@@ -8,11 +8,19 @@ use crate::error::CliError;
 use crate::output::Report;
 
 pub(crate) async fn run(user: User, command: SignCommand) -> Result<Report, CliError> {
-    let SignCommand::Message(SignMessage { message, hex: is_hex, wallet, chain }) = command;
+    let SignCommand::Message(SignMessage {
+        message,
+        hex: is_hex,
+        wallet,
+        chain,
+    }) = command;
     let message = if is_hex {
         let digits = message.strip_prefix("0x").unwrap_or(&message);
         hex::decode(digits).map_err(|_| {
-            CliError::usage("the message is not hexadecimal", "Leave --hex out to sign a text.")
+            CliError::usage(
+                "the message is not hexadecimal",
+                "Leave --hex out to sign a text.",
+            )
         })?
     } else {
         message.into_bytes()
@@ -21,7 +29,10 @@ pub(crate) async fn run(user: User, command: SignCommand) -> Result<Report, CliE
     let chain = user.chain(chain)?;
     let _step = user.output.step("Signing");
     let wallet = user.wallet(&session, &wallet).await?;
-    let signed = user.client.sign_message(&session, &wallet, chain, &message).await;
+    let signed = user
+        .client
+        .sign_message(&session, &wallet, chain, &message)
+        .await;
     let signed = user.keep(&session, signed)?;
     Ok(Report::new(
         signed.signature.to_string(),

@@ -27,7 +27,9 @@ pub(crate) async fn sign_in(user: User, arguments: SignIn) -> Result<Report, Cli
         ));
     }
     let pending = {
-        let _step = user.output.step("Verifying the enclave and asking for a code");
+        let _step = user
+            .output
+            .step("Verifying the enclave and asking for a code");
         user.client.start_email(&project, &arguments.email).await?
     };
     user.output.say(&format!(
@@ -35,12 +37,20 @@ pub(crate) async fn sign_in(user: User, arguments: SignIn) -> Result<Report, Cli
         crate::output::printable(&arguments.email),
         utc(pending.expires())
     ));
-    let attempts = if arguments.code_from_stdin { 1 } else { ATTEMPTS };
+    let attempts = if arguments.code_from_stdin {
+        1
+    } else {
+        ATTEMPTS
+    };
     let mut attempt = 1;
     let session = loop {
         let code = read_code(&user, arguments.code_from_stdin)?;
         let _step = user.output.step("Signing in");
-        match user.client.finish_email(&pending, &code, &arguments.device_name).await {
+        match user
+            .client
+            .finish_email(&pending, &code, &arguments.device_name)
+            .await
+        {
             Err(error) if attempt < attempts && error.is(Code::SignInRefused) => {
                 attempt += 1;
                 drop(_step);
@@ -88,7 +98,10 @@ fn read_code(user: &User, quietly: bool) -> Result<String, CliError> {
     let code = line.trim();
     match read {
         Ok(_) if !code.is_empty() => Ok(code.to_owned()),
-        _ => Err(CliError::usage("no code was given", "Sign in again and type the code.")),
+        _ => Err(CliError::usage(
+            "no code was given",
+            "Sign in again and type the code.",
+        )),
     }
 }
 

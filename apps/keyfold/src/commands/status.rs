@@ -66,7 +66,10 @@ pub(crate) async fn run(user: User) -> Result<Report, CliError> {
 fn failure(error: ClientError) -> (String, Value) {
     let error = CliError::from(error);
     let words = format!("{} [{}] {}", error.message, error.code, error.what_to_do);
-    (words, json!({ "code": error.code, "message": error.message, "what_to_do": error.what_to_do }))
+    (
+        words,
+        json!({ "code": error.code, "message": error.message, "what_to_do": error.what_to_do }),
+    )
 }
 
 async fn realm(user: &User, lines: &mut Vec<String>) -> Value {
@@ -78,12 +81,17 @@ async fn realm(user: &User, lines: &mut Vec<String>) -> Value {
             lines.push(format!("realm      {id} verified: {t} of {n} holders"));
             let warnings = record.concentration_warnings();
             for warning in &warnings {
-                lines.push(format!("           note: {}", crate::output::printable(warning)));
+                lines.push(format!(
+                    "           note: {}",
+                    crate::output::printable(warning)
+                ));
             }
             let holders: Vec<_> = record
                 .holders
                 .iter()
-                .map(|card| json!({ "name": card.name, "party": card.party, "region": card.region }))
+                .map(
+                    |card| json!({ "name": card.name, "party": card.party, "region": card.region }),
+                )
                 .collect();
             json!({
                 "id": id, "verified": true, "threshold": t, "holders": holders,

@@ -38,7 +38,13 @@ fn an_attestation_that_ends_within_a_minute_is_renewed_before_use_and_once() {
     host.clock.advance_ms(3_539_000);
     run(client.wallets(&session)).unwrap();
     let renewals = |host: &Host| {
-        host.with(|state| state.opened.iter().filter(|(_, p)| p == path::RENEW).count())
+        host.with(|state| {
+            state
+                .opened
+                .iter()
+                .filter(|(_, p)| p == path::RENEW)
+                .count()
+        })
     };
     assert_eq!(renewals(&host), 0);
     host.clock.advance_ms(1_000);
@@ -48,7 +54,10 @@ fn an_attestation_that_ends_within_a_minute_is_renewed_before_use_and_once() {
     }
     assert_eq!(renewals(&host), 1);
     assert_ne!(session.attestation(), before);
-    assert_eq!(session.attestation_expires(), host.clock.now_ms() / 1000 + 3_600);
+    assert_eq!(
+        session.attestation_expires(),
+        host.clock.now_ms() / 1000 + 3_600
+    );
 }
 
 #[test]
@@ -59,7 +68,11 @@ fn what_is_still_valid_is_used_when_renewal_fails_and_what_is_not_is_not() {
     run(client.wallets(&session)).unwrap();
     host.clock.advance_ms(60_000);
     host.with(|state| state.refuse = Some(Code::HoldersUnavailable));
-    assert!(run(client.wallets(&session)).unwrap_err().is(Code::HoldersUnavailable));
+    assert!(
+        run(client.wallets(&session))
+            .unwrap_err()
+            .is(Code::HoldersUnavailable)
+    );
     run(client.wallets(&session)).unwrap();
 }
 

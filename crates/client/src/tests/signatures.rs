@@ -7,7 +7,8 @@ use keyfold_protocol::ids::Digest32;
 use keyfold_protocol::relayer_api::RelayState;
 use keyfold_wallet::abi::erc6492_unwrap;
 use keyfold_wallet::config::default_tree;
-use keyfold_wallet::payload::unpack;
+use keyfold_wallet::payload::{ANY_CHAIN, unpack};
+use keyfold_wallet::signature::Header;
 use keyfold_wallet::{Context, ValidConfig};
 
 use super::world::*;
@@ -30,7 +31,9 @@ fn a_message_is_signed_and_the_signature_is_the_wallets() {
     let request = SignRequest {
         wallet: wallet.address(),
         chain_id: CHAIN,
-        payload: WirePayload::Message { message: b"hello".to_vec().into() },
+        payload: WirePayload::Message {
+            message: b"hello".to_vec().into(),
+        },
     };
     let (payload, digest) = request.digest().unwrap();
     assert_eq!(signed.digest, digest);
@@ -48,7 +51,10 @@ fn altered(change: impl Fn(&mut Signed) + Send + 'static) -> SignatureRefused {
     host.with(|state| state.alter_signed = Some(Box::new(change)));
     match run(client.send(&session, &wallet, CHAIN, vec![call()], WaitLimit::default())) {
         Err(ClientError::Signature(refused)) => {
-            assert!(host.with(|state| state.relayed.is_empty()), "it was relayed");
+            assert!(
+                host.with(|state| state.relayed.is_empty()),
+                "it was relayed"
+            );
             refused
         }
         other => panic!("{other:?}"),
@@ -63,7 +69,10 @@ fn config(owner_seed: u8) -> ValidConfig {
 fn a_signature_that_is_not_the_wallets_is_never_relayed() {
     // Over another digest than was asked.
     let other = Digest32::from_bytes([9; 32]);
-    assert_eq!(altered(move |s| s.digest = other), SignatureRefused::OtherDigest);
+    assert_eq!(
+        altered(move |s| s.digest = other),
+        SignatureRefused::OtherDigest
+    );
     // By another owner, in that owner's own configuration.
     let refused = altered(|s| s.signature = sign(&config(2), 2, B256::from(*s.digest.as_bytes())));
     assert_eq!(refused, SignatureRefused::OtherWallet);
@@ -93,17 +102,30 @@ fn a_signature_without_enough_weight_is_refused() {
 }
 
 #[test]
-fn a_signature_for_every_chain_is_refused() {
+fn a_signature_for_every_chain_is_refused_where_one_was_asked_for() {
     let (host, client, session, wallet) = ready();
+    let request = WirePayload::Message {
+        message: b"x".to_vec().into(),
+    };
+    let everywhere = request
+        .to_payload()
+        .unwrap()
+        .op_hash(&wallet.address(), ANY_CHAIN);
+    let header = Header {
+        no_chain_id: true,
+        ..Header::default()
+    };
+    let signature = sign_with(&config(1), 1, everywhere, &header);
     host.with(|state| {
-        state.alter_signed = Some(Box::new(|signed| {
-            let mut bytes = signed.signature.to_vec();
-            bytes[0] |= 2;
-            signed.signature = bytes.into();
+        state.alter_signed = Some(Box::new(move |signed| {
+            signed.signature = signature.clone();
         }));
     });
     let error = run(client.sign_message(&session, &wallet, CHAIN, b"x")).unwrap_err();
-    assert!(matches!(error, ClientError::Signature(_)), "{error}");
+    assert!(
+        matches!(error, ClientError::Signature(SignatureRefused::OtherDigest)),
+        "{error}"
+    );
 }
 
 #[test]
@@ -116,7 +138,11 @@ fn a_transaction_is_sent_with_the_chains_nonce_and_waited_for() {
         assert_eq!(sent.relayed.block, Some(12));
         let relay = &sent.transaction.relay;
         let payload = unpack(&relay.payload, &wallet.address()).unwrap();
-        let expected = WirePayload::Transaction { space: U160::ZERO, nonce, calls: vec![call()] };
+        let expected = WirePayload::Transaction {
+            space: U160::ZERO,
+            nonce,
+            calls: vec![call()],
+        };
         assert_eq!(payload, expected.to_payload().unwrap());
         assert_eq!(relay.image_hash, wallet.image_hash());
         verify_signature(&wallet, CHAIN, &payload, &relay.signature).unwrap();
@@ -145,12 +171,25 @@ fn a_lost_answer_does_not_send_twice() {
 fn a_transaction_that_reverts_or_does_not_come_is_told_apart() {
     let (host, client, session, wallet) = ready();
     host.with(|state| state.outcome = RelayState::Reverted);
-    let limit = WaitLimit { milliseconds: 1_000 };
+    let limit = WaitLimit {
+        milliseconds: 1_000,
+    };
     let error = run(client.send(&session, &wallet, CHAIN, vec![call()], limit)).unwrap_err();
-    assert!(matches!(error, ClientError::Reverted { block: Some(12), .. }), "{error}");
+    assert!(
+        matches!(
+            error,
+            ClientError::Reverted {
+                block: Some(12),
+                ..
+            }
+        ),
+        "{error}"
+    );
     host.with(|state| state.looks_until_mined = usize::MAX);
     let error = run(client.send(&session, &wallet, CHAIN, vec![call()], limit)).unwrap_err();
-    let ClientError::NotMined { id, .. } = error else { panic!("{error}") };
+    let ClientError::NotMined { id, .. } = error else {
+        panic!("{error}")
+    };
     assert_eq!(run(client.transaction(id)).unwrap().state, RelayState::Sent);
 }
 

@@ -2,7 +2,7 @@
 
 use alloy_primitives::Address;
 use futures_util::future::join_all;
-use keyfold_attest::{Measurements, MeasurementPolicy, TrustRoot, VerifyError};
+use keyfold_attest::{MeasurementPolicy, Measurements, TrustRoot, VerifyError};
 use keyfold_crypto::testing::SeededRng;
 use keyfold_platform_dev::issuer::DevIssuer;
 use keyfold_protocol::error_code::Code;
@@ -27,7 +27,10 @@ fn refused(change: impl FnOnce(&mut State, &mut RealmPin)) -> ClientError {
     let (host, mut pin) = world();
     host.with(|state| change(state, &mut pin));
     let error = sign_in(&client(&host, &pin)).unwrap_err();
-    assert!(host.with(|state| state.sealed_requests.is_empty()), "something was sealed: {error}");
+    assert!(
+        host.with(|state| state.sealed_requests.is_empty()),
+        "something was sealed: {error}"
+    );
     error
 }
 
@@ -79,7 +82,10 @@ fn a_document_that_answers_another_nonce_is_refused() {
     let error = refused(|state, _| {
         state.alter_nonce = Some(Box::new(|nonce| nonce[0] ^= 1));
     });
-    assert!(matches!(refusal(error), RegistrationError::Document(VerifyError::NonceMismatch)));
+    assert!(matches!(
+        refusal(error),
+        RegistrationError::Document(VerifyError::NonceMismatch)
+    ));
 }
 
 #[test]
@@ -106,8 +112,9 @@ fn a_document_recorded_earlier_is_refused() {
 fn a_host_cannot_put_its_own_sealing_key_beside_a_genuine_document() {
     let error = refused(|state, pin| {
         let hosts = Enclave::new(66, pin.realm).binding.ohttp_config;
-        state.alter_attested =
-            Some(Box::new(move |attested| attested.binding.ohttp_config = hosts.clone()));
+        state.alter_attested = Some(Box::new(move |attested| {
+            attested.binding.ohttp_config = hosts.clone()
+        }));
     });
     assert!(matches!(refusal(error), RegistrationError::NotBound));
 }
@@ -132,7 +139,9 @@ fn an_instance_of_another_realm_is_refused() {
     let error = refused(|state, _| state.enclaves[0].pcr16 = realm_pcr16(Some(other)));
     assert!(matches!(refusal(error), RegistrationError::Document(_)));
     // It was never told any.
-    refusal(refused(|state, _| state.enclaves[0].pcr16 = realm_pcr16(None)));
+    refusal(refused(|state, _| {
+        state.enclaves[0].pcr16 = realm_pcr16(None)
+    }));
 }
 
 #[test]
@@ -142,7 +151,10 @@ fn a_gateway_that_serves_another_realms_record_is_refused() {
     let error = refused(|state, _| state.record.record.threshold = 2);
     assert!(matches!(error, ClientError::Realm(_)));
     let error = refused(|state, _| state.record.signatures[0].0[0] ^= 1);
-    assert!(matches!(error, ClientError::Realm(RealmError::BadSignature)));
+    assert!(matches!(
+        error,
+        ClientError::Realm(RealmError::BadSignature)
+    ));
 }
 
 #[test]
@@ -198,7 +210,10 @@ fn both_sendings_of_a_repeated_request_have_one_request_id_and_two_nonces() {
     host.with(|state| {
         assert_eq!(state.opened.len(), 2);
         assert_eq!(state.opened[0].0, state.opened[1].0);
-        assert_ne!(state.nonces[state.nonces.len() - 1], state.nonces[state.nonces.len() - 2]);
+        assert_ne!(
+            state.nonces[state.nonces.len() - 1],
+            state.nonces[state.nonces.len() - 2]
+        );
     });
 }
 
@@ -237,7 +252,10 @@ fn a_tampered_reply_is_refused() {
     for at in [0, 20, 200] {
         host.with(|state| state.alter_sealed = Some(Box::new(move |sealed| sealed[at] ^= 1)));
         let error = run(client.wallets(&session)).unwrap_err();
-        assert!(matches!(error, ClientError::Reply(ResponseError::NotAuthentic)), "{at}: {error}");
+        assert!(
+            matches!(error, ClientError::Reply(ResponseError::NotAuthentic)),
+            "{at}: {error}"
+        );
     }
 }
 
@@ -256,7 +274,10 @@ fn the_reply_to_another_request_is_refused() {
     });
     run(client.wallets(&session)).unwrap();
     let error = run(client.wallets(&session)).unwrap_err();
-    assert!(matches!(error, ClientError::Reply(ResponseError::NotAuthentic)));
+    assert!(matches!(
+        error,
+        ClientError::Reply(ResponseError::NotAuthentic)
+    ));
 }
 
 #[test]
@@ -264,7 +285,11 @@ fn a_gateway_cannot_answer_in_the_enclaves_place() {
     let (host, client, session, _) = ready();
     for content_type in [None, Some("application/json".to_owned())] {
         let body = br#"{"wallets":[]}"#.to_vec();
-        let forged = OuterResponse { status: 200, content_type, body };
+        let forged = OuterResponse {
+            status: 200,
+            content_type,
+            body,
+        };
         host.with(|state| state.answer_plainly = Some(forged));
         let error = run(client.wallets(&session)).unwrap_err();
         assert!(matches!(error, ClientError::UnexpectedReply(_)), "{error}");
@@ -283,11 +308,20 @@ fn nothing_a_request_says_is_readable_outside() {
     let (host, client, session, wallet) = ready();
     run(client.sign_message(&session, &wallet, CHAIN, b"a canary in a message")).unwrap();
     let attestation = session.attestation();
-    for secret in ["canary", CODE, "a@example.org", "app.example", attestation.as_str()] {
+    for secret in [
+        "canary",
+        CODE,
+        "a@example.org",
+        "app.example",
+        attestation.as_str(),
+    ] {
         let needle = secret.as_bytes();
         host.with(|state| {
             for sealed in &state.sealed_requests {
-                assert!(!sealed.windows(needle.len()).any(|window| window == needle), "{secret}");
+                assert!(
+                    !sealed.windows(needle.len()).any(|window| window == needle),
+                    "{secret}"
+                );
             }
         });
     }

@@ -27,28 +27,56 @@ fn a_default_wallet_is_what_it_says() {
         let told = info("main", &default_tree(someone(1), guard).unwrap());
         let wallet = verify(told.clone()).unwrap();
         assert_eq!((wallet.owner(), wallet.guard()), (someone(1), guard));
-        assert_eq!(wallet.address(), wallet_address(&told.image_hash, &Context::keyfold()));
+        assert_eq!(
+            wallet.address(),
+            wallet_address(&told.image_hash, &Context::keyfold())
+        );
     }
 }
 
 #[test]
 fn a_second_owner_is_refused_wherever_it_stands() {
-    let signer = |seed, weight| Topology::Signer { address: someone(seed), weight };
-    let nested = |tree, weight, threshold| Topology::Nested { tree: Box::new(tree), weight, threshold };
+    let signer = |seed, weight| Topology::Signer {
+        address: someone(seed),
+        weight,
+    };
+    let nested = |tree, weight, threshold| Topology::Nested {
+        tree: Box::new(tree),
+        weight,
+        threshold,
+    };
     let base = Config::clone(&default_tree(someone(1), Some(someone(2))).unwrap());
     let two = Topology::branch(signer(1, 1), signer(3, 1));
     for (defect, topology) in [
-        ("beside the owner", Topology::branch(nested(two, 1, 1), signer(2, 1))),
-        ("as a leaf of its own", Topology::branch(base.topology.clone(), signer(3, 2))),
+        (
+            "beside the owner",
+            Topology::branch(nested(two, 1, 1), signer(2, 1)),
+        ),
+        (
+            "as a leaf of its own",
+            Topology::branch(base.topology.clone(), signer(3, 2)),
+        ),
         (
             "in place of the owner's node",
             balanced_tree(vec![signer(1, 1), signer(2, 1)]).unwrap(),
         ),
-        ("an owner that needs no guard", Topology::branch(nested(signer(1, 1), 2, 1), signer(2, 1))),
-        ("a guard that needs no owner", Topology::branch(nested(signer(1, 1), 1, 1), signer(2, 2))),
-        ("the other order", Topology::branch(signer(2, 1), nested(signer(1, 1), 1, 1))),
+        (
+            "an owner that needs no guard",
+            Topology::branch(nested(signer(1, 1), 2, 1), signer(2, 1)),
+        ),
+        (
+            "a guard that needs no owner",
+            Topology::branch(nested(signer(1, 1), 1, 1), signer(2, 2)),
+        ),
+        (
+            "the other order",
+            Topology::branch(signer(2, 1), nested(signer(1, 1), 1, 1)),
+        ),
     ] {
-        let told = consistent(Config { topology, ..base.clone() });
+        let told = consistent(Config {
+            topology,
+            ..base.clone()
+        });
         assert_eq!(verify(told), Err(WalletRefused::Shape), "{defect}");
     }
 }
@@ -57,9 +85,18 @@ fn a_second_owner_is_refused_wherever_it_stands() {
 fn another_threshold_checkpoint_or_checkpointer_is_refused() {
     let base = Config::clone(&default_tree(someone(1), Some(someone(2))).unwrap());
     for config in [
-        Config { threshold: 1, ..base.clone() },
-        Config { checkpoint: 1, ..base.clone() },
-        Config { checkpointer: Some(someone(9)), ..base.clone() },
+        Config {
+            threshold: 1,
+            ..base.clone()
+        },
+        Config {
+            checkpoint: 1,
+            ..base.clone()
+        },
+        Config {
+            checkpointer: Some(someone(9)),
+            ..base.clone()
+        },
     ] {
         assert_eq!(verify(consistent(config)), Err(WalletRefused::Shape));
     }
@@ -69,13 +106,25 @@ fn another_threshold_checkpoint_or_checkpointer_is_refused() {
 fn an_address_or_root_of_another_configuration_is_refused() {
     let mine = info("main", &default_tree(someone(1), None).unwrap());
     let theirs = info("main", &default_tree(someone(6), None).unwrap());
-    let address = WalletInfo { address: theirs.address, ..mine.clone() };
+    let address = WalletInfo {
+        address: theirs.address,
+        ..mine.clone()
+    };
     assert_eq!(verify(address), Err(WalletRefused::Address));
-    let root = WalletInfo { image_hash: theirs.image_hash, ..mine.clone() };
+    let root = WalletInfo {
+        image_hash: theirs.image_hash,
+        ..mine.clone()
+    };
     assert_eq!(verify(root), Err(WalletRefused::ImageHash));
-    let config = WalletInfo { config: theirs.config, ..mine.clone() };
+    let config = WalletInfo {
+        config: theirs.config,
+        ..mine.clone()
+    };
     assert_eq!(verify(config), Err(WalletRefused::ImageHash));
-    let context = WalletInfo { context: "other".into(), ..mine };
+    let context = WalletInfo {
+        context: "other".into(),
+        ..mine
+    };
     assert_eq!(verify(context), Err(WalletRefused::Context));
 }
 
@@ -90,7 +139,10 @@ fn a_wallet_without_the_projects_guard_is_refused() {
     }
     let without = rules(GuardRule::Without);
     assert!(Wallet::verify(with(None), &without).is_ok());
-    assert_eq!(Wallet::verify(with(Some(someone(2))), &without), Err(WalletRefused::Guard));
+    assert_eq!(
+        Wallet::verify(with(Some(someone(2))), &without),
+        Err(WalletRefused::Guard)
+    );
 }
 
 #[test]
@@ -99,12 +151,18 @@ fn a_label_never_becomes_another_wallet() {
     let other = info("main", &default_tree(someone(6), None).unwrap());
     let now = other.address;
     host.with(|state| state.wallets = vec![other]);
-    let changed = WalletRefused::Changed { before: wallet.address(), now };
+    let changed = WalletRefused::Changed {
+        before: wallet.address(),
+        now,
+    };
     for error in [
         run(client.wallets(&session)).unwrap_err(),
         run(client.create_wallet(&session, "main")).unwrap_err(),
     ] {
-        assert!(matches!(error, ClientError::Wallet(refused) if refused == changed), "{error}");
+        assert!(
+            matches!(error, ClientError::Wallet(refused) if refused == changed),
+            "{error}"
+        );
     }
 }
 

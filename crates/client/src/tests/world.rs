@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context as TaskContext, Poll, Waker};
 
-use alloy_primitives::{Address, B256, U256};
+use alloy_primitives::{Address, B256, Bytes, U256};
 use async_trait::async_trait;
 use keyfold_attest::{MeasurementPolicy, Measurements, TrustRoot};
 use keyfold_crypto::commitment::ShareCommitment;
@@ -18,8 +18,8 @@ use keyfold_crypto::testing::SeededRng;
 use keyfold_crypto::{Canonical as _, Secret, ed25519, secp256k1};
 use keyfold_platform_dev::issuer::{DevIssuer, IssueRequest};
 use keyfold_protocol::client_api::{
-    CreateWallet, Nothing, Renewed, Revocation, SignRequest, Signed, SignedIn, SignedOut,
-    SignInStarted, WalletInfo, Wallets, header, path,
+    CreateWallet, Nothing, Renewed, Revocation, SignInStarted, SignRequest, Signed, SignedIn,
+    SignedOut, WalletInfo, Wallets, header, path,
 };
 use keyfold_protocol::error_code::{Code, ProblemBody};
 use keyfold_protocol::gateway_api::{self, AttestationRequest, Instances};
@@ -64,7 +64,9 @@ pub(super) fn project() -> ProjectId {
 pub(super) fn run<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
     loop {
-        if let Poll::Ready(value) = future.as_mut().poll(&mut TaskContext::from_waker(Waker::noop()))
+        if let Poll::Ready(value) = future
+            .as_mut()
+            .poll(&mut TaskContext::from_waker(Waker::noop()))
         {
             return value;
         }
@@ -265,7 +267,10 @@ pub(super) fn realm_record(issuer: &DevIssuer, nonce: u8) -> SignedRealmRecord {
         seed_commitments: vec![ShareCommitment([3; 32])],
     };
     let signature = holder.sign(&record.to_signed_bytes());
-    SignedRealmRecord { record, signatures: vec![Signature64(signature)] }
+    SignedRealmRecord {
+        record,
+        signatures: vec![Signature64(signature)],
+    }
 }
 
 /// A host, and the pin that fits it.
@@ -309,7 +314,13 @@ pub(super) fn world() -> (Arc<Host>, RealmPin) {
         rng,
     };
     let clock = Clock(Arc::new(AtomicU64::new(NOW_MS)));
-    (Arc::new(Host { clock, state: Mutex::new(state) }), pin)
+    (
+        Arc::new(Host {
+            clock,
+            state: Mutex::new(state),
+        }),
+        pin,
+    )
 }
 
 pub(super) type TestClient = Client<Arc<Host>, DeviceSigningKey, TestEnvironment>;
@@ -321,7 +332,10 @@ pub(super) fn client(host: &Arc<Host>, pin: &RealmPin) -> TestClient {
 pub(super) fn client_of(host: &Arc<Host>, pin: &RealmPin, device: u64) -> TestClient {
     let mut rng = SeededRng::new(device);
     let credential = DeviceSigningKey::generate_p256(&mut rng);
-    let environment = TestEnvironment { clock: host.clock.clone(), rng: Mutex::new(rng) };
+    let environment = TestEnvironment {
+        clock: host.clock.clone(),
+        rng: Mutex::new(rng),
+    };
     Client::new(pin.clone(), Arc::clone(host), credential, environment)
 }
 
@@ -373,7 +387,11 @@ pub(super) fn problem(code: Code) -> OuterResponse {
 }
 
 impl State {
-    fn answer(&mut self, request: &OuterRequest, now_ms: u64) -> Result<OuterResponse, TransportError> {
+    fn answer(
+        &mut self,
+        request: &OuterRequest,
+        now_ms: u64,
+    ) -> Result<OuterResponse, TransportError> {
         let path = request.path.as_str();
         Ok(match path {
             gateway_api::path::REALM => answer(&self.record),
@@ -456,13 +474,19 @@ impl State {
             return plain;
         }
         let opened = self.enclaves[at].ohttp.open(&request.body, now_ms / 1000);
-        let Ok((inner, sealer)) = opened else { return problem(Code::UnknownKey) };
+        let Ok((inner, sealer)) = opened else {
+            return problem(Code::UnknownKey);
+        };
         let id = self.enclaves[at].id();
         let reply = match self.refuse.take() {
             Some(code) => problem(code),
             None => self.enclave(id, &inner, now_ms / 1000),
         };
-        let reply = InnerResponse { status: reply.status, headers: Vec::new(), body: reply.body };
+        let reply = InnerResponse {
+            status: reply.status,
+            headers: Vec::new(),
+            body: reply.body,
+        };
         let mut sealed = sealer.seal(&reply).unwrap();
         if let Some(alter) = &self.alter_sealed {
             alter(&mut sealed);
@@ -478,7 +502,11 @@ impl State {
     fn enclave(&mut self, id: InstanceId, request: &InnerRequest, now: u64) -> OuterResponse {
         let field = |name| request.header(name).map(str::to_owned);
         let attestation = field(header::ATTESTATION);
-        let profile = if attestation.is_some() { Profile::Request } else { Profile::SignIn };
+        let profile = if attestation.is_some() {
+            Profile::Request
+        } else {
+            Profile::SignIn
+        };
         let signed = SignedComponents {
             components: Components {
                 method: request.method.clone(),
@@ -511,10 +539,14 @@ impl State {
         if let Some(jwt) = &attestation {
             let hash = keyfold_protocol::session::attestation_hash(jwt);
             assert_eq!(verified.session, Some(Digest32::from_bytes(hash)));
-            assert!(jwt.ends_with(&format!("/{}", verified.device)), "another device's attestation");
+            assert!(
+                jwt.ends_with(&format!("/{}", verified.device)),
+                "another device's attestation"
+            );
         }
         let intent = &verified.intent;
-        self.opened.push((intent.request_id(), request.path_and_query.clone()));
+        self.opened
+            .push((intent.request_id(), request.path_and_query.clone()));
         self.nonces.push(verified.nonce.clone());
         if let Some(code) = self.refuse_after_opening.take() {
             return problem(code);
@@ -549,7 +581,9 @@ impl State {
                     device: DeviceState::Active,
                 })
             }
-            (path::SIGN_OUT, Operation::SignOut) => answer(&SignedOut { state: Revocation::Done }),
+            (path::SIGN_OUT, Operation::SignOut) => answer(&SignedOut {
+                state: Revocation::Done,
+            }),
             (path::WALLET_CREATE, Operation::CreateWallet) => {
                 let CreateWallet { label } = serde_json::from_slice(body).unwrap();
                 if !self.wallets.iter().any(|wallet| wallet.label == label) {
@@ -557,11 +591,15 @@ impl State {
                     self.wallets.push(info(&label, &config));
                 }
                 let told = self.told_wallets();
-                answer(told.iter().find(|wallet| wallet.label == label).unwrap_or(&told[0]))
+                answer(
+                    told.iter()
+                        .find(|wallet| wallet.label == label)
+                        .unwrap_or(&told[0]),
+                )
             }
-            (path::WALLET_LIST, Operation::ListWallets) => {
-                answer(&Wallets { wallets: self.told_wallets() })
-            }
+            (path::WALLET_LIST, Operation::ListWallets) => answer(&Wallets {
+                wallets: self.told_wallets(),
+            }),
             (path::DEVICE_APPROVE, Operation::ApproveDevice) => answer(&Nothing {}),
             (path::SIGN_MESSAGE, Operation::SignMessage)
             | (path::SIGN_TRANSACTION, Operation::SignTransaction) => {
@@ -570,11 +608,17 @@ impl State {
                 let key_use = intent.key_use().unwrap();
                 assert_eq!(key_use.digest, digest);
                 assert_eq!(key_use.wallet.as_bytes(), request.wallet.as_slice());
-                let wallet = self.wallets.iter().find(|w| w.address == request.wallet).unwrap();
+                let wallet = self
+                    .wallets
+                    .iter()
+                    .find(|w| w.address == request.wallet)
+                    .unwrap();
                 assert_eq!(key_use.key, wallet.key);
                 let config = ValidConfig::new(wallet.config.clone()).unwrap();
-                let mut signed =
-                    Signed { digest, signature: sign(&config, 1, B256::from(*digest.as_bytes())) };
+                let mut signed = Signed {
+                    digest,
+                    signature: sign(&config, 1, B256::from(*digest.as_bytes())),
+                };
                 if let Some(alter) = &self.alter_signed {
                     alter(&mut signed);
                 }
@@ -612,7 +656,11 @@ impl State {
             id,
             chain_id: relay.chain_id,
             hash: B256::repeat_byte(9),
-            state: if mined { self.outcome } else { RelayState::Sent },
+            state: if mined {
+                self.outcome
+            } else {
+                RelayState::Sent
+            },
             block: mined.then_some(12),
             gas_used: None,
             deployed: true,
@@ -621,10 +669,15 @@ impl State {
 }
 
 /// The signature of an owner's key over a digest, in a configuration that names it.
-pub(super) fn sign(config: &ValidConfig, seed: u8, digest: B256) -> alloy_primitives::Bytes {
+pub(super) fn sign(config: &ValidConfig, seed: u8, digest: B256) -> Bytes {
+    sign_with(config, seed, digest, &Header::default())
+}
+
+/// As [`sign`], with a header of one's own.
+pub(super) fn sign_with(config: &ValidConfig, seed: u8, digest: B256, header: &Header) -> Bytes {
     let key = owner(seed);
     let signature = EcdsaSignature::from_rsv(&key.sign_prehash(&digest.0).to_rsv()).unwrap();
     let part = SignaturePart::EcdsaHash(signature);
     let parts = BTreeMap::from([(Address::from(key.address()), part)]);
-    encode(config, &parts, &Header::default()).unwrap()
+    encode(config, &parts, header).unwrap()
 }
