@@ -68,6 +68,11 @@ impl<P: Platform> Holders<P> {
         &self.list
     }
 
+    /// The holder of an index, 1..=n.
+    pub(crate) fn get(&self, index: u8) -> Option<&Arc<Holder<P>>> {
+        self.list.iter().find(|holder| holder.index == index)
+    }
+
     pub(crate) fn count(&self) -> usize {
         self.list.len()
     }
@@ -135,9 +140,7 @@ impl<P: Platform> Holders<P> {
 
     /// The name of a holder, for people.
     pub(crate) fn name(&self, index: u8) -> &str {
-        self.list
-            .iter()
-            .find(|holder| holder.index == index)
+        self.get(index)
             .map_or("?", |holder| holder.card.name.as_str())
     }
 }
@@ -183,6 +186,15 @@ pub(crate) async fn first<T>(needed: usize, mut asked: Asked<T>) -> Gathered<T> 
 }
 
 impl<T> Gathered<T> {
+    /// Waits for one answer more, if one is still to come.
+    pub(crate) async fn one_more(&mut self) {
+        match self.rest.next().await {
+            Some((index, Ok(answer))) => self.good.push((index, answer)),
+            Some((index, Err(error))) => self.bad.push((index, error)),
+            None => {}
+        }
+    }
+
     /// Waits for everybody else too.
     pub(crate) async fn all(mut self) -> Self {
         while let Some((index, answer)) = self.rest.next().await {

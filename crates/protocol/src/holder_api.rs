@@ -86,6 +86,10 @@ pub mod path {
 pub const INSTANCE_HEADER: &str = "keyfold-instance";
 /// Largest body a holder reads, bytes.
 pub const MAX_BODY: usize = 128 * 1024;
+/// How old a [`DeviceAck`] may be when another holder is shown it, in seconds.
+pub const MAX_ACK_AGE_SECONDS: u64 = 600;
+/// How far ahead of the reader's clock a [`DeviceAck`] may have been issued, in seconds.
+pub const MAX_ACK_AHEAD_SECONDS: u64 = 30;
 
 /// An empty message.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -240,6 +244,11 @@ pub struct AttestationKeys {
 pub struct DeviceEnrol {
     /// The account that the enclave found or made.
     pub account: AccountId,
+    /// Whether the account's record named no device before this sign-in.
+    ///
+    /// Without it a holder whose own list is empty has missed the account, and lets the device
+    /// wait: it learns the others' lists by [`path::DEVICE_SYNC`].
+    pub first_device: bool,
     /// [`Operation::SignInFinish`](crate::intent::Operation).
     pub evidence: Evidence,
 }
@@ -256,7 +265,8 @@ pub struct InSession {
 pub struct DeviceSync {
     /// The device's key.
     pub jwk: PublicJwk,
-    /// Signed statements about one and the same device, account and state.
+    /// Signed statements about one and the same device and account, each at most
+    /// [`MAX_ACK_AGE_SECONDS`] old.
     pub acks: Vec<DeviceAck>,
 }
 
@@ -294,6 +304,8 @@ pub struct DeviceAck {
     pub device: Thumbprint,
     /// Whether it may act.
     pub state: DeviceState,
+    /// Unix seconds at which the holder said so, by its clock.
+    pub issued: u64,
     /// Ed25519 over the canonical encoding.
     pub signature: Signature64,
 }
@@ -311,6 +323,8 @@ pub struct DeviceStatement<'a> {
     pub device: Thumbprint,
     /// Whether it may act.
     pub state: DeviceState,
+    /// Unix seconds at which the holder says so, by its clock.
+    pub issued: u64,
 }
 
 impl Canonical for DeviceStatement<'_> {
@@ -332,6 +346,7 @@ impl Canonical for DeviceStatement<'_> {
                 out.u64(active_at);
             }
         }
+        out.u64(self.issued);
     }
 }
 
@@ -343,13 +358,24 @@ impl DeviceStatement<'_> {
             owner: self.owner.clone(),
             device: self.device,
             state: self.state,
+            issued: self.issued,
             signature: Signature64(key.sign(&self.to_signed_bytes())),
         }
     }
 }
 
 impl DeviceAck {
-    /// Verifies the statement of one holder of a realm.
+    /// Tells whether the statement is recent enough to be believed by another holder.
+    ///
+    /// # Security
+    ///
+    /// A device list changes; an old statement that was kept would bring back what it said.
+    pub fn is_fresh(&self, now_unix_seconds: u64) -> bool {
+        self.issued <= now_unix_seconds.saturating_add(MAX_ACK_AHEAD_SECONDS)
+            && now_unix_seconds <= self.issued.saturating_add(MAX_ACK_AGE_SECONDS)
+    }
+
+    /// Verifies the statement of one holder of a realm. Its age is [`DeviceAck::is_fresh`]'s part.
     pub fn verify(&self, realm: &VerifiedRealm) -> bool {
         let statement = DeviceStatement {
             realm: realm.id(),
@@ -357,6 +383,7 @@ impl DeviceAck {
             owner: &self.owner,
             device: self.device,
             state: self.state,
+            issued: self.issued,
         };
         realm.record().holder(self.holder).is_some_and(|card| {
             card.signing_key
@@ -389,6 +416,11 @@ pub struct DeviceList {
 
 /// Shares of a new key. The evidence is
 /// [`Operation::CreateWallet`](crate::intent::Operation).
+///
+/// May be repeated with other shares for the same key, owner and generation, until a share of the
+/// key was released: a wallet whose making was cut off is made again. A holder keeps what it had
+/// beside the new, since of two attempts at once it cannot tell which became the wallet;
+/// [`ShareRelease::commitment`] says which is meant.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ShareStore {
     /// Signed request and attestation of the owner.
@@ -419,6 +451,8 @@ pub struct ShareRelease {
     pub evidence: Evidence,
     /// The key's current generation.
     pub generation: u32,
+    /// What the share must match, as the wallet's record says for this holder.
+    pub commitment: ShareCommitment,
     /// The account's record, so that its anchor comes with the share.
     pub record: RecordId,
 }

@@ -114,6 +114,9 @@ pub struct VerifiedInstance {
     pub realm: Option<RealmId>,
     /// The document's time, Unix milliseconds.
     pub document_timestamp_ms: u64,
+    /// Last moment at which the document holds, Unix milliseconds: its greatest age, or the end of
+    /// a certificate of its chain if that comes first. A registration must not outlive it.
+    pub valid_until_ms: u64,
     _verified: (),
 }
 
@@ -176,6 +179,7 @@ impl AttestedBinding {
             ohttp_config: self.binding.ohttp_config.clone(),
             realm,
             document_timestamp_ms: document.timestamp_ms(),
+            valid_until_ms: document.valid_until_ms(),
             _verified: (),
         })
     }

@@ -146,6 +146,7 @@ fn device_ack() {
         state: DeviceState::Pending {
             active_at: 1_800_000_000,
         },
+        issued: 1_799_913_600,
     };
     let mut l = Listing::new(
         "keyfold/device-ack/v1",
@@ -158,6 +159,7 @@ fn device_ack() {
     l.bytes("device (JWK thumbprint)", &[0xc1; 32]);
     l.u8("state: 1 active, 2 pending", 2);
     l.u64("active at (Unix s; 0 if active)", 1_800_000_000);
+    l.u64("issued (Unix s)", 1_799_913_600);
     l.check("device-ack", &statement.to_signed_bytes());
 }
 

@@ -6,14 +6,12 @@ use futures_util::future::join;
 use keyfold_crypto::jwk::PublicJwk;
 use keyfold_protocol::client_api::{Nothing, Renewed, Revocation, SignedOut};
 use keyfold_protocol::error_code::Code;
-use keyfold_protocol::evidence::AccountRef;
 use keyfold_protocol::holder_api::{DeviceAck, DeviceState, DeviceSync, Empty, InSession, path};
 use keyfold_protocol::ids::AddressId;
 use keyfold_protocol::session::{Confirmation, SessionClaims};
 use rand_core::Rng;
 
-use super::sign_in::strictest;
-use crate::holders::{Asked, first};
+use crate::holders::{Asked, Gathered, first};
 use crate::limits::ATTESTATION_SECONDS;
 use crate::peers::{CallError, to_json};
 use crate::platform::Platform;
@@ -111,51 +109,79 @@ async fn check<P: Platform>(
             Ok(ack)
         }
     });
+    settle(realm, *request.device(), asked).await
+}
+
+/// Waits until the holders have said whether a device may act: it may when t of them let it.
+/// Those that do not know it, or let it wait, are told what the others say.
+pub(super) async fn settle<P: Platform>(
+    realm: &Realm<P>,
+    jwk: PublicJwk,
+    asked: Asked<DeviceAck>,
+) -> Result<DeviceState, Problem> {
     let needed = realm.holders.threshold();
-    let gathered = first(needed, asked).await;
+    let mut gathered = first(needed, asked).await;
     if gathered.good.len() < needed {
         return Err(realm.holders.shortage(needed, &gathered.bad));
     }
-    let acks: Vec<DeviceAck> = gathered.good.into_iter().map(|(_, ack)| ack).collect();
-    let state = strictest(acks.iter().map(|ack| ack.state));
-    sync(
-        realm,
-        &owner,
-        *request.device(),
-        acks,
-        gathered.bad,
-        gathered.rest,
-    );
+    while active(&gathered.good) < needed && active(&gathered.good) + gathered.rest.len() >= needed
+    {
+        gathered.one_more().await;
+    }
+    let state = if active(&gathered.good) >= needed {
+        DeviceState::Active
+    } else {
+        strictest(gathered.good.iter().map(|(_, ack)| ack.state))
+    };
+    sync(realm, jwk, gathered);
     Ok(state)
 }
 
+fn active(acks: &[(u8, DeviceAck)]) -> usize {
+    let states = acks.iter().map(|(_, ack)| ack.state);
+    states.filter(|state| *state == DeviceState::Active).count()
+}
+
+/// What several holders say of one device together: it may act when all of them let it.
+fn strictest(states: impl IntoIterator<Item = DeviceState>) -> DeviceState {
+    states
+        .into_iter()
+        .fold(DeviceState::Active, |left, right| match (left, right) {
+            (DeviceState::Pending { active_at: a }, DeviceState::Pending { active_at: b }) => {
+                DeviceState::Pending {
+                    active_at: a.max(b),
+                }
+            }
+            (DeviceState::Active, other) | (other, DeviceState::Active) => other,
+        })
+}
+
 /// Tells holders that missed a device what t others say of it, in the background.
-fn sync<P: Platform>(
-    realm: &Realm<P>,
-    owner: &AccountRef,
-    jwk: PublicJwk,
-    mut acks: Vec<DeviceAck>,
-    bad: Vec<(u8, CallError)>,
-    rest: Asked<DeviceAck>,
-) {
-    if bad.is_empty() && rest.is_empty() {
+fn sync<P: Platform>(realm: &Realm<P>, jwk: PublicJwk, gathered: Gathered<DeviceAck>) {
+    let complete = gathered.bad.is_empty() && gathered.rest.is_empty();
+    if complete && active(&gathered.good) == gathered.good.len() {
         return;
     }
     let holders = Arc::clone(&realm.holders);
-    let owner = owner.clone();
     realm.core.background.run(async move {
-        let late = crate::holders::Gathered { good: Vec::new(), bad, rest }.all().await;
-        acks.extend(late.good.into_iter().map(|(_, ack)| ack));
-        // Only what the same t say in the same words convinces a holder.
-        acks.retain(|ack| ack.state == DeviceState::Active && ack.owner == owner);
+        let everybody = gathered.all().await;
+        let (acks, waiting): (Vec<_>, Vec<_>) = everybody
+            .good
+            .into_iter()
+            .partition(|(_, ack)| ack.state == DeviceState::Active);
         if acks.len() < holders.threshold() {
             return;
         }
-        let Ok(body) = to_json(&DeviceSync { jwk, acks }) else { return };
-        for (index, error) in late.bad {
-            if error.code() != Some(Code::DeviceUnknown) {
-                continue;
-            }
+        let acks = acks.into_iter().map(|(_, ack)| ack).collect();
+        let Ok(body) = to_json(&DeviceSync { jwk, acks }) else {
+            return;
+        };
+        let unknown = everybody
+            .bad
+            .into_iter()
+            .filter(|(_, error)| error.code() == Some(Code::DeviceUnknown))
+            .map(|(index, _)| index);
+        for index in waiting.into_iter().map(|(index, _)| index).chain(unknown) {
             let missed = holders.list().iter().find(|holder| holder.index == index);
             if let Some(holder) = missed {
                 let told: Result<DeviceAck, _> = holder.link.call(path::DEVICE_SYNC, &body).await;

@@ -83,13 +83,19 @@ async fn approve<P: Platform>(
 ) -> Result<Approved, Problem> {
     let order = request.body();
     let address = AddressId::from_bytes(order.request.wallet.into());
+    // Holders refuse it too. Whose the wallet is not must hear that, not that renewing would help.
+    if !request.session().has_wallet(&address) {
+        find_wallet(realm, request).await?;
+        return Err(Problem::new(
+            Code::SessionInvalid,
+            "the attestation is older than the wallet; renew it",
+        ));
+    }
     let project = realm.project(request.project()).await?;
     let settings = project.guard.as_ref();
-    // The attestation says whose wallet it is, so the guard need not wait for the record. A wallet
-    // that is younger than the attestation waits: a guard that counts must not be asked by a
-    // stranger to the wallet.
+    // The attestation says whose wallet it is, so the guard need not wait for the record.
     let (wallet, cosigned) = match settings {
-        Some(settings) if request.session().has_wallet(&address) => {
+        Some(settings) => {
             let (wallet, cosigned) = join(
                 find_wallet(realm, request),
                 cosign(realm, settings, request),
@@ -97,16 +103,13 @@ async fn approve<P: Platform>(
             .await;
             (wallet?, Some(cosigned))
         }
-        _ => (find_wallet(realm, request).await?, None),
+        None => (find_wallet(realm, request).await?, None),
     };
     let guard_part = match (wallet.record.guard, settings) {
         (None, _) => None,
         (Some(signer), Some(settings)) if signer == settings.signer => {
-            let cosigned = match cosigned {
-                Some(cosigned) => cosigned?,
-                None => cosign(realm, settings, request).await?,
-            };
-            Some((signer, cosigned))
+            let cosigned = cosigned.ok_or_else(|| Problem::internal("the guard was not asked"))?;
+            Some((signer, cosigned?))
         }
         (Some(_), _) => {
             let why = "the wallet's guard is not the project's any more";
@@ -232,14 +235,19 @@ async fn release<P: Platform>(
     let Approved { wallet, guard_part } = approved;
     let owner = request.owner();
     let record_id = realm.account_id(&owner);
-    let body = ShareRelease {
-        evidence: request.evidence(),
-        generation: wallet.record.generation,
-        record: record_id,
-    };
-    let body: Arc<[u8]> = to_json(&body)
-        .map_err(|_| Problem::internal("shares cannot be asked for"))?
-        .into();
+    let evidence = request.evidence();
+    let bodies = wallet.record.leaf.iter().map(|commitment| {
+        let body = ShareRelease {
+            evidence: evidence.clone(),
+            generation: wallet.record.generation,
+            commitment: *commitment,
+            record: record_id,
+        };
+        to_json(&body).map(Arc::<[u8]>::from)
+    });
+    let bodies: Vec<Arc<[u8]>> = bodies
+        .collect::<Result<_, _>>()
+        .map_err(|_| Problem::internal("shares cannot be asked for"))?;
     let opener = Arc::new(Opener {
         core: Arc::clone(&realm.core),
         realm: realm.verified.id(),
@@ -249,8 +257,10 @@ async fn release<P: Platform>(
         digest: request.body().digest,
     });
     let asked = realm.holders.ask(|holder| {
-        let (body, opener) = (Arc::clone(&body), Arc::clone(&opener));
+        let at = usize::from(holder.index).saturating_sub(1);
+        let (body, opener) = (bodies.get(at).cloned(), Arc::clone(&opener));
         async move {
+            let body = body.ok_or(CallError::Local)?;
             let released: Released = holder.link.call(path::SHARE_RELEASE, &body).await?;
             let share = opener.open(holder.index, &released)?;
             Ok((share, released.anchor))

@@ -13,7 +13,7 @@ use keyfold_protocol::ids::{AccountId, SessionId, SignInHandle};
 use rand_core::Rng;
 
 use super::is_name;
-use super::session::issue;
+use super::session::{issue, settle};
 use crate::holders::first;
 use crate::limits::{MAX_DEVICES, SESSION_SECONDS};
 use crate::peers::{CallError, to_json};
@@ -233,20 +233,28 @@ async fn find_or_make_account<P: Platform>(
 }
 
 /// Puts the device on the lists of the holders, at least t of which must confirm it.
+///
+/// It may act when t of them let it. A holder that missed the account lets it wait, and hears from
+/// the others.
 async fn enrol<P: Platform>(
     realm: &Realm<P>,
     request: &SignInRequest<EmailFinish>,
     owner: &AccountRef,
 ) -> Result<DeviceState, Problem> {
+    let account = realm
+        .records
+        .read::<Account>(realm.account_id(owner))
+        .await?
+        .ok_or_else(|| Problem::internal("an identity without an account"))?;
     let enrol = DeviceEnrol {
         account: owner.account,
+        first_device: account.value.devices.is_empty(),
         evidence: request.evidence(),
     };
     let body: Arc<[u8]> = to_json(&enrol)
         .map_err(|_| Problem::internal("a device cannot be enrolled"))?
         .into();
     let device = request.thumbprint();
-    let needed = realm.holders.threshold();
     let asked = realm.holders.ask(|holder| {
         let (verified, body) = (Arc::clone(&realm.verified), Arc::clone(&body));
         let owner = owner.clone();
@@ -256,29 +264,10 @@ async fn enrol<P: Platform>(
             if !right || !ack.verify(&verified) {
                 return Err(CallError::Wrong("confirmed another device"));
             }
-            Ok(ack.state)
+            Ok(ack)
         }
     });
-    let gathered = first(needed, asked).await;
-    if gathered.good.len() < needed {
-        return Err(realm.holders.shortage(needed, &gathered.bad));
-    }
-    let states = gathered.let_rest_finish(&realm.core);
-    Ok(strictest(states.into_iter().map(|(_, state)| state)))
-}
-
-/// What several holders say of one device together: it may act when all of them let it.
-pub(super) fn strictest(states: impl IntoIterator<Item = DeviceState>) -> DeviceState {
-    states
-        .into_iter()
-        .fold(DeviceState::Active, |left, right| match (left, right) {
-            (DeviceState::Pending { active_at: a }, DeviceState::Pending { active_at: b }) => {
-                DeviceState::Pending {
-                    active_at: a.max(b),
-                }
-            }
-            (DeviceState::Active, other) | (other, DeviceState::Active) => other,
-        })
+    settle(realm, *request.device(), asked).await
 }
 
 async fn start_session<P: Platform>(

@@ -61,10 +61,11 @@ impl App {
         device
     }
 
-    /// A device with a wallet.
+    /// A device with a wallet that its attestation names.
     pub(crate) async fn with_wallet(&self) -> (Device, WalletInfo) {
-        let device = self.signed_in(APP, ANNA).await;
+        let mut device = self.signed_in(APP, ANNA).await;
         let wallet = device.create_wallet("main").await.ok();
+        device.renewed().await;
         (device, wallet)
     }
 }

@@ -248,6 +248,12 @@ impl Device {
             .await
     }
 
+    /// Goes on with a fresh attestation, which names the wallets made meanwhile.
+    pub(crate) async fn renewed(&mut self) {
+        let renewed: Renewed = self.renew().await.ok();
+        self.attestation = renewed.attestation;
+    }
+
     pub(crate) async fn create_wallet(&self, label: &str) -> Reply {
         let body = CreateWallet {
             label: label.to_owned(),

@@ -49,6 +49,7 @@ pub(crate) struct SimHolder {
     pub(crate) down: bool,
     pub(crate) hangs: bool,
     pub(crate) commits_nothing: bool,
+    pub(crate) enrols_nothing: bool,
     pub(crate) releases_wrong_shares: bool,
     pub(crate) skew_ms: i64,
     pub(crate) mail_limit: u32,
@@ -92,6 +93,7 @@ impl SimHolder {
             down: false,
             hangs: false,
             commits_nothing: false,
+            enrols_nothing: false,
             releases_wrong_shares: false,
             skew_ms: 0,
             mail_limit: 5,
@@ -121,7 +123,10 @@ impl SimHolder {
         request: &PeerRequest,
         now_ms: u64,
     ) -> Result<Answer, PeerError> {
-        if self.down || (self.commits_nothing && request.path == path::ANCHOR_COMMIT) {
+        if self.down
+            || (self.commits_nothing && request.path == path::ANCHOR_COMMIT)
+            || (self.enrols_nothing && request.path == path::DEVICE_ENROL)
+        {
             return Err(PeerError::Unreachable);
         }
         self.calls.push(request.path.clone());
@@ -185,7 +190,7 @@ impl SimHolder {
                 let state = self
                     .state(&owner, device)
                     .ok_or((Code::DeviceUnknown, ""))?;
-                ok(self.device_ack(&owner, device, state))
+                ok(self.device_ack(&owner, device, state, now))
             }
             path::SESSION_REVOKE => {
                 let InSession { evidence } = read(body)?;
@@ -481,14 +486,14 @@ impl SimHolder {
             account: enrol.account,
         };
         let state = match (self.devices.get(&owner), self.state(&owner, device)) {
-            (None, _) => DeviceState::Active,
+            (None, _) if enrol.first_device => DeviceState::Active,
             (_, Some(known)) => known,
             _ => DeviceState::Pending {
                 active_at: now + 86_400,
             },
         };
         self.put_device(&owner, device, state, now);
-        ok(self.device_ack(&owner, device, state))
+        ok(self.device_ack(&owner, device, state, now))
     }
 
     fn approve(&mut self, instance: InstanceId, message: &InSession, now: u64) -> Answer {
@@ -501,7 +506,7 @@ impl SimHolder {
             return refuse(Code::DeviceUnknown);
         }
         self.put_device(&owner, device, DeviceState::Active, now);
-        ok(self.device_ack(&owner, device, DeviceState::Active))
+        ok(self.device_ack(&owner, device, DeviceState::Active, now))
     }
 
     fn sync(&mut self, sync: &DeviceSync, now: u64) -> Answer {
@@ -512,19 +517,24 @@ impl SimHolder {
             ack.owner == first.owner
                 && ack.device == device
                 && ack.state == first.state
+                && ack.is_fresh(now)
                 && ack.verify(realm)
         });
         if !good || sync.acks.len() < usize::from(realm.record().threshold) {
             return refuse(Code::EvidenceInvalid);
         }
         self.put_device(&first.owner, device, first.state, now);
-        ok(self.device_ack(&first.owner, device, first.state))
+        ok(self.device_ack(&first.owner, device, first.state, now))
     }
 
     fn store(&mut self, instance: InstanceId, store: ShareStore, now: u64) -> Answer {
         let (owner, _, verified) = self.in_session(instance, &store.evidence, now)?;
         self.active(&owner, verified.request.device, now)?;
-        if self.shares.contains_key(&store.key) {
+        if self
+            .shares
+            .get(&store.key)
+            .is_some_and(|(of, _)| *of != owner)
+        {
             return refuse(Code::KeyExists);
         }
         let realm = self.realm.as_ref().unwrap().id();
@@ -550,12 +560,13 @@ impl SimHolder {
             share.verify(&context, &stored.commitment).unwrap();
             opened.push((stored.purpose, share, stored.commitment));
         }
-        self.shares.insert(store.key, (owner, opened));
+        let (_, kept) = self.shares.entry(store.key).or_insert((owner, Vec::new()));
+        kept.extend(opened);
         ok(Empty {})
     }
 
     fn release(&mut self, instance: InstanceId, release: &ShareRelease, now: u64) -> Answer {
-        let (owner, _, verified) = self.in_session(instance, &release.evidence, now)?;
+        let (owner, claims, verified) = self.in_session(instance, &release.evidence, now)?;
         self.active(&owner, verified.request.device, now)?;
         let request = verified.request.intent.request_id();
         let key_use = *verified
@@ -570,10 +581,15 @@ impl SimHolder {
         if *of != owner {
             return refuse(Code::OwnershipMismatch);
         }
+        if !claims.wallets.contains(&key_use.wallet) {
+            return refuse(Code::SessionInvalid);
+        }
         let leaf = shares
             .iter()
-            .find(|(purpose, ..)| *purpose == SharePurpose::LeafKey)
-            .unwrap();
+            .find(|(purpose, _, commitment)| {
+                *purpose == SharePurpose::LeafKey && *commitment == release.commitment
+            })
+            .ok_or((Code::KeyUnknown, ""))?;
         let share = leaf.1.to_bytes().expose(<[u8]>::to_vec);
         let context = key_share_context(
             self.realm.as_ref().unwrap().id(),
@@ -596,7 +612,13 @@ impl SimHolder {
         })
     }
 
-    fn device_ack(&self, owner: &AccountRef, device: Thumbprint, state: DeviceState) -> DeviceAck {
+    fn device_ack(
+        &self,
+        owner: &AccountRef,
+        device: Thumbprint,
+        state: DeviceState,
+        issued: u64,
+    ) -> DeviceAck {
         let realm = self.realm.as_ref().unwrap().id();
         DeviceStatement {
             realm,
@@ -604,6 +626,7 @@ impl SimHolder {
             owner,
             device,
             state,
+            issued,
         }
         .sign(&self.signing)
     }

@@ -22,10 +22,11 @@ fn account(app: &App) -> (RecordId, Anchor) {
 #[tokio::test]
 async fn a_record_store_that_was_rolled_back_is_refused_and_restored_works_again() {
     let app = App::new().await;
-    let device = app.signed_in(APP, ANNA).await;
+    let mut device = app.signed_in(APP, ANNA).await;
     settle().await;
     let old = app.world.host.lock().unwrap().clone();
     let wallet: WalletInfo = device.create_wallet("main").await.ok();
+    device.renewed().await;
     let _: Signed = device.sign_with(&wallet, &payment(&wallet, 1)).await.ok();
     settle().await;
     let new = app.world.host.lock().unwrap().clone();
@@ -149,7 +150,7 @@ async fn a_holder_that_fell_behind_is_repaired() {
 #[tokio::test]
 async fn a_change_that_was_cut_off_at_one_holder_is_pending_and_the_next_reader_completes_it() {
     let app = App::new().await;
-    let device = app.signed_in(APP, ANNA).await;
+    let mut device = app.signed_in(APP, ANNA).await;
     settle().await;
     let commits = |nothing| {
         for index in [1, 3] {
@@ -168,6 +169,7 @@ async fn a_change_that_was_cut_off_at_one_holder_is_pending_and_the_next_reader_
     let wallet: WalletInfo = device.create_wallet("main").await.ok();
     let listed: Wallets = device.wallets().await.ok();
     assert_eq!(listed.wallets, std::slice::from_ref(&wallet));
+    device.renewed().await;
     let _: Signed = device.sign_with(&wallet, &payment(&wallet, 1)).await.ok();
 }
 

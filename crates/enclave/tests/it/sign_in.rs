@@ -284,6 +284,71 @@ async fn a_holder_that_missed_a_device_learns_it_at_renewal() {
     assert!(app.world.holder(3, |h| !h.devices.is_empty()));
 }
 
+/// What a holder's list says of a device.
+fn listed(app: &App, holder: usize, device: &Device) -> Option<DeviceState> {
+    app.world.holder(holder, |h| {
+        h.devices
+            .values()
+            .flatten()
+            .find(|entry| entry.device == device.thumbprint())
+            .map(|entry| entry.state)
+    })
+}
+
+#[tokio::test]
+async fn a_holder_that_missed_the_account_lets_no_further_device_in_at_once() {
+    let app = App::new().await;
+    app.world.holder(3, |h| h.down = true);
+    let first = app.signed_in(APP, ANNA).await;
+    app.world.holder(3, |h| h.down = false);
+    let mut second = app.device(APP);
+    let signed_in = second.sign_in(ANNA).await;
+    assert!(matches!(signed_in.device, DeviceState::Pending { .. }));
+    settle().await;
+    assert!(matches!(
+        listed(&app, 3, &second),
+        Some(DeviceState::Pending { .. })
+    ));
+    // The first device is no worse off for it.
+    let renewed: Renewed = first.renew().await.ok();
+    assert_eq!(renewed.device, DeviceState::Active);
+    settle().await;
+    assert_eq!(listed(&app, 3, &first), Some(DeviceState::Active));
+}
+
+#[tokio::test]
+async fn a_holder_that_missed_the_first_sign_in_is_told_at_the_second() {
+    let app = App::new().await;
+    app.world.holder(1, |h| h.down = true);
+    let mut device = app.signed_in(APP, ANNA).await;
+    app.world.holder(1, |h| h.down = false);
+    let again = device.sign_in(ANNA).await;
+    assert_eq!(again.device, DeviceState::Active);
+    settle().await;
+    assert_eq!(listed(&app, 1, &device), Some(DeviceState::Active));
+}
+
+#[tokio::test]
+async fn an_account_whose_first_enrolment_was_cut_off_starts_with_an_active_device() {
+    let app = App::new().await;
+    for index in 2..=3 {
+        app.world.holder(index, |h| h.enrols_nothing = true);
+    }
+    let mut device = app.device(APP);
+    let started: SignInStarted = device.start(ANNA).await.ok();
+    let cut_off = device.finish(&started, &app.world.code()).await;
+    assert_refused(&cut_off, Code::HoldersUnavailable);
+    for index in 2..=3 {
+        app.world.holder(index, |h| h.enrols_nothing = false);
+    }
+    let signed_in = device.sign_in(ANNA).await;
+    assert_eq!(signed_in.device, DeviceState::Active);
+    settle().await;
+    for index in 1..=3 {
+        assert_eq!(listed(&app, index, &device), Some(DeviceState::Active));
+    }
+}
+
 #[tokio::test]
 async fn a_project_is_made_once_and_its_maker_may_ask_again() {
     let app = App::new().await;

@@ -144,30 +144,37 @@ async fn the_path_of_a_signature_asks_each_holder_once_and_the_host_not_at_all()
 #[tokio::test]
 async fn a_guard_co_signs_and_its_part_is_in_the_signature() {
     let app = App::guarded().await;
-    let (mut device, wallet) = app.with_wallet().await;
-    // Once with the wallet younger than the attestation, once with it named there.
-    for _ in 0..2 {
-        let request = payment(&wallet, 1);
-        let signed: Signed = device.sign_with(&wallet, &request).await.ok();
-        assert_wallet_accepts(&wallet, &request, &signed.signature);
-        let renewed: keyfold_protocol::client_api::Renewed = device.renew().await.ok();
-        device.attestation = renewed.attestation;
-    }
-    assert_eq!(app.world.guard.lock().unwrap().cosigns, 2);
+    let (device, wallet) = app.with_wallet().await;
+    let request = payment(&wallet, 1);
+    let signed: Signed = device.sign_with(&wallet, &request).await.ok();
+    assert_wallet_accepts(&wallet, &request, &signed.signature);
+    assert_eq!(app.world.guard.lock().unwrap().cosigns, 1);
+}
+
+#[tokio::test]
+async fn an_attestation_that_does_not_name_the_wallet_asks_nobody_until_it_is_renewed() {
+    let app = App::guarded().await;
+    let mut device = app.signed_in(APP, ANNA).await;
+    let wallet: WalletInfo = device.create_wallet("main").await.ok();
+    let request = payment(&wallet, 1);
+    let refused = device.sign_with(&wallet, &request).await;
+    assert_refused(&refused, Code::SessionInvalid);
+    assert!(refused.detail().contains("renew"), "{refused:?}");
+    assert_eq!(app.world.guard.lock().unwrap().cosigns, 0);
+    assert_eq!(app.world.calls(path::SHARE_RELEASE), 0);
+    device.renewed().await;
+    let signed: Signed = device.sign_with(&wallet, &request).await.ok();
+    assert_wallet_accepts(&wallet, &request, &signed.signature);
 }
 
 #[tokio::test]
 async fn when_the_guard_says_no_no_holder_is_asked() {
     let app = App::guarded().await;
-    let (mut device, wallet) = app.with_wallet().await;
+    let (device, wallet) = app.with_wallet().await;
     app.world.guard.lock().unwrap().denies = true;
-    for _ in 0..2 {
-        let refused = device.sign_with(&wallet, &payment(&wallet, 1)).await;
-        assert_refused(&refused, Code::GuardDenied);
-        assert!(refused.detail().contains("allow-list"));
-        let renewed: keyfold_protocol::client_api::Renewed = device.renew().await.ok();
-        device.attestation = renewed.attestation;
-    }
+    let refused = device.sign_with(&wallet, &payment(&wallet, 1)).await;
+    assert_refused(&refused, Code::GuardDenied);
+    assert!(refused.detail().contains("allow-list"));
     assert_eq!(app.world.calls(path::SHARE_RELEASE), 0);
 }
 
