@@ -3,11 +3,13 @@
 use std::sync::{Mutex, PoisonError};
 
 use alloy_primitives::Address;
+use keyfold_crypto::b64;
 use keyfold_crypto::jwk::Thumbprint;
 use keyfold_protocol::client_api::{Nothing, Renewed, Revocation, SignedIn, SignedOut, path};
 use keyfold_protocol::holder_api::DeviceState;
-use keyfold_protocol::ids::{AccountId, ProjectId, RealmId, SessionId};
+use keyfold_protocol::ids::{AccountId, AddressId, ProjectId, RealmId, SessionId};
 use keyfold_protocol::intent::{Intent, Operation};
+use keyfold_protocol::session::{MAX_ATTESTATION_LEN, SessionClaims};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -188,6 +190,15 @@ impl<'de> Deserialize<'de> for Session {
     }
 }
 
+/// Tells whether an attestation names a wallet; `None` where that cannot be read, which those who
+/// verify attestations decide.
+fn names_wallet(attestation: &str, wallet: &AddressId) -> Option<bool> {
+    let claims = attestation.split('.').nth(1)?;
+    let claims = b64::decode(claims, MAX_ATTESTATION_LEN).ok()?;
+    let claims: SessionClaims = serde_json::from_slice(&claims).ok()?;
+    Some(claims.wallets.contains(wallet))
+}
+
 impl<T: Transport, C: Credential, E: Environment> Client<T, C, E> {
     /// Renews the attestation. Calls of a session do so by themselves when it ends within a minute.
     ///
@@ -267,6 +278,26 @@ impl<T: Transport, C: Credential, E: Environment> Client<T, C, E> {
         Ok(())
     }
 
+    /// Renews an attestation that is older than a wallet: enclave and holders sign for the wallets
+    /// that it names and no others.
+    pub(crate) async fn attest_wallet(
+        &self,
+        session: &Session,
+        wallet: Address,
+    ) -> Result<(), ClientError> {
+        let wallet = AddressId::from_bytes(wallet.into_array());
+        let is_named = || names_wallet(&session.attestation(), &wallet) != Some(false);
+        if is_named() {
+            return Ok(());
+        }
+        self.check_session(session)?;
+        let _one_at_a_time = session.renewing.lock().await;
+        if is_named() {
+            return Ok(());
+        }
+        self.renew_now(session).await
+    }
+
     async fn refresh(&self, session: &Session) -> Result<(), ClientError> {
         let ends_soon = || {
             self.now_seconds().saturating_add(RENEW_BEFORE_SECONDS) >= session.attestation_expires()
@@ -283,5 +314,37 @@ impl<T: Transport, C: Credential, E: Environment> Client<T, C, E> {
             Err(_) if self.now_seconds() < session.attestation_expires() => Ok(()),
             outcome => outcome,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use keyfold_protocol::session::Confirmation;
+
+    use super::*;
+
+    #[test]
+    fn the_wallets_of_an_attestation_are_read_and_what_is_none_is_left_to_its_verifiers() {
+        let (named, other) = (AddressId::from_bytes([1; 20]), AddressId::from_bytes([2; 20]));
+        let claims = SessionClaims {
+            iss: RealmId::from_bytes([3; 32]),
+            aud: "app.example".parse().unwrap(),
+            sub: AccountId::from_bytes([4; 16]),
+            cnf: Confirmation { jkt: Thumbprint([5; 32]) },
+            wallets: vec![named],
+            amr: vec!["otp".to_owned()],
+            acr: "email".to_owned(),
+            auth_time: 1,
+            sid: SessionId::from_bytes([6; 16]),
+            iat: 1,
+            exp: 2,
+            jti: "7".to_owned(),
+        };
+        let claims = b64::encode(&serde_json::to_vec(&claims).unwrap());
+        let jwt = format!("header.{claims}.signature");
+        assert_eq!(names_wallet(&jwt, &named), Some(true));
+        assert_eq!(names_wallet(&jwt, &other), Some(false));
+        assert_eq!(names_wallet("attestation", &named), None);
+        assert_eq!(names_wallet("a.b.c", &named), None);
     }
 }

@@ -196,6 +196,7 @@ impl<T: Transport, C: Credential, E: Environment> Client<T, C, E> {
             payload,
         };
         let (payload, digest) = request.digest()?;
+        self.attest_wallet(session, wallet.address()).await?;
         let id = self.request_id()?;
         let key_use = KeyUse {
             wallet: AddressId::from_bytes(wallet.address().into_array()),
