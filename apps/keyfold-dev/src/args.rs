@@ -10,6 +10,7 @@ use clap::{Parser, Subcommand};
 use keyfold_attest::TrustRoot;
 use keyfold_cli::Roots;
 
+use crate::bench::{self, BenchCommand};
 use crate::demo::{self, DemoArguments};
 use crate::roles::{self, Role};
 use crate::system::chain_of;
@@ -42,6 +43,9 @@ Example:
 Example:
   keyfold-dev dev --data ./run")]
     Dev(DemoArguments),
+    /// Measure.
+    #[command(subcommand)]
+    Bench(BenchCommand),
     /// Run one role of the system.
     #[command(subcommand)]
     Role(Role),
@@ -57,6 +61,7 @@ pub fn main() -> ExitCode {
     let outcome = match command {
         Command::Demo(arguments) => demo::demo(&arguments, json),
         Command::Dev(arguments) => demo::dev(&arguments, json),
+        Command::Bench(command) => bench::run(&command, json),
         Command::Role(role) => roles::run(role),
     };
     match outcome {

@@ -325,12 +325,17 @@ mod tests {
 
     #[test]
     fn the_wallets_of_an_attestation_are_read_and_what_is_none_is_left_to_its_verifiers() {
-        let (named, other) = (AddressId::from_bytes([1; 20]), AddressId::from_bytes([2; 20]));
+        let (named, other) = (
+            AddressId::from_bytes([1; 20]),
+            AddressId::from_bytes([2; 20]),
+        );
         let claims = SessionClaims {
             iss: RealmId::from_bytes([3; 32]),
             aud: "app.example".parse().unwrap(),
             sub: AccountId::from_bytes([4; 16]),
-            cnf: Confirmation { jkt: Thumbprint([5; 32]) },
+            cnf: Confirmation {
+                jkt: Thumbprint([5; 32]),
+            },
             wallets: vec![named],
             amr: vec!["otp".to_owned()],
             acr: "email".to_owned(),

@@ -83,12 +83,12 @@ impl Process {
     /// [`SystemError`], with its last log lines.
     pub async fn start(&self) -> Result<(), SystemError> {
         let mut running = self.running.lock().await;
-        if let Some(before) = running.as_mut() {
-            if matches!(before.child.try_wait(), Ok(None)) {
-                return Err(SystemError::Running {
-                    name: self.spec.name.clone(),
-                });
-            }
+        if let Some(before) = running.as_mut()
+            && matches!(before.child.try_wait(), Ok(None))
+        {
+            return Err(SystemError::Running {
+                name: self.spec.name.clone(),
+            });
         }
         let (mut child, log) = self.spawn()?;
         self.set_pid(child.id());
