@@ -1,5 +1,7 @@
 //! What goes around every router before strangers reach it.
 
+mod drain;
+
 use std::any::Any;
 use std::time::Duration;
 
@@ -36,8 +38,9 @@ impl Default for HttpLimits {
 
 /// Puts limits, a request id, and problems for everything that goes wrong around a router.
 ///
-/// A panic in a handler becomes a problem with the code `internal`. For a route with a larger body,
-/// harden it by itself and merge.
+/// A panic in a handler becomes a problem with the code `internal`. What a refused request still
+/// has to say is read before it is answered, up to 16 MiB, so that the answer arrives. For a route
+/// with a larger body, harden it by itself and merge.
 pub fn harden(router: Router, limits: HttpLimits) -> Router {
     router
         .layer(CatchPanicLayer::custom(panicked))
@@ -49,6 +52,7 @@ pub fn harden(router: Router, limits: HttpLimits) -> Router {
         // Ours counts every way of reading a body, so axum's own is switched off.
         .layer(RequestBodyLimitLayer::new(limits.max_body_bytes))
         .layer(DefaultBodyLimit::disable())
+        .layer(axum::middleware::from_fn(drain::drained))
         .layer(axum::middleware::from_fn(normalise))
 }
 
