@@ -189,8 +189,14 @@ impl RealmRecord {
     }
 
     /// Returns how many holders must store something so that no t of them can be ignorant of it.
+    ///
+    /// One more than there are, which nobody reaches, where t is no threshold of these holders.
     pub fn write_quorum(&self) -> usize {
-        self.holders.len() + 1 - usize::from(self.threshold)
+        let unreachable = self.holders.len() + 1;
+        match usize::from(self.threshold) {
+            t if t < unreachable => unreachable - t,
+            _ => unreachable,
+        }
     }
 
     /// Returns the holder of an index, 1..=n.

@@ -100,6 +100,17 @@ fn a_threshold_without_a_majority_is_refused() {
 }
 
 #[test]
+fn a_record_with_an_impossible_threshold_has_no_quorum_and_no_panic() {
+    for (t, n) in [(0, 3), (4, 3), (5, 3), (255, 3), (1, 0)] {
+        assert_eq!(
+            record(t, n).write_quorum(),
+            usize::from(n) + 1,
+            "{t} of {n}"
+        );
+    }
+}
+
+#[test]
 fn one_holder_cannot_stand_twice_in_a_record() {
     let mutations: [fn(&mut RealmRecord); 5] = [
         |r| r.holders[1].signing_key = r.holders[0].signing_key,
