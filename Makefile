@@ -6,8 +6,9 @@ SHELL := bash
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 ARGS ?=
+TARGETS ?=
 
-.PHONY: help demo dev test lint fmt bench contracts setup
+.PHONY: help demo dev test lint fmt bench fuzz contracts setup
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -29,6 +30,9 @@ fmt: setup ## Format the Rust code
 
 bench: ## Measure a signature against its primitives, in one run
 	@tools/run.sh release bench sign $(ARGS)
+
+fuzz: ## Run every fuzz target for 30 s (FUZZ_SECONDS=300, TARGETS="net_pipe log_note")
+	@fuzz/run.sh $(TARGETS)
 
 contracts: setup ## Rebuild the contracts and compare with the committed artifacts
 	@tools/contracts.sh check
