@@ -49,12 +49,20 @@ pub struct HolderConfig {
     /// Releases of one key in a minute.
     #[serde(default = "defaults::releases_per_key_per_minute")]
     pub releases_per_key_per_minute: u32,
-    /// Sign-in mails to one address in an hour.
+    /// Sign-in mails of one project to one address in an hour.
     #[serde(default = "defaults::mails_per_address_per_hour")]
     pub mails_per_address_per_hour: u32,
-    /// Sign-in mails to one address in a day.
+    /// Sign-in mails of one project to one address in a day.
     #[serde(default = "defaults::mails_per_address_per_day")]
     pub mails_per_address_per_day: u32,
+    /// Sign-in mails of all projects together to one address in a day; five times those of one
+    /// project where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mails_per_address_total_per_day: Option<u32>,
+    /// Connections at once from one address (in IPv6, one network of 64 bits). All instances behind
+    /// one host are one address.
+    #[serde(default = "defaults::connections_per_address")]
+    pub connections_per_address: usize,
 }
 
 mod defaults {
@@ -80,6 +88,9 @@ mod defaults {
     }
     pub(super) const fn mails_per_address_per_day() -> u32 {
         20
+    }
+    pub(super) const fn connections_per_address() -> usize {
+        256
     }
 }
 
@@ -137,6 +148,8 @@ impl HolderConfig {
             releases_per_key_per_minute: defaults::releases_per_key_per_minute(),
             mails_per_address_per_hour: defaults::mails_per_address_per_hour(),
             mails_per_address_per_day: defaults::mails_per_address_per_day(),
+            mails_per_address_total_per_day: None,
+            connections_per_address: defaults::connections_per_address(),
         }
     }
 
@@ -222,7 +235,22 @@ impl HolderConfig {
                 "at least as many as per hour, which is at least 1",
             );
         }
+        if self.mails_per_address_total_per_day() < self.mails_per_address_per_day {
+            return bad(
+                "mails_per_address_total_per_day",
+                "at least as many as of one project",
+            );
+        }
+        if self.connections_per_address == 0 {
+            return bad("connections_per_address", "at least 1");
+        }
         Ok(())
+    }
+
+    /// Returns how many sign-in mails all projects together may send to one address in a day.
+    pub fn mails_per_address_total_per_day(&self) -> u32 {
+        self.mails_per_address_total_per_day
+            .unwrap_or_else(|| self.mails_per_address_per_day.saturating_mul(5))
     }
 
     /// Returns the host of the public address.
@@ -341,7 +369,7 @@ mod tests {
 
     #[test]
     fn values_out_of_bounds_are_refused() {
-        let cases: [fn(&mut HolderConfig); 8] = [
+        let cases: [fn(&mut HolderConfig); 10] = [
             |c| c.name = "a/b".to_owned(),
             |c| c.party.clear(),
             |c| c.address = "holder.example".to_owned(),
@@ -350,6 +378,8 @@ mod tests {
             |c| c.new_device_delay_seconds = u64::MAX,
             |c| c.releases_per_key_per_minute = 0,
             |c| c.mails_per_address_per_day = 1,
+            |c| c.mails_per_address_total_per_day = Some(19),
+            |c| c.connections_per_address = 0,
         ];
         for change in cases {
             let mut config = config();

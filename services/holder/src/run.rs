@@ -79,6 +79,7 @@ pub async fn run(
 ) -> Result<(), RunError> {
     let address = config.listen;
     let listen = |source| RunError::Listen { address, source };
+    let max_per_peer = Some(config.connections_per_address);
     let keys = HolderKeys::load(&config)?;
     let tls = keys.tls().config();
     if trust.policy.allowed().is_empty() {
@@ -92,7 +93,8 @@ pub async fn run(
     let readiness = health::Readiness::new();
     let app = router(Arc::clone(&holder)).merge(health::router(readiness.clone()));
     let limits = ServeLimits {
-        max_connections: 512,
+        max_connections: 1024,
+        max_per_peer,
         ..ServeLimits::default()
     };
     let server = Server::new(app)

@@ -2,6 +2,7 @@
 
 mod connection;
 mod harden;
+mod places;
 mod server;
 
 use std::net::SocketAddr;
@@ -20,6 +21,9 @@ pub struct Peer(pub Option<SocketAddr>);
 pub struct ServeLimits {
     /// Connections at once, handshakes included. Further ones wait in the kernel's queue.
     pub max_connections: usize,
+    /// Of these, connections of one TCP peer, as [`crate::limit::IpKey`] groups them; further ones
+    /// are closed at once. No limit where absent, as behind a proxy that everybody comes through.
+    pub max_per_peer: Option<usize>,
     /// For a TLS handshake, from accept to finished.
     pub handshake_timeout: Duration,
     /// For the head of a request, and so also for a connection on which nothing is asked.
@@ -36,6 +40,7 @@ impl Default for ServeLimits {
     fn default() -> Self {
         Self {
             max_connections: 4096,
+            max_per_peer: None,
             handshake_timeout: Duration::from_secs(10),
             header_timeout: Duration::from_secs(30),
             max_header_bytes: 32 * 1024,

@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use crate::pipe::accept_port;
+use crate::serve::places::PeerPlaces;
 use crate::serve::{Peer, ServeLimits, serve_connection};
 use crate::shutdown::Shutdown;
 
@@ -45,14 +46,21 @@ impl Server {
     /// Serves HTTP over TLS until the shutdown, then finishes what is under way.
     ///
     /// Handshakes run beside each other and beside accepting, each with a time-out.
+    /// Who has more connections than one peer may have is closed before any.
     pub async fn tls(self, listener: TcpListener, tls: Arc<ServerConfig>, shutdown: Shutdown) {
         let acceptor = TlsAcceptor::from(tls);
+        let places = PeerPlaces::new(self.limits.max_per_peer.unwrap_or(usize::MAX));
         self.run(
             shutdown,
             || async { listener.accept().await },
             move |server, (stream, address), shutdown| {
                 let acceptor = acceptor.clone();
+                let place = places.take(address.ip());
                 async move {
+                    let Some(_place) = place else {
+                        tracing::debug!(peer = %address, "has too many connections");
+                        return;
+                    };
                     let _ = stream.set_nodelay(true);
                     let limit = server.limits.handshake_timeout;
                     match tokio::time::timeout(limit, acceptor.accept(stream)).await {

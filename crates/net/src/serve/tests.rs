@@ -174,6 +174,44 @@ async fn one_connection_more_than_allowed_waits_for_a_place() {
 }
 
 #[tokio::test]
+async fn a_peer_with_too_many_connections_is_closed_and_served_again_when_one_ends() {
+    let tls = tls();
+    let limits = ServeLimits {
+        max_per_peer: Some(2),
+        ..ServeLimits::default()
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (_trigger, shutdown) = Shutdown::manual();
+    tokio::spawn(
+        Server::new(hello())
+            .limits(limits)
+            .tls(listener, tls.config(), shutdown),
+    );
+    // In a handshake that is never begun.
+    let mut held = [
+        TcpStream::connect(address).await.unwrap(),
+        TcpStream::connect(address).await.unwrap(),
+    ];
+    let mut refused = TcpStream::connect(address).await.unwrap();
+    let mut rest = Vec::new();
+    let _ = refused.read_to_end(&mut rest).await;
+    assert!(rest.is_empty());
+    held[0].shutdown().await.unwrap();
+    let mut ended = Vec::new();
+    let _ = held[0].read_to_end(&mut ended).await;
+    // The place is given back a moment after the connection was seen to end.
+    let client = client(&tls);
+    let answer = loop {
+        if let Ok(answer) = client.send(get_path(&address.to_string(), "/")).await {
+            break answer;
+        }
+        tokio::task::yield_now().await;
+    };
+    assert_eq!(&answer.body()[..], b"hello");
+}
+
+#[tokio::test]
 async fn a_request_under_way_is_answered_after_the_shutdown_began() {
     let (entered, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let (in_handler, may_go) = (Arc::clone(&entered), Arc::clone(&go));

@@ -15,6 +15,12 @@ use crate::member::Member;
 
 /// Most keys of one account.
 pub(crate) const MAX_KEYS: u64 = 64;
+/// Most attempts at one key that are kept.
+pub(crate) const MAX_SHARINGS: u64 = 32;
+/// Age at which an attempt makes room for a further one when there are so many, seconds. No
+/// operation of an enclave lasts that long, so an attempt of that age became the wallet or never
+/// will; and of a key that became a wallet there are no further attempts.
+pub(crate) const SHARING_LIFE: u64 = 86_400;
 
 /// Says why shares were not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -27,8 +33,10 @@ pub(crate) enum DepositRefusal {
     DoesNotOpen,
     #[error("a share is not this holder's, or does not match its commitment")]
     Mismatch,
-    #[error("a key of that id exists already")]
+    #[error("a key of that id exists already, of somebody else or in use")]
     KeyExists,
+    #[error("the key was tried to be made too often within a day")]
+    TooManyAttempts,
     #[error("the account has as many keys as it may have")]
     TooMany,
 }
@@ -40,8 +48,56 @@ impl Coded for DepositRefusal {
             Self::DoesNotOpen => Code::SealBroken,
             Self::Mismatch => Code::EvidenceInvalid,
             Self::KeyExists => Code::KeyExists,
-            Self::TooMany => Code::WalletLimit,
+            Self::TooMany | Self::TooManyAttempts => Code::WalletLimit,
         }
+    }
+}
+
+/// What the tables say of the key that shares are for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Existing {
+    /// Whether it belongs to the account that asks.
+    pub(crate) own: bool,
+    pub(crate) generation: u32,
+    /// Whether a share of it ever left the holder.
+    pub(crate) released: bool,
+    /// Attempts that are kept, and of these the ones older than [`SHARING_LIFE`].
+    pub(crate) sharings: u64,
+    pub(crate) old_sharings: u64,
+}
+
+/// What is done with good shares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Deposit {
+    /// The key is new.
+    New,
+    /// The shares are kept beside those of earlier attempts.
+    Beside,
+    /// The same, and the oldest attempt goes.
+    InsteadOfOldest,
+}
+
+/// Decides whether shares are kept, and how.
+///
+/// # Security
+///
+/// Nothing takes the place of what may be a wallet's only share: two attempts at one key may run at
+/// the same time, holders see them in different orders, and only the wallet's record says which
+/// one counts. So attempts stand beside each other.
+pub(crate) fn decide(
+    existing: Option<&Existing>,
+    keys: u64,
+    generation: u32,
+) -> Result<Deposit, DepositRefusal> {
+    match existing {
+        None if keys >= MAX_KEYS => Err(DepositRefusal::TooMany),
+        None => Ok(Deposit::New),
+        Some(key) if !key.own || key.released || key.generation != generation => {
+            Err(DepositRefusal::KeyExists)
+        }
+        Some(key) if key.sharings < MAX_SHARINGS => Ok(Deposit::Beside),
+        Some(key) if key.old_sharings > 0 => Ok(Deposit::InsteadOfOldest),
+        Some(_) => Err(DepositRefusal::TooManyAttempts),
     }
 }
 

@@ -67,10 +67,21 @@ impl Change {
 
 /// Decides a sign-in: a known device keeps its state, the first of an account is active at once,
 /// every other one waits.
-pub(crate) fn enrol(facts: &ListFacts, now: u64, delay: u64) -> Result<Change, DeviceRefusal> {
+///
+/// # Security
+///
+/// First is who is first here *and* in the account's record: a holder that missed the account has
+/// an empty list too, and must not let a thief of a mailbox in at once. Whom it makes wait for
+/// nothing, it lets in when t others say that they do.
+pub(crate) fn enrol(
+    facts: &ListFacts,
+    first_device: bool,
+    now: u64,
+    delay: u64,
+) -> Result<Change, DeviceRefusal> {
     match facts.device {
         Some(state) => Ok(Change::Keep(settled(state, now))),
-        None if facts.count == 0 => Ok(Change::Add(DeviceState::Active)),
+        None if facts.count == 0 && first_device => Ok(Change::Add(DeviceState::Active)),
         None if facts.count >= MAX_DEVICES => Err(DeviceRefusal::TooMany),
         None => Ok(Change::Add(waiting(now, delay))),
     }
@@ -101,10 +112,12 @@ impl VerifiedSync {
     ///
     /// # Security
     ///
-    /// Holders, not statements, are counted: the same holder twice is one.
+    /// Holders, not statements, are counted: the same holder twice is one. What was said too long
+    /// ago counts for nothing, since it may not be so any more.
     pub(crate) fn verify(
         realm: &VerifiedRealm,
         message: &DeviceSync,
+        now: u64,
     ) -> Result<Self, DeviceRefusal> {
         let first = message.acks.first().ok_or(DeviceRefusal::TooFewHolders)?;
         if message.acks.len() > MAX_HOLDERS {
@@ -116,7 +129,8 @@ impl VerifiedSync {
             return Err(DeviceRefusal::Mixed);
         }
         let (mut known, mut active) = (BTreeSet::new(), BTreeSet::new());
-        for ack in message.acks.iter().filter(|ack| ack.verify(realm)) {
+        let good = |ack: &&DeviceAck| ack.is_fresh(now) && ack.verify(realm);
+        for ack in message.acks.iter().filter(good) {
             known.insert(ack.holder);
             // A waiting time that others' clocks ended is not taken for an end here.
             if ack.state == DeviceState::Active {
@@ -187,12 +201,17 @@ mod tests {
             active_at: NOW + DAY,
         };
         assert_eq!(
-            enrol(&facts(None, 0), NOW, DAY),
+            enrol(&facts(None, 0), true, NOW, DAY),
             Ok(Change::Add(DeviceState::Active))
         );
-        assert_eq!(enrol(&facts(None, 1), NOW, DAY), Ok(Change::Add(pending)));
+        for (count, first) in [(0, false), (1, false), (1, true)] {
+            assert_eq!(
+                enrol(&facts(None, count), first, NOW, DAY),
+                Ok(Change::Add(pending))
+            );
+        }
         assert_eq!(
-            enrol(&facts(None, MAX_DEVICES), NOW, DAY),
+            enrol(&facts(None, MAX_DEVICES), true, NOW, DAY),
             Err(DeviceRefusal::TooMany)
         );
     }
@@ -201,11 +220,11 @@ mod tests {
     fn signing_in_again_does_not_shorten_or_restart_the_wait() {
         let pending = DeviceState::Pending { active_at: NOW + 5 };
         assert_eq!(
-            enrol(&facts(Some(pending), 2), NOW, DAY),
+            enrol(&facts(Some(pending), 2), false, NOW, DAY),
             Ok(Change::Keep(pending))
         );
         assert_eq!(
-            enrol(&facts(Some(pending), 2), NOW + 5, DAY),
+            enrol(&facts(Some(pending), 2), false, NOW + 5, DAY),
             Ok(Change::Keep(DeviceState::Active))
         );
     }

@@ -35,6 +35,8 @@ pub(crate) enum EvidenceRefusal {
     WrongOperation,
     #[error("the session attestation was made for another device")]
     OtherDevice,
+    #[error("the session attestation does not name the wallet")]
+    OtherWallet,
     #[error("the person signed in too long ago")]
     AuthTooOld,
 }
@@ -48,9 +50,9 @@ impl Coded for EvidenceRefusal {
             Self::Evidence(EvidenceError::Signature(SignatureError::Intent(_)))
             | Self::WrongOperation => Code::IntentMismatch,
             Self::Evidence(EvidenceError::Signature(_)) => Code::SignatureInvalid,
-            Self::Evidence(EvidenceError::SessionMismatch) | Self::OtherDevice => {
-                Code::SessionInvalid
-            }
+            Self::Evidence(EvidenceError::SessionMismatch)
+            | Self::OtherDevice
+            | Self::OtherWallet => Code::SessionInvalid,
             Self::Evidence(_) => Code::EvidenceInvalid,
             Self::Session(SessionError::Expired) | Self::AuthTooOld => Code::SessionExpired,
             Self::Session(_) => Code::SessionInvalid,
@@ -85,8 +87,8 @@ pub(crate) struct SessionOperation {
 
 impl SessionOperation {
     /// Verifies evidence, in this order: the device's signature and its addressee; the operation;
-    /// the attestation's signature, realm, project, expiry; that it was made for this device; the
-    /// age of the sign-in.
+    /// the attestation's signature, realm, project, expiry; that it was made for this device, and
+    /// for the wallet whose key is to be used; the age of the sign-in.
     pub(crate) fn verify(
         member: &Member,
         evidence: &Evidence,
@@ -120,6 +122,10 @@ impl SessionOperation {
         let session = session::verify(&attestation, rules.keys, &expect)?;
         if session.device() != request.device {
             return Err(EvidenceRefusal::OtherDevice);
+        }
+        let key_use = request.intent.key_use();
+        if key_use.is_some_and(|key_use| !session.has_wallet(&key_use.wallet)) {
+            return Err(EvidenceRefusal::OtherWallet);
         }
         let claims = session.claims();
         if rules.now.saturating_sub(claims.auth_time) > rules.max_auth_age {

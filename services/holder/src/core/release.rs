@@ -62,6 +62,8 @@ pub(crate) enum ReleaseRefusal {
     ForeignKey,
     #[error("the key has another generation")]
     WrongGeneration,
+    #[error("the key has no share of that commitment")]
+    OtherSharing,
     #[error("the key was used too often within a minute")]
     LimitReached,
 }
@@ -70,7 +72,7 @@ impl Coded for ReleaseRefusal {
     fn code(&self) -> Code {
         match self {
             Self::Standing(standing) => standing.code(),
-            Self::KeyUnknown | Self::WrongGeneration => Code::KeyUnknown,
+            Self::KeyUnknown | Self::WrongGeneration | Self::OtherSharing => Code::KeyUnknown,
             Self::ForeignKey => Code::OwnershipMismatch,
             Self::LimitReached => Code::ReleaseLimit,
         }

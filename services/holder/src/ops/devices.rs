@@ -27,6 +27,7 @@ pub(super) fn statement(
     owner: &AccountRef,
     device: Thumbprint,
     state: DeviceState,
+    issued: u64,
 ) -> DeviceAck {
     DeviceStatement {
         realm: member.realm().id(),
@@ -34,6 +35,7 @@ pub(super) fn statement(
         owner,
         device,
         state,
+        issued,
     }
     .sign(holder.keys().signing())
 }
@@ -67,6 +69,7 @@ pub(crate) async fn enrol(
     let sign_in =
         SignInOperation::verify(&member, message.account, &message.evidence, now.seconds)?;
     let (owner, device) = (sign_in.owner.clone(), sign_in.jwk.thumbprint());
+    let first_device = message.first_device;
     let delay = holder.config().new_device_delay_seconds;
     let at = occasion(&member, now.ms);
     let change = holder
@@ -78,13 +81,21 @@ pub(crate) async fn enrol(
                     return Err(StandingRefusal::NonceReused.into());
                 }
                 let facts = store::devices::facts(connection, &owner, device).await?;
-                let change = decide_enrolment(&facts, now.seconds, delay)?;
+                let change = decide_enrolment(&facts, first_device, now.seconds, delay)?;
                 store::devices::apply(connection, &owner, &jwk, change, now.seconds).await?;
                 Ok((change, entry_of(at, &owner, device, change)?))
             })
         })
         .await?;
-    Ok(statement(holder, &member, &owner, device, change.state()))
+    let state = change.state();
+    Ok(statement(
+        holder,
+        &member,
+        &owner,
+        device,
+        state,
+        now.seconds,
+    ))
 }
 
 /// A device that is active lets another one of its account in.
@@ -124,7 +135,15 @@ pub(crate) async fn approve(
             })
         })
         .await?;
-    Ok(statement(holder, &member, &owner, target, change.state()))
+    let state = change.state();
+    Ok(statement(
+        holder,
+        &member,
+        &owner,
+        target,
+        state,
+        now.seconds,
+    ))
 }
 
 /// Learns of a device from the statements of t holders.
@@ -134,7 +153,7 @@ pub(crate) async fn sync(
     message: DeviceSync,
 ) -> Result<DeviceAck, ApiError> {
     let now = Moment::now(holder);
-    let known = VerifiedSync::verify(member.realm(), &message)?;
+    let known = VerifiedSync::verify(member.realm(), &message, now.seconds)?;
     let (owner, device) = (known.owner.clone(), known.device);
     let delay = holder.config().new_device_delay_seconds;
     let at = occasion(&member, now.ms);
@@ -151,7 +170,15 @@ pub(crate) async fn sync(
             })
         })
         .await?;
-    Ok(statement(holder, &member, &owner, device, change.state()))
+    let state = change.state();
+    Ok(statement(
+        holder,
+        &member,
+        &owner,
+        device,
+        state,
+        now.seconds,
+    ))
 }
 
 /// Lists the devices of the account that asks.

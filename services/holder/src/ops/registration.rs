@@ -71,13 +71,14 @@ fn verify(
     Ok(instance)
 }
 
-/// Registers an instance until its document is an hour old.
+/// Registers an instance until its document is an hour old, or a certificate of its chain ends.
 pub(crate) async fn register(holder: &Holder, message: Register) -> Result<Registered, ApiError> {
     let now = Moment::now(holder);
     let instance = verify(holder, &message, now)?;
     let expires_ms = instance
         .document_timestamp_ms
-        .saturating_add(DEFAULT_MAX_AGE_MS);
+        .saturating_add(DEFAULT_MAX_AGE_MS)
+        .min(instance.valid_until_ms);
     let document = Digest32::from_bytes(document_hash(&message.attested.document));
     let at = Occasion {
         realm: instance.realm.unwrap_or(RealmId::from_bytes([0; 32])),

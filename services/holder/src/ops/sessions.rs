@@ -48,13 +48,21 @@ pub(crate) async fn check(
             })
         })
         .await?;
-    Ok(statement(holder, &member, &owner, device, state))
+    Ok(statement(
+        holder,
+        &member,
+        &owner,
+        device,
+        state,
+        now.seconds,
+    ))
 }
 
 /// Ends the session of the request.
 ///
 /// The one operation that asks nothing of the device list and may be repeated: it only takes away,
-/// and a holder that missed the device must still be able to learn that its session is over.
+/// and a holder that missed the device must still be able to learn that its session is over. The
+/// very same evidence is good again once the session is over, for the answer may have been lost.
 pub(crate) async fn revoke(
     holder: &Holder,
     member: Member,
@@ -73,10 +81,13 @@ pub(crate) async fn revoke(
         .ledger()
         .commit(move |connection| {
             Box::pin(async move {
-                if !store::sessions::spend(connection, operation.nonce()).await? {
-                    return Err(StandingRefusal::NonceReused.into());
-                }
                 let (owner, session) = (operation.owner(), operation.session());
+                if !store::sessions::spend(connection, operation.nonce()).await? {
+                    return match store::sessions::is_revoked(connection, owner, session).await? {
+                        true => Ok((Empty {}, None)),
+                        false => Err(StandingRefusal::NonceReused.into()),
+                    };
+                }
                 let new = store::sessions::revoke(connection, owner, session, now.seconds).await?;
                 let entry = new
                     .then(|| at.entry(Event::Revoked { owner, session }))
@@ -89,7 +100,8 @@ pub(crate) async fn revoke(
 
 /// Counts one more mail to an address, if that is within the limits.
 ///
-/// The address counts, not the project: a mailbox is flooded by all projects together.
+/// Each project has its own count, so that a foreign one cannot lock a person out of this one with
+/// a few mails; and all of them together have a larger one, since they flood one mailbox.
 pub(crate) async fn reserve_mail(
     holder: &Holder,
     _member: Member,
@@ -98,17 +110,21 @@ pub(crate) async fn reserve_mail(
     let now = holder.now();
     let per_hour = holder.config().mails_per_address_per_hour;
     let per_day = holder.config().mails_per_address_per_day;
+    let total_per_day = holder.config().mails_per_address_total_per_day();
     holder
         .ledger()
         .commit(move |connection| {
             Box::pin(async move {
-                let counts = store::mail::find(connection, message.address).await?;
+                let MailReserve { project, address } = message;
+                let counts = store::mail::find(connection, &project, address).await?;
                 let hour = counts.hour.count_one(now, HOUR, per_hour);
                 let day = counts.day.count_one(now, DAY, per_day);
-                let (Some(hour), Some(day)) = (hour, day) else {
+                let total = counts.total.count_one(now, DAY, total_per_day);
+                let (Some(hour), Some(day), Some(total)) = (hour, day, total) else {
                     return Err(ApiError::code(Code::MailLimit));
                 };
-                store::mail::set(connection, message.address, &MailCounts { hour, day }).await?;
+                let counts = MailCounts { hour, day, total };
+                store::mail::set(connection, &project, address, &counts).await?;
                 Ok((Empty {}, None))
             })
         })

@@ -6,16 +6,17 @@ use keyfold_protocol::intent::Operation;
 use keyfold_protocol::log_entry::Event;
 
 use super::{Moment, occasion};
-use crate::core::deposit::{DepositRefusal, MAX_KEYS, open_shares};
+use crate::core::deposit::{Deposit, decide, open_shares};
 use crate::core::operation::SessionOperation;
-use crate::core::release::Requested;
+use crate::core::release::{ReleaseRefusal, Requested};
 use crate::error::ApiError;
 use crate::holder::{Holder, rng};
 use crate::member::Member;
 use crate::store;
+use crate::store::keys::Sharing;
 use crate::store::sealing::Place;
 
-/// Takes in the shares of a new key.
+/// Takes in the shares of a new key, or of a further attempt at one that was never used.
 pub(crate) async fn store(
     holder: &Holder,
     member: Member,
@@ -30,9 +31,19 @@ pub(crate) async fn store(
         &holder.rules(&attestation_keys, now.seconds),
     )?;
     let (key, generation) = (message.key, message.generation);
-    let mut rows = Vec::with_capacity(message.shares.len());
-    for share in open_shares(&member, operation.owner(), &message, holder.keys().hpke())? {
-        let place = Place::of_key(operation.owner(), key, share.purpose, generation);
+    let shares = open_shares(&member, operation.owner(), &message, holder.keys().hpke())?;
+    let sharing = Sharing {
+        key,
+        generation,
+        leaf: shares
+            .iter()
+            .find(|share| share.purpose == SharePurpose::LeafKey)
+            .map(|share| share.commitment)
+            .ok_or(ApiError::Broken("checked shares have no leaf share"))?,
+    };
+    let mut rows = Vec::with_capacity(shares.len());
+    for share in shares {
+        let place = Place::of_key(operation.owner(), &sharing, share.purpose);
         let sealed = place.seal(holder.keys().ring(), &share.bytes, &mut rng())?;
         rows.push((share.purpose, share.commitment, sealed));
     }
@@ -44,19 +55,21 @@ pub(crate) async fn store(
                 let standing = store::sessions::standing(connection, &operation).await?;
                 let _good = standing.check(now.seconds)?;
                 let (owner, device) = (operation.owner(), operation.device());
-                if store::keys::exists(connection, key).await? {
-                    return Err(DepositRefusal::KeyExists.into());
+                let existing = store::keys::existing(connection, owner, key, now.seconds).await?;
+                let count = store::keys::count(connection, owner).await?;
+                match decide(existing.as_ref(), count, generation)? {
+                    Deposit::New => {
+                        store::keys::add(connection, owner, key, generation, now.seconds).await?;
+                    }
+                    Deposit::Beside => {}
+                    Deposit::InsteadOfOldest => {
+                        store::keys::drop_oldest_sharing(connection, key, generation).await?;
+                    }
                 }
-                if store::keys::count(connection, owner).await? >= MAX_KEYS {
-                    return Err(DepositRefusal::TooMany.into());
-                }
-                store::keys::add(connection, owner, key, generation, now.seconds).await?;
                 for (purpose, commitment, sealed) in &rows {
-                    let (purpose, sealed) = (*purpose, sealed.as_slice());
-                    store::keys::add_share(
-                        connection, key, purpose, generation, commitment, sealed,
-                    )
-                    .await?;
+                    let (purpose, at) = (*purpose, now.seconds);
+                    store::keys::add_share(connection, &sharing, purpose, commitment, sealed, at)
+                        .await?;
                 }
                 store::devices::touch(connection, owner, device, now.seconds).await?;
                 let entry = at.entry(Event::KeyStored {
@@ -85,7 +98,7 @@ pub(crate) async fn release(
 
     let limit = holder.config().releases_per_key_per_minute;
     let at = occasion(&member, now.ms);
-    let ((admitted, sealed, anchor), durable) = holder
+    let ((admitted, sharing, sealed, anchor), durable) = holder
         .ledger()
         .record(move |connection| {
             Box::pin(async move {
@@ -99,27 +112,24 @@ pub(crate) async fn release(
                 let (owner, device) = (operation.owner(), operation.device());
                 store::keys::set_window(connection, owner, key, admitted.window()).await?;
                 store::devices::touch(connection, owner, device, now.seconds).await?;
-                let sealed = store::keys::share(
-                    connection,
-                    owner,
+                let sharing = Sharing {
                     key,
-                    SharePurpose::LeafKey,
-                    admitted.generation(),
-                )
-                .await?;
+                    generation: admitted.generation(),
+                    leaf: message.commitment,
+                };
+                let leaf = SharePurpose::LeafKey;
+                let sealed = store::keys::share(connection, owner, &sharing, leaf)
+                    .await?
+                    .ok_or(ReleaseRefusal::OtherSharing)?;
                 let anchor = store::anchors::find(connection, message.record).await?;
                 let entry = at.entry(admitted.event())?;
-                Ok(((admitted, sealed, anchor), entry))
+                Ok(((admitted, sharing, sealed, anchor), entry))
             })
         })
         .await?;
 
-    let place = Place::of_key(
-        admitted.operation().owner(),
-        admitted.key_use().key,
-        SharePurpose::LeafKey,
-        admitted.generation(),
-    );
+    let owner = admitted.operation().owner();
+    let place = Place::of_key(owner, &sharing, SharePurpose::LeafKey);
     let share = place.open(holder.keys().ring(), &sealed)?;
     admitted
         .recorded(durable)

@@ -6,6 +6,7 @@ use keyfold_protocol::ids::KeyId;
 use keyfold_storage::{StorageError, changed_one, from_i64, to_i64};
 use sqlx::SqliteConnection;
 
+use crate::core::deposit::{Existing, SHARING_LIFE};
 use crate::core::release::KeyFacts;
 use crate::core::window::Window;
 
@@ -52,8 +53,69 @@ fn small(number: i64) -> Result<u32> {
     u32::try_from(number).map_err(|_| StorageError::Inconsistent("a number is not a u32"))
 }
 
+/// Returns what a deposit needs to know of a key, whoever has it.
+pub(crate) async fn existing(
+    connection: &mut SqliteConnection,
+    owner: &AccountRef,
+    key: KeyId,
+    now: u64,
+) -> Result<Option<Existing>> {
+    let row: Option<(bool, i64, bool)> = sqlx::query_as(
+        "SELECT project = ? AND account = ?, generation, released FROM keys WHERE key = ?",
+    )
+    .bind(owner.project.as_str())
+    .bind(&owner.account.as_bytes()[..])
+    .bind(&key.as_bytes()[..])
+    .fetch_optional(&mut *connection)
+    .await?;
+    let Some((own, generation, released)) = row else {
+        return Ok(None);
+    };
+    let (sharings, old): (i64, i64) = sqlx::query_as(
+        "SELECT count(*), count(CASE WHEN stored <= ? THEN 1 END) FROM shares
+         WHERE key = ? AND generation = ? AND purpose = ?",
+    )
+    .bind(to_i64(now.saturating_sub(SHARING_LIFE))?)
+    .bind(&key.as_bytes()[..])
+    .bind(generation)
+    .bind(i64::from(purpose_code(SharePurpose::LeafKey)))
+    .fetch_one(connection)
+    .await?;
+    Ok(Some(Existing {
+        own,
+        generation: small(generation)?,
+        released,
+        sharings: from_i64(sharings)?,
+        old_sharings: from_i64(old)?,
+    }))
+}
+
+/// Removes the oldest attempt at a key.
+pub(crate) async fn drop_oldest_sharing(
+    connection: &mut SqliteConnection,
+    key: KeyId,
+    generation: u32,
+) -> Result<()> {
+    let oldest: Vec<u8> = sqlx::query_scalar(
+        "SELECT sharing FROM shares WHERE key = ? AND generation = ? AND purpose = ?
+         ORDER BY stored, sharing LIMIT 1",
+    )
+    .bind(&key.as_bytes()[..])
+    .bind(i64::from(generation))
+    .bind(i64::from(purpose_code(SharePurpose::LeafKey)))
+    .fetch_one(&mut *connection)
+    .await?;
+    sqlx::query("DELETE FROM shares WHERE key = ? AND generation = ? AND sharing = ?")
+        .bind(&key.as_bytes()[..])
+        .bind(i64::from(generation))
+        .bind(oldest)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
 /// Tells whether a key of that id exists, whoever has it.
-pub(crate) async fn exists(connection: &mut SqliteConnection, key: KeyId) -> Result<bool> {
+async fn exists(connection: &mut SqliteConnection, key: KeyId) -> Result<bool> {
     let found: i64 = sqlx::query_scalar("SELECT count(*) FROM keys WHERE key = ?")
         .bind(&key.as_bytes()[..])
         .fetch_one(connection)
@@ -93,51 +155,64 @@ pub(crate) async fn add(
     changed_one(&done)
 }
 
-/// Adds a sealed share of a key.
+/// One attempt at making a key: its leaf share's commitment names it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sharing {
+    pub(crate) key: KeyId,
+    pub(crate) generation: u32,
+    pub(crate) leaf: ShareCommitment,
+}
+
+/// Adds a sealed share of a key. The very same again changes nothing.
 pub(crate) async fn add_share(
     connection: &mut SqliteConnection,
-    key: KeyId,
+    sharing: &Sharing,
     purpose: SharePurpose,
-    generation: u32,
     commitment: &ShareCommitment,
     sealed: &[u8],
+    now: u64,
 ) -> Result<()> {
     let done = sqlx::query(
-        "INSERT INTO shares (key, purpose, generation, commitment, sealed) VALUES (?, ?, ?, ?, ?)",
+        "INSERT INTO shares (key, generation, sharing, purpose, commitment, sealed, stored)
+         VALUES (?, ?, ?, ?, ?, ?, ?)
+         ON CONFLICT (key, generation, sharing, purpose)
+            DO UPDATE SET stored = excluded.stored WHERE commitment = excluded.commitment",
     )
-    .bind(&key.as_bytes()[..])
+    .bind(&sharing.key.as_bytes()[..])
+    .bind(i64::from(sharing.generation))
+    .bind(&sharing.leaf.0[..])
     .bind(i64::from(purpose_code(purpose)))
-    .bind(i64::from(generation))
     .bind(&commitment.0[..])
     .bind(sealed)
+    .bind(to_i64(now)?)
     .execute(connection)
     .await?;
     changed_one(&done)
 }
 
-/// Returns a sealed share, looked up together with its owner; it must be there.
+/// Returns a sealed share, looked up together with its owner.
 pub(crate) async fn share(
     connection: &mut SqliteConnection,
     owner: &AccountRef,
-    key: KeyId,
+    sharing: &Sharing,
     purpose: SharePurpose,
-    generation: u32,
-) -> Result<Vec<u8>> {
+) -> Result<Option<Vec<u8>>> {
     Ok(sqlx::query_scalar(
         "SELECT shares.sealed FROM shares JOIN keys ON keys.key = shares.key
-         WHERE shares.key = ? AND shares.purpose = ? AND shares.generation = ?
-           AND keys.project = ? AND keys.account = ?",
+         WHERE shares.key = ? AND shares.generation = ? AND shares.sharing = ?
+           AND shares.purpose = ? AND keys.project = ? AND keys.account = ?",
     )
-    .bind(&key.as_bytes()[..])
+    .bind(&sharing.key.as_bytes()[..])
+    .bind(i64::from(sharing.generation))
+    .bind(&sharing.leaf.0[..])
     .bind(i64::from(purpose_code(purpose)))
-    .bind(i64::from(generation))
     .bind(owner.project.as_str())
     .bind(&owner.account.as_bytes()[..])
-    .fetch_one(connection)
+    .fetch_optional(connection)
     .await?)
 }
 
-/// Stores how often a key was released.
+/// Stores that a key was released, and how often.
 pub(crate) async fn set_window(
     connection: &mut SqliteConnection,
     owner: &AccountRef,
@@ -145,7 +220,7 @@ pub(crate) async fn set_window(
     window: Window,
 ) -> Result<()> {
     let done = sqlx::query(
-        "UPDATE keys SET window_start = ?, window_count = ?
+        "UPDATE keys SET released = 1, window_start = ?, window_count = ?
          WHERE key = ? AND project = ? AND account = ?",
     )
     .bind(to_i64(window.start)?)

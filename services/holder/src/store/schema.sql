@@ -44,20 +44,25 @@ CREATE TABLE keys (
     account      BLOB NOT NULL CHECK (length(account) = 16),
     generation   INTEGER NOT NULL CHECK (generation >= 1),
     created      INTEGER NOT NULL,
+    released     INTEGER NOT NULL DEFAULT 0 CHECK (released IN (0, 1)),
     window_start INTEGER NOT NULL DEFAULT 0,
     window_count INTEGER NOT NULL DEFAULT 0
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX keys_by_owner ON keys (project, account);
 
--- Sealed under the master key; the envelope names owner, key, purpose and generation.
+-- Sealed under the master key; the envelope names owner, key, purpose, generation and sharing.
+-- A sharing is one attempt at making the key, named by the commitment of its leaf share: the
+-- wallet's record says which of them it is.
 CREATE TABLE shares (
     key        BLOB NOT NULL REFERENCES keys (key),
-    purpose    INTEGER NOT NULL,
     generation INTEGER NOT NULL CHECK (generation >= 1),
+    sharing    BLOB NOT NULL CHECK (length(sharing) = 32),
+    purpose    INTEGER NOT NULL,
     commitment BLOB NOT NULL CHECK (length(commitment) = 32),
     sealed     BLOB NOT NULL,
-    PRIMARY KEY (key, purpose, generation)
+    stored     INTEGER NOT NULL,
+    PRIMARY KEY (key, generation, sharing, purpose)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE anchors (
@@ -84,10 +89,20 @@ CREATE TABLE nonces (
 
 CREATE INDEX nonces_by_expiry ON nonces (expires);
 
+-- Mails of one project to an address.
 CREATE TABLE mail_counts (
-    address    BLOB PRIMARY KEY CHECK (length(address) = 32),
+    address    BLOB NOT NULL CHECK (length(address) = 32),
+    project    TEXT NOT NULL,
     hour_start INTEGER NOT NULL,
     hour_count INTEGER NOT NULL,
     day_start  INTEGER NOT NULL,
-    day_count  INTEGER NOT NULL
+    day_count  INTEGER NOT NULL,
+    PRIMARY KEY (address, project)
+) STRICT, WITHOUT ROWID;
+
+-- Mails of all projects together to an address.
+CREATE TABLE mail_totals (
+    address   BLOB PRIMARY KEY CHECK (length(address) = 32),
+    day_start INTEGER NOT NULL,
+    day_count INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;

@@ -4,9 +4,11 @@ use keyfold_crypto::commitment::{CommittedShare, SharePurpose};
 use keyfold_crypto::envelope::{Aad, KeyRing};
 use keyfold_crypto::{Encoder, SecretBytes};
 use keyfold_protocol::evidence::AccountRef;
-use keyfold_protocol::ids::{KeyId, RealmId};
+use keyfold_protocol::ids::RealmId;
 use keyfold_storage::StorageError;
 use rand_core::CryptoRng;
+
+use super::keys::Sharing;
 
 /// The cell of a sealed share.
 #[derive(Debug, Clone)]
@@ -18,22 +20,18 @@ pub(crate) struct Place {
 
 impl Place {
     /// The cell of a share of a user's key.
-    pub(crate) fn of_key(
-        owner: &AccountRef,
-        key: KeyId,
-        purpose: SharePurpose,
-        generation: u32,
-    ) -> Self {
+    pub(crate) fn of_key(owner: &AccountRef, sharing: &Sharing, purpose: SharePurpose) -> Self {
         let row = Encoder::new("keyfold/holder-share-row/v1")
             .str(owner.project.as_str())
             .bytes(owner.account.as_bytes())
-            .bytes(key.as_bytes())
+            .bytes(sharing.key.as_bytes())
+            .bytes(&sharing.leaf.0)
             .u8(super::keys::purpose_code(purpose))
             .finish();
         Self {
             table: "shares",
             row,
-            version: u64::from(generation),
+            version: u64::from(sharing.generation),
         }
     }
 
@@ -84,9 +82,10 @@ impl Place {
 mod tests {
     use getrandom::SysRng;
     use keyfold_crypto::Secret;
+    use keyfold_crypto::commitment::ShareCommitment;
     use keyfold_crypto::envelope::MasterKey;
     use keyfold_crypto::shamir::Share;
-    use keyfold_protocol::ids::AccountId;
+    use keyfold_protocol::ids::{AccountId, KeyId};
     use rand_core::UnwrapErr;
 
     use super::*;
@@ -108,22 +107,23 @@ mod tests {
             opening: Secret::random(&mut rng),
         }
         .to_bytes();
-        let place = |account, key, purpose, generation| {
-            Place::of_key(
-                &owner(account),
-                KeyId::from_bytes([key; 16]),
-                purpose,
+        let place = |account, key, purpose, generation, leaf| {
+            let sharing = Sharing {
+                key: KeyId::from_bytes([key; 16]),
                 generation,
-            )
+                leaf: ShareCommitment([leaf; 32]),
+            };
+            Place::of_key(&owner(account), &sharing, purpose)
         };
-        let home = place(1, 1, SharePurpose::LeafKey, 1);
+        let home = place(1, 1, SharePurpose::LeafKey, 1, 1);
         let sealed = home.seal(&ring, &bytes, &mut rng).unwrap();
         assert!(home.open(&ring, &sealed).is_ok());
         for elsewhere in [
-            place(2, 1, SharePurpose::LeafKey, 1),
-            place(1, 2, SharePurpose::LeafKey, 1),
-            place(1, 1, SharePurpose::Entropy, 1),
-            place(1, 1, SharePurpose::LeafKey, 2),
+            place(2, 1, SharePurpose::LeafKey, 1, 1),
+            place(1, 2, SharePurpose::LeafKey, 1, 1),
+            place(1, 1, SharePurpose::Entropy, 1, 1),
+            place(1, 1, SharePurpose::LeafKey, 2, 1),
+            place(1, 1, SharePurpose::LeafKey, 1, 2),
             Place::of_seed(RealmId::from_bytes([1; 32])),
         ] {
             assert!(elsewhere.open(&ring, &sealed).is_err(), "{elsewhere:?}");

@@ -51,7 +51,7 @@ pub(crate) async fn revoke(
 }
 
 /// Tells whether a session was ended.
-async fn is_revoked(
+pub(crate) async fn is_revoked(
     connection: &mut SqliteConnection,
     owner: &AccountRef,
     session: SessionId,

@@ -108,7 +108,7 @@ async fn an_anchor_comes_with_the_share() {
     let (person, key) = world.person_with_key().await;
     commit(&world, None, anchor(1, 1)).await.unwrap();
     let released = world
-        .release(&person, &world.use_of(&person, &key))
+        .release(&person, &key, &world.use_of(&person, &key))
         .await
         .unwrap();
     assert_eq!(released.anchor, Some(anchor(1, 1)));

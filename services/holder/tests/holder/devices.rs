@@ -39,6 +39,21 @@ fn ack(world: &World, by: usize, person: &Person, state: DeviceState) -> DeviceA
         owner: &person.owner,
         device: person.thumbprint(),
         state,
+        issued: world.now(),
+    }
+    .sign(key)
+}
+
+/// The same, stated at another time.
+fn ack_of(world: &World, by: usize, person: &Person, issued: u64) -> DeviceAck {
+    let (holder, key) = &world.others[by];
+    DeviceStatement {
+        realm: world.realm_id(),
+        holder: *holder,
+        owner: &person.owner,
+        device: person.thumbprint(),
+        state: DeviceState::Active,
+        issued,
     }
     .sign(key)
 }
@@ -163,7 +178,7 @@ async fn an_active_device_lets_a_pending_one_in() {
     );
     assert!(
         world
-            .release(&second, &world.use_of(&second, &key))
+            .release(&second, &key, &world.use_of(&second, &key))
             .await
             .is_ok()
     );
@@ -227,7 +242,7 @@ async fn the_list_shows_the_accounts_devices_with_last_use_and_no_others() {
     let second = Person::of(first.owner.clone());
     world.enrol(&second).await.unwrap();
     world
-        .release(&first, &world.use_of(&first, &key))
+        .release(&first, &key, &world.use_of(&first, &key))
         .await
         .unwrap();
     world.advance(5);
@@ -312,6 +327,7 @@ async fn too_few_or_unfit_statements_bring_no_device_onto_the_list() {
             owner: &person.owner,
             device: person.thumbprint(),
             state: DeviceState::Active,
+            issued: world.now(),
         };
         statement.sign(&SigningKey::generate(&mut rng()))
     };
@@ -326,6 +342,7 @@ async fn too_few_or_unfit_statements_bring_no_device_onto_the_list() {
             owner: &person.owner,
             device: person.thumbprint(),
             state: DeviceState::Active,
+            issued: world.now(),
         };
         statement.sign(&world.others[1].1)
     };
@@ -342,10 +359,16 @@ async fn too_few_or_unfit_statements_bring_no_device_onto_the_list() {
             owner,
             device: person.thumbprint(),
             state: DeviceState::Active,
+            issued: world.now(),
         };
         statement.sign(&world.others[1].1)
     };
+    let other_time = DeviceAck {
+        issued: world.now() - 1,
+        ..good(1)
+    };
     let cases: Vec<(&str, Vec<DeviceAck>)> = vec![
+        ("an altered time", vec![good(0), other_time]),
         ("none", vec![]),
         ("one", vec![good(0)]),
         ("one twice", vec![good(0), good(0)]),
@@ -369,4 +392,66 @@ async fn too_few_or_unfit_statements_bring_no_device_onto_the_list() {
         );
     }
     assert_eq!(code(list(&world, &person).await), Code::DeviceUnknown);
+}
+
+#[tokio::test]
+async fn what_others_said_ten_minutes_ago_or_will_say_brings_no_device_onto_the_list() {
+    let world = World::new().await;
+    let person = Person::new("app.example");
+    let now = world.now();
+    for issued in [0, now - 601, now + 31, u64::MAX] {
+        let acks = vec![
+            ack_of(&world, 0, &person, now),
+            ack_of(&world, 1, &person, issued),
+        ];
+        assert_eq!(
+            code(sync(&world, &person, acks).await),
+            Code::EvidenceInvalid,
+            "{issued}"
+        );
+    }
+    assert_eq!(code(list(&world, &person).await), Code::DeviceUnknown);
+    let acks = vec![
+        ack_of(&world, 0, &person, now - 600),
+        ack_of(&world, 1, &person, now + 30),
+    ];
+    let taken_over = sync(&world, &person, acks).await.unwrap();
+    assert_eq!(taken_over.state, DeviceState::Active);
+    assert_eq!(taken_over.issued, now);
+}
+
+#[tokio::test]
+async fn a_holder_that_missed_the_account_lets_nobody_in_at_once() {
+    let world = World::new().await;
+    let person = Person::new("app.example");
+    let ask = world.sign_in(&person);
+    // The account's record names devices, of which this holder never heard.
+    let ack = world.enrol_as(&person, &ask, false).await.unwrap();
+    let active_at = world.now() + DAY;
+    assert_eq!(ack.state, DeviceState::Pending { active_at });
+    assert_eq!(code(list(&world, &person).await), Code::DevicePending);
+    // The others let it act.
+    let acks = [0, 1]
+        .map(|by| ack_of(&world, by, &person, world.now()))
+        .to_vec();
+    assert_eq!(
+        sync(&world, &person, acks).await.unwrap().state,
+        DeviceState::Active
+    );
+    assert!(list(&world, &person).await.is_ok());
+}
+
+#[tokio::test]
+async fn who_is_first_in_the_record_is_not_therefore_first_on_the_list() {
+    let world = World::new().await;
+    let first = Person::new("app.example");
+    world.enrol(&first).await.unwrap();
+    // The sign-in of the first device was cut off before the record knew of it.
+    let second = Person::of(first.owner.clone());
+    let ack = world.enrol(&second).await.unwrap();
+    assert!(matches!(ack.state, DeviceState::Pending { .. }));
+    assert_eq!(
+        world.enrol(&first).await.unwrap().state,
+        DeviceState::Active
+    );
 }

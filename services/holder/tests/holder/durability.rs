@@ -49,7 +49,7 @@ async fn a_release_is_in_the_log_under_a_signed_checkpoint_before_it_is_answered
     let world = World::new().await;
     let (person, key) = world.person_with_key().await;
     let ask = world.use_of(&person, &key);
-    let released = world.release(&person, &ask).await.unwrap();
+    let released = world.release(&person, &key, &ask).await.unwrap();
 
     let copy = snapshot(&world);
     let log = log_in(copy.path()).await;
@@ -70,13 +70,13 @@ async fn a_refused_release_leaves_no_entry() {
     let world = World::new().await;
     let (person, key) = world.person_with_key().await;
     let released = world
-        .release(&person, &world.use_of(&person, &key))
+        .release(&person, &key, &world.use_of(&person, &key))
         .await
         .unwrap();
     let stranger = Person::of(person.owner.clone());
     assert!(
         world
-            .release(&stranger, &world.use_of(&stranger, &key))
+            .release(&stranger, &key, &world.use_of(&stranger, &key))
             .await
             .is_err()
     );
@@ -113,15 +113,18 @@ async fn a_restart_forgets_no_nonce_device_key_or_realm() {
     let mut world = World::new().await;
     let (person, key) = world.person_with_key().await;
     let evidence = person.evidence(&world.use_of(&person, &key));
-    world.release_evidence(evidence.clone()).await.unwrap();
+    world
+        .release_evidence(&key, evidence.clone())
+        .await
+        .unwrap();
     world.restart().await;
     assert_eq!(
-        code(world.release_evidence(evidence).await),
+        code(world.release_evidence(&key, evidence).await),
         Code::NonceReused
     );
     assert!(
         world
-            .release(&person, &world.use_of(&person, &key))
+            .release(&person, &key, &world.use_of(&person, &key))
             .await
             .is_ok()
     );
@@ -147,7 +150,9 @@ async fn a_restart_forgets_registrations() {
     let before = std::mem::replace(&mut world.enclave, another);
     world.restart().await;
     world.enclave = before;
-    let answer = world.release(&person, &world.use_of(&person, &key)).await;
+    let answer = world
+        .release(&person, &key, &world.use_of(&person, &key))
+        .await;
     assert_eq!(code(answer), Code::NotRegistered);
 }
 
@@ -156,11 +161,14 @@ async fn housekeeping_forgets_no_nonce_that_could_still_be_shown() {
     let world = World::new().await;
     let (person, key) = world.person_with_key().await;
     let evidence = person.evidence(&world.use_of(&person, &key));
-    world.release_evidence(evidence.clone()).await.unwrap();
+    world
+        .release_evidence(&key, evidence.clone())
+        .await
+        .unwrap();
     world.advance(59);
     world.holder.purge().await.unwrap();
     assert_eq!(
-        code(world.release_evidence(evidence.clone()).await),
+        code(world.release_evidence(&key, evidence.clone()).await),
         Code::NonceReused
     );
     // Also where the clock is put back after the signature expired.
@@ -168,7 +176,7 @@ async fn housekeeping_forgets_no_nonce_that_could_still_be_shown() {
     world.holder.purge().await.unwrap();
     world.set_ms(START_MS);
     assert_eq!(
-        code(world.release_evidence(evidence).await),
+        code(world.release_evidence(&key, evidence).await),
         Code::NonceReused
     );
 }
@@ -178,7 +186,7 @@ async fn the_files_hold_no_share_in_plain() {
     let world = World::new().await;
     let (person, key) = world.person_with_key().await;
     world
-        .release(&person, &world.use_of(&person, &key))
+        .release(&person, &key, &world.use_of(&person, &key))
         .await
         .unwrap();
     let mut searched = 0;

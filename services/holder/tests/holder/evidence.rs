@@ -100,12 +100,12 @@ async fn every_altered_component_is_refused() {
             change(signed);
             assert_ne!(*signed, before, "{what} was not altered");
         }
-        let answer = world.release_evidence(Evidence::new(items)).await;
+        let answer = world.release_evidence(&key, Evidence::new(items)).await;
         let refused = answer.expect_err(what);
         assert!((400..500).contains(&refused.status), "{what}: {refused:?}");
     }
     // The nonce was not spent by any of them.
-    assert!(world.release(&person, &ask).await.is_ok());
+    assert!(world.release(&person, &key, &ask).await.is_ok());
 }
 
 #[tokio::test]
@@ -116,7 +116,7 @@ async fn evidence_with_another_key_beside_the_signature_is_refused() {
     if let Item::Request { jwk, .. } = &mut items[0] {
         *jwk = Person::new("app.example").device.public_jwk();
     }
-    let answer = world.release_evidence(Evidence::new(items)).await;
+    let answer = world.release_evidence(&key, Evidence::new(items)).await;
     assert_eq!(code(answer), Code::SignatureInvalid);
 }
 
@@ -136,6 +136,7 @@ async fn unknown_evidence_never_widens_what_is_allowed() {
         serde_json::json!({
             "evidence": { "version": 1, "items": items },
             "generation": 1,
+            "commitment": key.leaf().commitment,
             "record": RecordId::from_bytes([9; 32]),
         })
     };
@@ -160,7 +161,7 @@ async fn two_requests_in_one_list_of_evidence_are_refused() {
     let (person, key) = world.person_with_key().await;
     let mut items = person.items(&world.use_of(&person, &key));
     items.push(items[0].clone());
-    let answer = world.release_evidence(Evidence::new(items)).await;
+    let answer = world.release_evidence(&key, Evidence::new(items)).await;
     assert_eq!(code(answer), Code::EvidenceInvalid);
 }
 
@@ -175,14 +176,14 @@ async fn a_signature_that_expired_or_comes_from_the_future_is_refused() {
             lifetime,
             ..world.use_of(&person, &key)
         };
-        let answer = world.release(&person, &ask).await;
+        let answer = world.release(&person, &key, &ask).await;
         assert_eq!(code(answer), Code::SignatureExpired, "{created} {lifetime}");
     }
     let last_second = Ask {
         created: now - 59,
         ..world.use_of(&person, &key)
     };
-    assert!(world.release(&person, &last_second).await.is_ok());
+    assert!(world.release(&person, &key, &last_second).await.is_ok());
 }
 
 #[tokio::test]
@@ -197,14 +198,14 @@ async fn an_attestation_one_second_too_old_releases_nothing() {
         attestation: attestation.clone(),
         ..world.use_of(&person, &key)
     };
-    assert!(world.release(&person, &in_time).await.is_ok());
+    assert!(world.release(&person, &key, &in_time).await.is_ok());
     world.advance(1);
     let late = Ask {
         attestation,
         ..world.use_of(&person, &key)
     };
     assert_eq!(
-        code(world.release(&person, &late).await),
+        code(world.release(&person, &key, &late).await),
         Code::SessionExpired
     );
 }
@@ -231,7 +232,7 @@ async fn an_attestation_that_ran_out_is_good_for_renewal_and_nothing_else() {
         ..world.use_of(&person, &key)
     };
     assert_eq!(
-        code(world.release(&person, &late).await),
+        code(world.release(&person, &key, &late).await),
         Code::SessionExpired
     );
 }
@@ -248,7 +249,7 @@ async fn a_sign_in_too_long_ago_releases_nothing_however_often_it_was_renewed() 
             attestation,
             ..world.use_of(&person, &key)
         };
-        let answer = world.release(&person, &ask).await;
+        let answer = world.release(&person, &key, &ask).await;
         assert_eq!(answer.is_ok(), released, "{age}");
         if let Err(refused) = answer {
             assert_eq!(refused.code, Code::SessionExpired);
@@ -267,7 +268,7 @@ async fn an_attestation_under_a_key_that_no_enclave_stated_releases_nothing() {
         ..world.use_of(&person, &key)
     };
     assert_eq!(
-        code(world.release(&person, &ask).await),
+        code(world.release(&person, &key, &ask).await),
         Code::SessionInvalid
     );
 }
@@ -280,7 +281,7 @@ async fn an_attestation_that_is_not_the_signed_one_releases_nothing() {
     items[1] = Item::Session {
         attestation: world.attest(&world.claims(&person)),
     };
-    let answer = world.release_evidence(Evidence::new(items)).await;
+    let answer = world.release_evidence(&key, Evidence::new(items)).await;
     assert_eq!(code(answer), Code::SessionInvalid);
 }
 
@@ -292,7 +293,7 @@ async fn the_next_good_request_works_after_every_kind_of_bad_one() {
         let mut evidence = person.evidence(&world.use_of(&person, &key));
         evidence.version = version;
         assert_eq!(
-            code(world.release_evidence(evidence).await),
+            code(world.release_evidence(&key, evidence).await),
             Code::EvidenceInvalid
         );
     }
@@ -301,7 +302,7 @@ async fn the_next_good_request_works_after_every_kind_of_bad_one() {
         ..world.use_of(&person, &key)
     };
     assert_eq!(
-        code(world.release(&person, &long).await),
+        code(world.release(&person, &key, &long).await),
         Code::SignatureInvalid
     );
     let short = Ask {
@@ -309,12 +310,12 @@ async fn the_next_good_request_works_after_every_kind_of_bad_one() {
         ..world.use_of(&person, &key)
     };
     assert_eq!(
-        code(world.release(&person, &short).await),
+        code(world.release(&person, &key, &short).await),
         Code::SignatureInvalid
     );
     assert!(
         world
-            .release(&person, &world.use_of(&person, &key))
+            .release(&person, &key, &world.use_of(&person, &key))
             .await
             .is_ok()
     );

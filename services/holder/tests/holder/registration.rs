@@ -42,6 +42,36 @@ async fn a_genuine_instance_registers_until_its_document_is_an_hour_old() {
 }
 
 #[tokio::test]
+async fn a_registration_ends_with_the_first_certificate_of_its_documents_chain() {
+    let world = World::new().await;
+    let enclave = Enclave::new(Some(world.realm_id()));
+    let nonce = world.nonce().await;
+    let mut draft = world.issuer.draft(&enclave.document(nonce, START_MS));
+    draft.leaf.not_after_seconds = START_MS / 1000 + 1_200;
+    let document = draft.certify(&mut rng()).unwrap().seal();
+    let registered = world
+        .register_document(&enclave, nonce, document)
+        .await
+        .unwrap();
+    assert_eq!(registered.expires, START_MS / 1000 + 1_200);
+    let time = TimeRequest {
+        nonce: Digest32::from_bytes([5; 32]),
+    };
+    world.set_ms(START_MS + 1_199_999);
+    assert!(
+        world
+            .call_as::<SignedTime>(&enclave, path::TIME, &time)
+            .await
+            .is_ok()
+    );
+    world.set_ms(START_MS + 1_200_000);
+    let answer = world
+        .call_as::<SignedTime>(&enclave, path::TIME, &time)
+        .await;
+    assert_eq!(code(answer), Code::NotRegistered);
+}
+
+#[tokio::test]
 async fn a_document_of_another_root_is_refused() {
     let mut world = World::new().await;
     world.issuer = DevIssuer::generate(&mut rng(), START_MS).unwrap();

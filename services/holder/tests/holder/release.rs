@@ -3,17 +3,17 @@
 use keyfold_crypto::jwk::DeviceSigningKey;
 use keyfold_protocol::error_code::Code;
 use keyfold_protocol::holder_api::{Released, ShareRelease, path};
-use keyfold_protocol::ids::{InstanceId, RealmId, RecordId};
+use keyfold_protocol::ids::{AddressId, InstanceId, RealmId};
 use keyfold_protocol::intent::Operation;
 
-use crate::world::{Ask, Enclave, Person, World, code, rng};
+use crate::world::{Ask, Enclave, Person, World, code, rng, share_release};
 
 #[tokio::test]
 async fn a_share_comes_out_as_it_went_in_sealed_to_the_instance_that_asked() {
     let world = World::new().await;
     let (person, key) = world.person_with_key().await;
     let ask = world.use_of(&person, &key);
-    let released = world.release(&person, &ask).await.unwrap();
+    let released = world.release(&person, &key, &ask).await.unwrap();
     let digest = ask.intent.key_use().unwrap().digest;
     let (context, request) = (&key.leaf().context, ask.intent.request_id());
     let share = world
@@ -34,7 +34,7 @@ async fn ed25519_devices_are_as_good() {
     world.store(&person, &key).await.unwrap();
     assert!(
         world
-            .release(&person, &world.use_of(&person, &key))
+            .release(&person, &key, &world.use_of(&person, &key))
             .await
             .is_ok()
     );
@@ -49,7 +49,7 @@ async fn a_request_to_another_realm_releases_nothing() {
         ..world.use_of(&person, &key)
     };
     assert_eq!(
-        code(world.release(&person, &ask).await),
+        code(world.release(&person, &key, &ask).await),
         Code::EvidenceInvalid
     );
 }
@@ -66,7 +66,7 @@ async fn an_attestation_of_another_realm_releases_nothing() {
         ..world.use_of(&person, &key)
     };
     assert_eq!(
-        code(world.release(&person, &ask).await),
+        code(world.release(&person, &key, &ask).await),
         Code::SessionInvalid
     );
 }
@@ -80,7 +80,7 @@ async fn a_request_to_another_instance_releases_nothing() {
         ..world.use_of(&person, &key)
     };
     assert_eq!(
-        code(world.release(&person, &foreign).await),
+        code(world.release(&person, &key, &foreign).await),
         Code::EvidenceInvalid
     );
 
@@ -88,11 +88,7 @@ async fn a_request_to_another_instance_releases_nothing() {
     let second = Enclave::new(Some(world.realm_id()));
     world.register(&second).await.unwrap();
     let evidence = person.evidence(&world.use_of(&person, &key));
-    let message = ShareRelease {
-        evidence,
-        generation: 1,
-        record: RecordId::from_bytes([9; 32]),
-    };
+    let message = share_release(&key, evidence);
     let answer = world
         .call_as::<Released>(&second, path::SHARE_RELEASE, &message)
         .await;
@@ -108,9 +104,34 @@ async fn an_attestation_of_app_a_releases_nothing_for_app_b() {
         ..world.use_of(&person, &key)
     };
     assert_eq!(
-        code(world.release(&person, &ask).await),
+        code(world.release(&person, &key, &ask).await),
         Code::SessionInvalid
     );
+}
+
+#[tokio::test]
+async fn an_attestation_that_does_not_name_the_wallet_releases_nothing() {
+    let world = World::new().await;
+    let (person, key) = world.person_with_key().await;
+    for wallets in [Vec::new(), vec![AddressId::from_bytes([0xab; 20])]] {
+        let mut claims = world.claims(&person);
+        claims.wallets = wallets;
+        let ask = Ask {
+            attestation: Some(world.attest(&claims)),
+            ..world.use_of(&person, &key)
+        };
+        assert_eq!(
+            code(world.release(&person, &key, &ask).await),
+            Code::SessionInvalid
+        );
+    }
+    let mut claims = world.claims(&person);
+    claims.wallets.insert(0, AddressId::from_bytes([0xab; 20]));
+    let ask = Ask {
+        attestation: Some(world.attest(&claims)),
+        ..world.use_of(&person, &key)
+    };
+    assert!(world.release(&person, &key, &ask).await.is_ok());
 }
 
 #[tokio::test]
@@ -121,7 +142,7 @@ async fn a_device_that_is_on_no_list_releases_nothing() {
     let stranger = Person::of(owner.owner.clone());
     let ask = world.use_of(&stranger, &key);
     assert_eq!(
-        code(world.release(&stranger, &ask).await),
+        code(world.release(&stranger, &key, &ask).await),
         Code::DeviceUnknown
     );
 }
@@ -137,7 +158,7 @@ async fn an_attestation_of_another_device_releases_nothing() {
         ..world.use_of(&stranger, &key)
     };
     assert_eq!(
-        code(world.release(&stranger, &ask).await),
+        code(world.release(&stranger, &key, &ask).await),
         Code::SessionInvalid
     );
 }
@@ -151,13 +172,13 @@ async fn a_pending_device_releases_nothing_until_its_second() {
     world.advance_far(86_399).await;
     let early = world.use_of(&second, &key);
     assert_eq!(
-        code(world.release(&second, &early).await),
+        code(world.release(&second, &key, &early).await),
         Code::DevicePending
     );
     world.advance(1);
     assert!(
         world
-            .release(&second, &world.use_of(&second, &key))
+            .release(&second, &key, &world.use_of(&second, &key))
             .await
             .is_ok()
     );
@@ -167,11 +188,11 @@ async fn a_pending_device_releases_nothing_until_its_second() {
 async fn of_one_nonce_shown_in_parallel_exactly_one_passes() {
     let world = std::sync::Arc::new(World::new().await);
     let (person, key) = world.person_with_key().await;
-    let evidence = person.evidence(&world.use_of(&person, &key));
+    let message = share_release(&key, person.evidence(&world.use_of(&person, &key)));
     let calls: Vec<_> = (0..16)
         .map(|_| {
-            let (world, evidence) = (std::sync::Arc::clone(&world), evidence.clone());
-            tokio::spawn(async move { world.release_evidence(evidence).await })
+            let (world, message) = (std::sync::Arc::clone(&world), message.clone());
+            tokio::spawn(async move { world.call::<Released>(path::SHARE_RELEASE, &message).await })
         })
         .collect();
     let (mut passed, mut refused) = (0, 0);
@@ -192,13 +213,13 @@ async fn a_nonce_spent_for_one_operation_is_spent_for_all() {
     let world = World::new().await;
     let (person, key) = world.person_with_key().await;
     let first = world.use_of(&person, &key);
-    world.release(&person, &first).await.unwrap();
+    world.release(&person, &key, &first).await.unwrap();
     let again = Ask {
         nonce: first.nonce,
         ..world.use_of(&person, &key)
     };
     assert_eq!(
-        code(world.release(&person, &again).await),
+        code(world.release(&person, &key, &again).await),
         Code::NonceReused
     );
 }
@@ -208,7 +229,9 @@ async fn a_key_of_another_account_is_not_released() {
     let world = World::new().await;
     let (_owner, key) = world.person_with_key().await;
     let (thief, _) = world.person_with_key().await;
-    let answer = world.release(&thief, &world.use_of(&thief, &key)).await;
+    let answer = world
+        .release(&thief, &key, &world.use_of(&thief, &key))
+        .await;
     assert_eq!(code(answer), Code::OwnershipMismatch);
 }
 
@@ -219,7 +242,7 @@ async fn a_key_of_the_same_account_id_in_another_project_is_not_released() {
     let mut twin = Person::new("other.example");
     twin.owner.account = owner.owner.account;
     world.enrol(&twin).await.unwrap();
-    let answer = world.release(&twin, &world.use_of(&twin, &key)).await;
+    let answer = world.release(&twin, &key, &world.use_of(&twin, &key)).await;
     assert_eq!(code(answer), Code::OwnershipMismatch);
 }
 
@@ -229,15 +252,14 @@ async fn a_key_that_does_not_exist_or_another_generation_is_not_released() {
     let (person, key) = world.person_with_key().await;
     let missing = world.new_key(&person);
     let answer = world
-        .release(&person, &world.use_of(&person, &missing))
+        .release(&person, &missing, &world.use_of(&person, &missing))
         .await;
     assert_eq!(code(answer), Code::KeyUnknown);
     for generation in [0, 2, u32::MAX] {
         let evidence = person.evidence(&world.use_of(&person, &key));
         let message = ShareRelease {
-            evidence,
             generation,
-            record: RecordId::from_bytes([9; 32]),
+            ..share_release(&key, evidence)
         };
         let answer = world.call::<Released>(path::SHARE_RELEASE, &message).await;
         assert_eq!(code(answer), Code::KeyUnknown, "{generation}");
@@ -247,19 +269,19 @@ async fn a_key_that_does_not_exist_or_another_generation_is_not_released() {
 #[tokio::test]
 async fn an_operation_that_needs_no_key_releases_none() {
     let world = World::new().await;
-    let (person, _key) = world.person_with_key().await;
+    let (person, key) = world.person_with_key().await;
     for operation in [
         Operation::Renew,
         Operation::CreateWallet,
         Operation::ListWallets,
     ] {
         let answer = world
-            .release(&person, &world.plain(&person, operation))
+            .release(&person, &key, &world.plain(&person, operation))
             .await;
         assert_eq!(code(answer), Code::IntentMismatch, "{operation:?}");
     }
     let sign_in = world.sign_in(&person);
-    assert!(world.release(&person, &sign_in).await.is_err());
+    assert!(world.release(&person, &key, &sign_in).await.is_err());
 }
 
 #[tokio::test]
@@ -270,28 +292,28 @@ async fn a_key_is_released_no_more_often_than_its_limit() {
     world.store(&person, &other).await.unwrap();
     for _ in 0..3 {
         world
-            .release(&person, &world.use_of(&person, &key))
+            .release(&person, &key, &world.use_of(&person, &key))
             .await
             .unwrap();
     }
     let refused = world.use_of(&person, &key);
     assert_eq!(
-        code(world.release(&person, &refused).await),
+        code(world.release(&person, &key, &refused).await),
         Code::ReleaseLimit
     );
     // Another key has its own limit; and the refused request spent nothing.
     world
-        .release(&person, &world.use_of(&person, &other))
+        .release(&person, &other, &world.use_of(&person, &other))
         .await
         .unwrap();
     world.advance(59);
     assert_eq!(
-        code(world.release(&person, &refused).await),
+        code(world.release(&person, &key, &refused).await),
         Code::ReleaseLimit
     );
     world.advance(1);
     world
-        .release(&person, &world.use_of(&person, &key))
+        .release(&person, &key, &world.use_of(&person, &key))
         .await
         .unwrap();
 }
@@ -307,11 +329,7 @@ async fn an_instance_registered_before_the_realm_gets_no_share() {
         ..world.use_of(&person, &key)
     };
     let evidence = person.evidence(&ask);
-    let message = ShareRelease {
-        evidence,
-        generation: 1,
-        record: RecordId::from_bytes([9; 32]),
-    };
+    let message = share_release(&key, evidence);
     let answer = world
         .call_as::<Released>(&outside, path::SHARE_RELEASE, &message)
         .await;

@@ -76,7 +76,11 @@ async fn an_altered_share_or_commitment_is_refused_and_nothing_is_kept() {
         assert_eq!(code(send(&world, &message).await), Code::SealBroken);
     }
     assert_eq!(
-        code(world.release(&person, &world.use_of(&person, &key)).await),
+        code(
+            world
+                .release(&person, &key, &world.use_of(&person, &key))
+                .await
+        ),
         Code::KeyUnknown
     );
     assert!(send(&world, &good).await.is_ok());
@@ -101,35 +105,81 @@ async fn a_share_of_another_index_is_refused() {
 }
 
 #[tokio::test]
-async fn a_key_that_exists_is_not_overwritten_by_anybody() {
+async fn a_key_that_was_used_or_is_anothers_is_not_stored_again() {
     let world = World::new().await;
     let (owner, key) = world.person_with_key().await;
-    assert_eq!(code(world.store(&owner, &key).await), Code::KeyExists);
     let thief = enrolled(&world).await;
-    let stolen = Key {
-        id: key.id,
-        ..key_named(&world, &thief, &key)
-    };
+    let stolen = world.attempt(&thief, &key);
     assert_eq!(code(world.store(&thief, &stolen).await), Code::KeyExists);
-    assert!(
-        world
-            .release(&owner, &world.use_of(&owner, &key))
-            .await
-            .is_ok()
+    let release = |key| {
+        let ask = world.use_of(&owner, key);
+        let world = &world;
+        let owner = &owner;
+        async move { world.release(owner, key, &ask).await }
+    };
+    assert!(release(&key).await.is_ok());
+    let late = world.attempt(&owner, &key);
+    for again in [&late, &key] {
+        assert_eq!(code(world.store(&owner, again).await), Code::KeyExists);
+    }
+    assert!(release(&key).await.is_ok());
+    assert_eq!(code(release(&late).await), Code::KeyUnknown);
+}
+
+#[tokio::test]
+async fn a_key_whose_making_was_cut_off_is_made_again_and_each_attempt_keeps_its_share() {
+    let world = World::new().await;
+    let (owner, first) = world.person_with_key().await;
+    let second = world.attempt(&owner, &first);
+    world.store(&owner, &second).await.unwrap();
+    world.store(&owner, &second).await.unwrap();
+    // The record names one of them; here both are asked for, to see that neither is lost.
+    for key in [&first, &second] {
+        let ask = world.use_of(&owner, key);
+        let released = world.release(&owner, key, &ask).await.unwrap();
+        let digest = ask.intent.key_use().unwrap().digest;
+        let (context, request) = (&key.leaf().context, ask.intent.request_id());
+        let share = world
+            .enclave
+            .open(context, request, digest, &released.share);
+        share.verify(context, &key.leaf().commitment).unwrap();
+    }
+    let third = world.attempt(&owner, &first);
+    let ask = world.use_of(&owner, &third);
+    assert_eq!(
+        code(world.release(&owner, &third, &ask).await),
+        Code::KeyUnknown
     );
 }
 
-/// Shares of a key of that id for another account.
-fn key_named(world: &World, person: &Person, key: &Key) -> Key {
-    let mut other = world.new_key(person);
-    for share in &mut other.shares {
-        share.context.key = key.id.to_string();
-        let data = Share::new(2, SecretBytes::from_slice(&[7; 32])).unwrap();
-        let (data, commitment) = CommittedShare::new(&share.context, data, &mut rng()).unwrap();
-        share.bytes = data.to_bytes().expose(<[u8]>::to_vec);
-        share.commitment = commitment;
+#[tokio::test]
+async fn failed_attempts_use_up_neither_the_account_nor_the_key_for_good() {
+    let world = World::new().await;
+    let owner = enrolled(&world).await;
+    let first = world.new_key(&owner);
+    world.store(&owner, &first).await.unwrap();
+    world.advance(1);
+    let mut last = world.attempt(&owner, &first);
+    for _ in 1..32 {
+        last = world.attempt(&owner, &first);
+        world.store(&owner, &last).await.unwrap();
     }
-    other
+    let one_more = world.attempt(&owner, &first);
+    let full = world.store(&owner, &one_more).await;
+    assert_eq!(code(full), Code::WalletLimit);
+    // Other keys of the account are not concerned.
+    world.store(&owner, &world.new_key(&owner)).await.unwrap();
+    world.advance_far(86_398).await;
+    let full = world.store(&owner, &one_more).await;
+    assert_eq!(code(full), Code::WalletLimit);
+    world.advance_far(1).await;
+    world.store(&owner, &one_more).await.unwrap();
+    // The oldest made room.
+    for (key, kept) in [(&first, false), (&last, true), (&one_more, true)] {
+        let ask = world.use_of(&owner, key);
+        let released = world.release(&owner, key, &ask).await;
+        assert_eq!(released.is_ok(), kept);
+    }
 }
 
 #[tokio::test]

@@ -36,7 +36,7 @@ use tempfile::TempDir;
 use tower::ServiceExt as _;
 
 pub(crate) use enclave::Enclave;
-pub(crate) use person::{Ask, Key, Person};
+pub(crate) use person::{Ask, Key, Person, share_release};
 
 /// 2026-01-01 12:00:00 UTC.
 pub(crate) const START_MS: u64 = 1_767_268_800_000;

@@ -22,6 +22,9 @@ use keyfold_protocol::signed_request::{
 
 use super::{Answer, OWN, World, random, rng};
 
+/// The wallet that attestations name and that keys are used for.
+pub(crate) const WALLET: AddressId = AddressId::from_bytes([0xaa; 20]);
+
 /// An account, and one device of it in one session.
 pub(crate) struct Person {
     pub(crate) owner: AccountRef,
@@ -125,7 +128,7 @@ impl World {
             cnf: Confirmation {
                 jkt: person.thumbprint(),
             },
-            wallets: Vec::new(),
+            wallets: vec![WALLET],
             amr: vec!["otp".to_owned()],
             acr: "email".to_owned(),
             auth_time: now,
@@ -177,10 +180,22 @@ impl World {
     }
 
     pub(crate) async fn enrol_with(&self, person: &Person, ask: &Ask) -> Answer<DeviceAck> {
-        let evidence = person.evidence(ask);
-        let account = person.owner.account;
-        self.call(path::DEVICE_ENROL, &DeviceEnrol { account, evidence })
-            .await
+        self.enrol_as(person, ask, true).await
+    }
+
+    /// Enrols; `first_device` is what the account's record says.
+    pub(crate) async fn enrol_as(
+        &self,
+        person: &Person,
+        ask: &Ask,
+        first_device: bool,
+    ) -> Answer<DeviceAck> {
+        let message = DeviceEnrol {
+            account: person.owner.account,
+            first_device,
+            evidence: person.evidence(ask),
+        };
+        self.call(path::DEVICE_ENROL, &message).await
     }
 
     /// A person whose first device is enrolled, with a key of which the holder has a share.
@@ -194,7 +209,10 @@ impl World {
 
     /// Shares of a new key for the holder under test.
     pub(crate) fn new_key(&self, person: &Person) -> Key {
-        let id = KeyId::from_bytes(random());
+        self.key_of(person, KeyId::from_bytes(random()))
+    }
+
+    fn key_of(&self, person: &Person, id: KeyId) -> Key {
         let shares = [SharePurpose::Entropy, SharePurpose::LeafKey].map(|purpose| {
             let context = key_share_context(self.realm_id(), &person.owner, id, purpose, OWN, 1);
             let share = Share::new(OWN, SecretBytes::from_slice(&random::<32>())).unwrap();
@@ -235,10 +253,15 @@ impl World {
             .await
     }
 
+    /// Shares of another attempt at the same key.
+    pub(crate) fn attempt(&self, person: &Person, key: &Key) -> Key {
+        self.key_of(person, key.id)
+    }
+
     /// A request to sign with a key, good in everything.
     pub(crate) fn use_of(&self, person: &Person, key: &Key) -> Ask {
         let key_use = KeyUse {
-            wallet: AddressId::from_bytes([0xaa; 20]),
+            wallet: WALLET,
             key: key.id,
             digest: Digest32::from_bytes([0xdd; 32]),
         };
@@ -253,21 +276,23 @@ impl World {
         )
     }
 
-    pub(crate) async fn release(&self, person: &Person, ask: &Ask) -> Answer<Released> {
-        self.release_evidence(person.evidence(ask)).await
+    pub(crate) async fn release(&self, person: &Person, key: &Key, ask: &Ask) -> Answer<Released> {
+        self.release_evidence(key, person.evidence(ask)).await
     }
 
-    pub(crate) async fn release_evidence(&self, evidence: Evidence) -> Answer<Released> {
-        let record = RecordId::from_bytes([9; 32]);
-        self.call(
-            path::SHARE_RELEASE,
-            &ShareRelease {
-                evidence,
-                generation: 1,
-                record,
-            },
-        )
-        .await
+    pub(crate) async fn release_evidence(&self, key: &Key, evidence: Evidence) -> Answer<Released> {
+        self.call(path::SHARE_RELEASE, &share_release(key, evidence))
+            .await
+    }
+}
+
+/// Asks for the leaf share of a key.
+pub(crate) fn share_release(key: &Key, evidence: Evidence) -> ShareRelease {
+    ShareRelease {
+        evidence,
+        generation: 1,
+        commitment: key.leaf().commitment,
+        record: RecordId::from_bytes([9; 32]),
     }
 }
 
