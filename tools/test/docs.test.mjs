@@ -1,5 +1,5 @@
 // The documents must not promise what is not there: links lead somewhere, and every test that
-// docs/requirements.md names exists.
+// docs/requirements.md and docs/attack-cases.md name exists.
 
 import assert from 'node:assert/strict'
 import { existsSync, readFileSync, readdirSync } from 'node:fs'
@@ -21,7 +21,7 @@ function deadLinks(file, text) {
 
 /** Rows of the table, and for each the tests that it names as `file` `test`, `test`. */
 function rowsOf(text) {
-  return [...text.matchAll(/^\| ([A-D]\d+) \| (.*) \| ([^|]*) \| ([^|]*) \|$/gm)].map(([, id, , status, answer]) => {
+  return [...text.matchAll(/^\| ([A-F]\d+) \| (.*) \| ([^|]*) \| ([^|]*) \|$/gm)].map(([, id, , status, answer]) => {
     const tests = []
     let file
     for (const [, code] of answer.matchAll(/`([^`]+)`/g)) {
@@ -48,6 +48,16 @@ test('links in documents lead somewhere', () => {
 
 test('tests that the requirements name exist', () => {
   assert.deepEqual(missingTests(rowsOf(read('docs/requirements.md')), load), [])
+})
+
+test('tests that the attack cases name exist', () => {
+  const rows = rowsOf(read('docs/attack-cases.md'))
+  assert.equal(rows.length, 57)
+  assert.deepEqual(missingTests(rows, load), [])
+  for (const { id, status, tests } of rows) {
+    assert.match(status, /^(tested|partly|later)$/, id)
+    if (status !== 'later') assert.ok(tests.length > 0, `${id} names no test`)
+  }
 })
 
 test('every requirement is numbered once, in order, with a status', () => {
