@@ -16,7 +16,7 @@ async fn an_email_code_a_wallet_and_a_transaction_on_a_real_node() {
     let journey = travel(&system, &mut report).await.unwrap();
 
     let wallets = journey.device.wallets(&journey.session).await.unwrap();
-    assert_eq!(wallets, [journey.wallet.clone()]);
+    assert_eq!(wallets, std::slice::from_ref(&journey.wallet));
     let devices = journey.device.devices(&journey.session).await.unwrap();
     assert!(matches!(devices.as_slice(), [only] if only.this));
     assert!(report.steps().len() > 5);
@@ -62,7 +62,13 @@ async fn every_process_is_killed_and_goes_on_where_it_was() {
             .unwrap_or_else(|error| panic!("{part:?}: {error}"));
         let (device, session, wallet) = (&journey.device, &journey.session, &journey.wallet);
         let sent = device
-            .send(session, wallet, CHAIN_ID, vec![payment()], WaitLimit::default())
+            .send(
+                session,
+                wallet,
+                CHAIN_ID,
+                vec![payment()],
+                WaitLimit::default(),
+            )
             .await;
         sent.unwrap_or_else(|error| panic!("after {part:?} was killed: {error}"));
     }
