@@ -132,7 +132,7 @@ pub(crate) async fn enter<P: Platform>(
             "the seed is not the one of the realm record",
         ));
     }
-    check_clock(core, &holders, false).await?;
+    check_clock(core, &holders).await?;
     let keys = Arc::new(keys);
     let records = Records::new(
         Arc::clone(core),

@@ -29,13 +29,29 @@ impl Clock {
     }
 }
 
-/// Median of how far others are ahead, in milliseconds; `None` for nobody.
-pub(crate) fn median(mut offsets_ms: Vec<i64>) -> Option<i64> {
-    offsets_ms.sort_unstable();
-    // The lower of two in the middle: with t of them honest bounds hold on either side.
-    offsets_ms
-        .get(offsets_ms.len().checked_sub(1)? / 2)
-        .copied()
+/// What the holders' times say of the own clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ClockVerdict {
+    /// t agree with it.
+    Right,
+    /// So many disagree that t cannot agree any more.
+    Wrong,
+    /// Neither: too few answered.
+    Unknown,
+}
+
+/// Judges the own clock: `near` of n holders are close to it, `far` are not.
+///
+/// One holder decides nothing: while t agree, the others are wrong; and it takes n-t+1 that
+/// disagree to say that it is the own clock.
+pub(crate) fn judge(holders: usize, threshold: usize, near: usize, far: usize) -> ClockVerdict {
+    if near >= threshold {
+        ClockVerdict::Right
+    } else if far > holders.saturating_sub(threshold) {
+        ClockVerdict::Wrong
+    } else {
+        ClockVerdict::Unknown
+    }
 }
 
 #[cfg(test)]
@@ -51,10 +67,16 @@ mod tests {
     }
 
     #[test]
-    fn one_liar_among_three_does_not_move_the_median_past_the_others() {
-        assert_eq!(median(vec![]), None);
-        assert_eq!(median(vec![7]), Some(7));
-        assert_eq!(median(vec![i64::MAX, 3, -2]), Some(3));
-        assert_eq!(median(vec![i64::MIN, 3, -2]), Some(-2));
+    fn one_liar_decides_nothing() {
+        assert_eq!(judge(3, 2, 2, 1), ClockVerdict::Right);
+        assert_eq!(judge(3, 2, 2, 0), ClockVerdict::Right);
+        assert_eq!(judge(3, 2, 1, 1), ClockVerdict::Unknown);
+        assert_eq!(judge(3, 2, 0, 1), ClockVerdict::Unknown);
+        assert_eq!(judge(3, 2, 1, 0), ClockVerdict::Unknown);
+        assert_eq!(judge(3, 2, 1, 2), ClockVerdict::Wrong);
+        assert_eq!(judge(3, 2, 0, 2), ClockVerdict::Wrong);
+        assert_eq!(judge(5, 3, 2, 2), ClockVerdict::Unknown);
+        assert_eq!(judge(5, 3, 2, 3), ClockVerdict::Wrong);
+        assert_eq!(judge(1, 1, 0, 1), ClockVerdict::Wrong);
     }
 }

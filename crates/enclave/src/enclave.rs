@@ -74,9 +74,14 @@ impl<P: Platform> Enclave<P> {
         let realm = match boot::realm_record(core.platform()).await? {
             None => None,
             Some(verified) => {
-                core.enter_realm(verified.id())?;
                 let verified = Arc::new(verified);
                 let holders = Arc::new(Holders::new(&core, verified.record()));
+                let resumed = genesis::resume(&verified, &holders).await;
+                resumed.map_err(|Problem { code, detail }| BootError::Enter {
+                    code,
+                    detail: detail.unwrap_or_default(),
+                })?;
+                core.enter_realm(verified.id())?;
                 let mut attempt = 1;
                 let realm = loop {
                     let entered = async {
@@ -155,14 +160,13 @@ impl<P: Platform> Enclave<P> {
             }
             let Some(realm) = self.realm() else { continue };
             realm.sweep();
+            realm.records.catch_up();
             if register {
                 realm.register_everywhere().await;
                 registered = now;
             }
             if now.saturating_sub(checked) >= CLOCK_CHECK_SECONDS {
-                if let Err(problem) = realm.check_clock().await {
-                    tracing::warn!(code = %problem.code, detail = problem.detail, "clock check");
-                }
+                realm.check_clock().await;
                 checked = now;
             }
         }

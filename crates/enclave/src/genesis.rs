@@ -138,17 +138,18 @@ pub(crate) async fn run<P: Platform>(
         }
     };
     let signed = to_json(verified.signed()).map_err(local)?;
-    everybody(
-        &holders,
-        holders.ask_same::<Empty>(path::GENESIS_COMMIT, signed.clone()),
-    )
-    .await?;
-    // Before anything else: without the record nobody finds back into the realm.
-    call_host(core.platform(), "PUT", host_path::REALM, signed)
+    // Before any holder commits itself: whoever finds the record can go on, and without it nobody
+    // finds back into a realm that some holder belongs to already.
+    call_host(core.platform(), "PUT", host_path::REALM, signed.clone())
         .await
         .ok()
         .flatten()
         .ok_or_else(|| Problem::new(Code::Unavailable, "the host did not keep the realm record"))?;
+    everybody(
+        &holders,
+        holders.ask_same::<Empty>(path::GENESIS_COMMIT, signed),
+    )
+    .await?;
     core.enter_realm(verified.id()).map_err(|error| {
         tracing::error!(%error, "genesis");
         Problem::from(Code::Internal)
@@ -159,6 +160,29 @@ pub(crate) async fn run<P: Platform>(
     )
     .await?;
     enter(core, Arc::new(verified), holders, &proposal.seed).await
+}
+
+/// Goes on with a genesis that was cut off after the host had its record: commits it again, where
+/// a holder did not hear of it.
+///
+/// Before the instance enters the realm, since it has no registration at a holder without one
+/// afterwards. A holder that cannot be reached or refuses is left out: t others may be enough.
+pub(crate) async fn resume<P: Platform>(
+    verified: &VerifiedRealm,
+    holders: &Arc<Holders<P>>,
+) -> Result<(), Problem> {
+    let body: Arc<[u8]> = to_json(verified.signed()).map_err(local)?.into();
+    let asked = holders.ask(|holder| {
+        let body = Arc::clone(&body);
+        async move {
+            holder.link.register(None).await?;
+            holder.link.call::<Empty>(path::GENESIS_COMMIT, &body).await
+        }
+    });
+    for (index, error) in first(holders.count(), asked).await.all().await.bad {
+        tracing::warn!(holder = holders.name(index), %error, "a holder does not confirm the realm");
+    }
+    Ok(())
 }
 
 /// Collects the signatures of every holder.

@@ -117,15 +117,7 @@ impl<P: Platform> Holders<P> {
 
     /// Says why fewer than `needed` holders agreed, naming those that did not.
     pub(crate) fn shortage(&self, needed: usize, bad: &[(u8, CallError)]) -> Problem {
-        // A refusal that alone keeps the number from being reached is the answer.
-        let decisive = bad.iter().find_map(|(_, error)| {
-            let code = error.code().filter(|code| may_be_passed_on(*code))?;
-            let same = bad
-                .iter()
-                .filter(|(_, other)| other.code() == Some(code))
-                .count();
-            (self.count().saturating_sub(same) < needed).then_some(code)
-        });
+        let decisive = decisive(self.count(), needed, bad);
         let mut named: Vec<_> = bad.iter().collect();
         named.sort_by_key(|(index, _)| *index);
         let named: Vec<String> = named
@@ -168,10 +160,26 @@ fn may_be_passed_on(code: Code) -> bool {
     )
 }
 
-/// Waits until `needed` answers are good, or can no longer be.
+/// A refusal that alone keeps the number from being reached: it is the answer.
+fn decisive(count: usize, needed: usize, bad: &[(u8, CallError)]) -> Option<Code> {
+    bad.iter().find_map(|(_, error)| {
+        let code = error.code().filter(|code| may_be_passed_on(*code))?;
+        let same = bad
+            .iter()
+            .filter(|(_, other)| other.code() == Some(code))
+            .count();
+        (count.saturating_sub(same) < needed).then_some(code)
+    })
+}
+
+/// Waits until `needed` answers are good, or can no longer be and it is known why: a holder that is
+/// away must not hide what the others refuse for.
 pub(crate) async fn first<T>(needed: usize, mut asked: Asked<T>) -> Gathered<T> {
+    let count = asked.len();
     let (mut good, mut bad) = (Vec::new(), Vec::new());
-    while good.len() < needed && good.len() + asked.len() >= needed {
+    while good.len() < needed
+        && (good.len() + asked.len() >= needed || decisive(count, needed, &bad).is_none())
+    {
         match asked.next().await {
             Some((index, Ok(answer))) => good.push((index, answer)),
             Some((index, Err(error))) => bad.push((index, error)),

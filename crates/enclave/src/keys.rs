@@ -1,10 +1,12 @@
 //! What is derived from the realm's seed, and the names that hide from the host what they name.
 
 use keyfold_crypto::envelope::{KeyRing, MasterKey};
-use keyfold_crypto::hash::{hkdf_sha256, hmac_sha256};
+use keyfold_crypto::hash::{constant_time_eq, hkdf_sha256, hmac_sha256, sha256};
 use keyfold_crypto::{Encoder, Secret, secp256k1};
 use keyfold_identity::EmailAddress;
-use keyfold_protocol::ids::{AddressId, Digest32, ProjectId, RecordId};
+use keyfold_protocol::anchor::Anchor;
+use keyfold_protocol::evidence::AccountRef;
+use keyfold_protocol::ids::{AddressId, Digest32, KeyId, ProjectId, RecordId};
 
 /// The realm's keys.
 ///
@@ -14,6 +16,7 @@ use keyfold_protocol::ids::{AddressId, Digest32, ProjectId, RecordId};
 pub(crate) struct RealmKeys {
     pub(crate) sealing: KeyRing,
     lookup: Secret<32>,
+    stamp: Secret<32>,
     checkpointer: AddressId,
 }
 
@@ -37,6 +40,7 @@ impl RealmKeys {
         Ok(Self {
             sealing: KeyRing::new(MasterKey::new(derive("keyfold/realm/sealing/v1"))),
             lookup: derive("keyfold/realm/look-up/v1"),
+            stamp: derive("keyfold/realm/anchor-stamp/v1"),
             checkpointer: AddressId::from_bytes(checkpointer),
         })
     }
@@ -61,6 +65,18 @@ impl RealmKeys {
         RecordId::from_bytes(self.mac(&encoder.finish()))
     }
 
+    /// Names the key of an account's wallet: always the same for the same label, so that a wallet
+    /// whose making was cut off is made again under the same name, and leaves nothing behind.
+    pub(crate) fn wallet_key(&self, owner: &AccountRef, label: &str) -> KeyId {
+        let name = Encoder::new("keyfold/wallet-key/v1")
+            .str(owner.project.as_str())
+            .bytes(owner.account.as_bytes())
+            .str(label)
+            .finish();
+        let [head, _] = halves(self.mac(&name));
+        KeyId::from_bytes(head)
+    }
+
     /// Names a mailbox to holders, which count mails to it; the same in every project, since it is
     /// the mailbox that a flood fills.
     pub(crate) fn mailbox(&self, email: &EmailAddress) -> Digest32 {
@@ -77,9 +93,58 @@ impl RealmKeys {
         Digest32::from_bytes(self.mac(&encoder.finish()))
     }
 
+    /// The anchor of a sealed version of a record.
+    ///
+    /// Its hash is in halves: of the SHA-256 of the sealed bytes, and of a MAC over record, version
+    /// and the first half. To holders it is 32 bytes like any other.
+    ///
+    /// # Security
+    ///
+    /// The stamp makes an anchor that no enclave of the realm ever made known as such without the
+    /// bytes it stands for, so that a holder cannot invent one. 128 bits of hash are enough for
+    /// what is under them: whoever wants to pass other bytes off needs ones that an enclave sealed
+    /// for the same record and version.
+    pub(crate) fn anchor(&self, record: &RecordId, version: u64, sealed: &[u8]) -> Anchor {
+        let [of_bytes, _] = halves(sha256(sealed));
+        let stamp = self.stamp(record, version, &of_bytes);
+        let mut hash = [0; 32];
+        for (out, byte) in hash.iter_mut().zip(of_bytes.into_iter().chain(stamp)) {
+            *out = byte;
+        }
+        Anchor {
+            version,
+            hash: Digest32::from_bytes(hash),
+        }
+    }
+
+    /// Whether an enclave of the realm made the anchor, for this record.
+    pub(crate) fn is_stamped(&self, record: &RecordId, anchor: &Anchor) -> bool {
+        let [of_bytes, stamp] = halves(*anchor.hash.as_bytes());
+        constant_time_eq(&stamp, &self.stamp(record, anchor.version, &of_bytes))
+    }
+
+    fn stamp(&self, record: &RecordId, version: u64, of_bytes: &[u8; 16]) -> [u8; 16] {
+        let mut encoder = Encoder::new("keyfold/anchor-stamp/v1");
+        encoder
+            .bytes(record.as_bytes())
+            .u64(version)
+            .fixed(of_bytes);
+        let message = encoder.finish();
+        let [stamp, _] = halves(self.stamp.expose(|key| hmac_sha256(key, &message)));
+        stamp
+    }
+
     fn mac(&self, message: &[u8]) -> [u8; 32] {
         self.lookup.expose(|key| hmac_sha256(key, message))
     }
+}
+
+fn halves(bytes: [u8; 32]) -> [[u8; 16]; 2] {
+    let mut halves = [[0; 16]; 2];
+    for (out, byte) in halves.as_flattened_mut().iter_mut().zip(bytes) {
+        *out = byte;
+    }
+    halves
 }
 
 impl core::fmt::Debug for RealmKeys {
@@ -90,6 +155,8 @@ impl core::fmt::Debug for RealmKeys {
 
 #[cfg(test)]
 mod tests {
+    use keyfold_protocol::ids::AccountId;
+
     use super::*;
 
     fn keys(seed: u8) -> RealmKeys {
@@ -121,6 +188,45 @@ mod tests {
             keys.identity(&project, "a:b", b"c"),
             keys.identity(&project, "a", b"b:c")
         );
+    }
+
+    #[test]
+    fn a_wallet_key_is_named_by_account_and_label() {
+        let owner = |project: &str, account| AccountRef {
+            project: project.parse().unwrap(),
+            account: AccountId::from_bytes([account; 16]),
+        };
+        let base = keys(1).wallet_key(&owner("a.example", 1), "main");
+        assert_eq!(base, keys(1).wallet_key(&owner("a.example", 1), "main"));
+        for other in [
+            keys(2).wallet_key(&owner("a.example", 1), "main"),
+            keys(1).wallet_key(&owner("b.example", 1), "main"),
+            keys(1).wallet_key(&owner("a.example", 2), "main"),
+            keys(1).wallet_key(&owner("a.example", 1), "mai"),
+        ] {
+            assert_ne!(base, other);
+        }
+    }
+
+    #[test]
+    fn an_anchor_that_no_enclave_made_has_no_stamp() {
+        let (record, other) = (RecordId::from_bytes([1; 32]), RecordId::from_bytes([2; 32]));
+        let real = keys(1).anchor(&record, 7, b"sealed");
+        assert!(keys(1).is_stamped(&record, &real));
+        assert_eq!(real, keys(1).anchor(&record, 7, b"sealed"));
+        assert_ne!(real.hash, keys(1).anchor(&record, 7, b"sealee").hash);
+        // Of another realm, of another record, of another version.
+        assert!(!keys(2).is_stamped(&record, &real));
+        assert!(!keys(1).is_stamped(&other, &real));
+        for version in [0, 6, 8, u64::MAX] {
+            assert!(!keys(1).is_stamped(&record, &Anchor { version, ..real }));
+        }
+        for at in 0..32 {
+            let mut hash = *real.hash.as_bytes();
+            hash[at] ^= 1;
+            let hash = Digest32::from_bytes(hash);
+            assert!(!keys(1).is_stamped(&record, &Anchor { hash, ..real }));
+        }
     }
 
     #[test]

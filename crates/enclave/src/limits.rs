@@ -17,10 +17,13 @@ pub(crate) const CACHED_PROJECTS: usize = 256;
 pub(crate) const PROJECT_CACHE_SECONDS: u64 = 60;
 /// Nonces that are remembered, for sessions and for sign-ins apart.
 pub(crate) const NONCES: usize = 262_144;
-/// Of these, how many one device may take.
-pub(crate) const NONCES_PER_DEVICE: usize = 65_536;
+/// Of these, how many one device may take: 68 requests a second, for as long as it likes. It takes
+/// 64 devices, each of a session, to fill the window.
+pub(crate) const NONCES_PER_DEVICE: usize = 4_096;
 /// Tasks that run on after their request was answered.
 pub(crate) const BACKGROUND_TASKS: usize = 2_048;
+/// Messages that wait for holders that are away.
+pub(crate) const CATCH_UP: usize = 8_192;
 /// Times a change of a record is tried again when somebody else changed it.
 pub(crate) const CHANGE_ATTEMPTS: usize = 8;
 
@@ -43,7 +46,7 @@ pub(crate) const OHTTP_SECONDS: u64 = 3_600;
 pub(crate) const REGISTRATION_SECONDS: u64 = 3_000;
 /// How often the clock is compared.
 pub(crate) const CLOCK_CHECK_SECONDS: u64 = 60;
-/// How far the clock may be from the median of t holders.
+/// How far the clock may be from a holder's that is to count as agreeing with it.
 pub(crate) const MAX_CLOCK_OFFSET_MS: u64 = 30_000;
 /// The beat of maintenance.
 pub(crate) const TICK: Duration = Duration::from_secs(15);

@@ -40,6 +40,12 @@ pub(crate) enum CallError {
     /// A share that does not match its commitment.
     #[error("returned a share that is not the one it was given")]
     WrongShare,
+    /// An anchor that no enclave made.
+    #[error("named a version of a record that no enclave wrote")]
+    InventedAnchor,
+    /// A time too far from the own one.
+    #[error("says that the time is {0} ms from this clock's")]
+    OtherTime(i64),
     /// The request could not be made.
     #[error("could not be asked")]
     Local,

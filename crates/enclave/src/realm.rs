@@ -15,7 +15,7 @@ use keyfold_protocol::realm::VerifiedRealm;
 use keyfold_protocol::session::{AttestationSigner, SessionClaims};
 use rand_core::Rng;
 
-use crate::clock::median;
+use crate::clock::{ClockVerdict, judge};
 use crate::core::Core;
 use crate::holders::{Holders, first};
 use crate::keys::RealmKeys;
@@ -44,7 +44,7 @@ pub(crate) struct Realm<P> {
     attestation: AttestationSigner,
     projects: Mutex<Cache<RecordId, (u64, Arc<Project>)>>,
     guards: AsyncMutex<Cache<GuardId, Arc<Registrant<P>>>>,
-    /// Set for good when the clock is found wrong.
+    /// Set while the clock is found wrong.
     stopped: AtomicBool,
 }
 
@@ -139,6 +139,18 @@ impl<P: Platform> Realm<P> {
         Ok(held)
     }
 
+    /// As [`Realm::session_account`], of all n holders.
+    pub(crate) async fn session_account_of_all<B: crate::request::Body>(
+        &self,
+        request: &SessionRequest<B>,
+    ) -> Result<Held<Account>, Problem> {
+        let id = self.account_id(&request.owner());
+        let held = self.records.read_of_all(id).await?;
+        let held = held.ok_or(Code::SessionInvalid)?;
+        self.check_session(&held.value, request)?;
+        Ok(held)
+    }
+
     /// Checks that an account's record knows the session that a request is made in.
     pub(crate) fn check_session<B: crate::request::Body>(
         &self,
@@ -178,16 +190,24 @@ impl<P: Platform> Realm<P> {
         guard
     }
 
-    /// Compares the clock with the median of t holders' signed times, and stops serving for good
-    /// when it is too far off.
-    pub(crate) async fn check_clock(&self) -> Result<(), Problem> {
-        check_clock(&self.core, &self.holders, true)
-            .await
-            .inspect_err(|problem| {
-                if problem.code == Code::Internal {
-                    self.stopped.store(true, Ordering::Release);
+    /// Compares the clock with the holders', and stops serving while it is found wrong.
+    ///
+    /// Serving goes on where too few answer: nothing is signed without t holders anyway, each of
+    /// which uses its own clock.
+    pub(crate) async fn check_clock(&self) {
+        match check_clock(&self.core, &self.holders).await {
+            Ok(()) => {
+                if self.stopped.swap(false, Ordering::AcqRel) {
+                    tracing::warn!("the clock is right again; serving");
                 }
-            })
+            }
+            Err(problem) if problem.code == Code::Internal => {
+                self.stopped.store(true, Ordering::Release);
+            }
+            Err(problem) => {
+                tracing::warn!(code = %problem.code, detail = problem.detail, "clock check");
+            }
+        }
     }
 
     /// Forgets what has expired.
@@ -212,14 +232,12 @@ impl<P: Platform> Realm<P> {
     }
 }
 
-/// Compares the clock with the median of t holders' signed times.
+/// Compares the clock with the holders' signed times.
 ///
-/// Too far off is [`Code::Internal`]; too few answers is [`Code::HoldersUnavailable`]. With `wait`,
-/// everybody's answer counts: of three, one liar cannot move the median past the others.
+/// Wrong is [`Code::Internal`]; too few that agree is [`Code::HoldersUnavailable`].
 pub(crate) async fn check_clock<P: Platform>(
     core: &Arc<Core<P>>,
     holders: &Arc<Holders<P>>,
-    wait: bool,
 ) -> Result<(), Problem> {
     let mut nonce = [0; 32];
     core.rng()?.fill_bytes(&mut nonce);
@@ -238,27 +256,44 @@ pub(crate) async fn check_clock<P: Platform>(
             if !statement.verify(&holder.card.signing_key, &time.signature) {
                 return Err(CallError::Wrong("did not sign its time"));
             }
-            let difference = i128::from(time.unix_ms) - i128::from(core.unix_ms());
-            Ok(i64::try_from(difference).unwrap_or(i64::MAX))
+            let offset = i128::from(time.unix_ms) - i128::from(core.unix_ms());
+            let offset = i64::try_from(offset).unwrap_or(i64::MAX);
+            if offset.unsigned_abs() > MAX_CLOCK_OFFSET_MS {
+                tracing::warn!(
+                    holder = holder.card.name,
+                    offset,
+                    "a holder's clock is far from this one"
+                );
+                return Err(CallError::OtherTime(offset));
+            }
+            Ok(())
         }
     });
-    let mut gathered = first(holders.threshold(), asked).await;
-    if wait {
-        gathered = gathered.all().await;
+    let needed = holders.threshold();
+    let gathered = first(needed, asked).await;
+    let far = |bad: &[(u8, CallError)]| {
+        bad.iter()
+            .filter(|(_, error)| {
+                // To a clock that is far away the question itself is too old, or too early.
+                matches!(error, CallError::OtherTime(_))
+                    || error.code() == Some(Code::SignatureExpired)
+            })
+            .count()
+    };
+    let judged = |near: usize, far: usize| judge(holders.count(), needed, near, far);
+    if judged(gathered.good.len(), far(&gathered.bad)) == ClockVerdict::Right {
+        gathered.let_rest_finish(core);
+        return Ok(());
     }
-    if gathered.good.len() < holders.threshold() {
-        return Err(holders.shortage(holders.threshold(), &gathered.bad));
-    }
-    let offsets = gathered
-        .let_rest_finish(core)
-        .into_iter()
-        .map(|(_, offset)| offset)
-        .collect();
-    match median(offsets) {
-        Some(offset) if offset.unsigned_abs() <= MAX_CLOCK_OFFSET_MS => Ok(()),
-        offset => {
-            tracing::error!(?offset, "the clock is too far from the holders'");
+    // It may be worse than too few answers.
+    let gathered = gathered.all().await;
+    match judged(gathered.good.len(), far(&gathered.bad)) {
+        ClockVerdict::Right => Ok(()),
+        ClockVerdict::Wrong => {
+            let said = holders.shortage(needed, &gathered.bad).detail;
+            tracing::error!(said, "the clock is too far from the holders'");
             Err(Problem::internal("the clock is too far from the holders'"))
         }
+        ClockVerdict::Unknown => Err(holders.shortage(needed, &gathered.bad)),
     }
 }

@@ -4,9 +4,9 @@
 //! 2. Method, headers and body are of their form and size.
 //! 3. The device's signature verifies, with the key the request names (RFC 9421).
 //! 4. It is addressed to this realm and this instance, and the body has the signed digest.
-//! 5. Its nonce is new.
-//! 6. The session attestation is ours, for this project, this device, this hour, and the one that
-//!    was signed.
+//! 5. The session attestation is ours, for this project, this device, this hour, and the one that
+//!    was signed. Before the nonce, so that only who has a session can use room for nonces up.
+//! 6. Its nonce is new.
 //! 7. The intent says what the body asks for.
 //!
 //! # Security
@@ -147,8 +147,8 @@ impl<B: Body> SessionRequest<B> {
             .ok_or(Code::SessionMissing)?
             .to_owned();
         let verified = verifier.signature(Profile::Request, request, &signed, &device, now)?;
-        use_nonce(&verifier.session_nonces, &verified, now)?;
         let session = verifier.session(&verified, &attestation, now)?;
+        use_nonce(&verifier.session_nonces, &verified, now)?;
         let body = checked(body, operation, &verified.intent)?;
         Ok(Self {
             body,
@@ -186,6 +186,11 @@ impl<B: Body> SessionRequest<B> {
             project: self.verified.project.clone(),
             account: self.session.claims().sub,
         }
+    }
+
+    /// Unix seconds until which the device's signature is accepted.
+    pub(crate) fn expires(&self) -> u64 {
+        self.verified.expires
     }
 
     pub(crate) fn request_id(&self) -> RequestId {

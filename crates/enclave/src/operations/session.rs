@@ -17,7 +17,7 @@ use crate::peers::{CallError, to_json};
 use crate::platform::Platform;
 use crate::problem::Problem;
 use crate::realm::Realm;
-use crate::records::{Account, Change, SessionRecord};
+use crate::records::{Account, Change, Message, SessionRecord};
 use crate::request::{Body, SessionRequest};
 
 /// A fresh attestation.
@@ -199,7 +199,7 @@ pub(super) async fn sign_out<P: Platform>(
     request: SessionRequest<Nothing>,
 ) -> Result<SignedOut, Problem> {
     let sid = request.session().claims().sid;
-    let body = in_session(&request)?;
+    let body: Arc<[u8]> = in_session(&request)?.into();
     // The holders decide; a record store that is away must not keep somebody signed in.
     let gone = realm.records.change(
         realm.account_id(&request.owner()),
@@ -215,16 +215,17 @@ pub(super) async fn sign_out<P: Platform>(
         },
     );
     let needed = realm.holders.write_quorum();
-    let revoke = first(
-        needed,
-        realm.holders.ask_same::<Empty>(path::SESSION_REVOKE, body),
-    );
+    let asked = realm
+        .holders
+        .ask_same::<Empty>(path::SESSION_REVOKE, body.to_vec());
+    let revoke = first(needed, asked);
     let (gone, revoked) = join(gone, revoke).await;
     let enough = revoked.good.len() >= needed;
     for (index, error) in &revoked.bad {
         tracing::warn!(holder = realm.holders.name(*index), %error, "a session was not revoked");
     }
-    revoked.let_rest_finish(&realm.core);
+    let message = Message::revocation(&sid, body, request.expires());
+    realm.records.tell_missed(revoked, message);
     if let Err(problem) = &gone {
         tracing::warn!(code = %problem.code, "an ended session is still in its record");
     }

@@ -26,6 +26,7 @@ use keyfold_wallet::{EcdsaSignature, SignaturePart, ValidConfig};
 
 use crate::core::Core;
 use crate::holders::first;
+use crate::keys::RealmKeys;
 use crate::peers::{CallError, to_json};
 use crate::platform::Platform;
 use crate::problem::Problem;
@@ -250,6 +251,7 @@ async fn release<P: Platform>(
         .map_err(|_| Problem::internal("shares cannot be asked for"))?;
     let opener = Arc::new(Opener {
         core: Arc::clone(&realm.core),
+        keys: Arc::clone(&realm.keys),
         realm: realm.verified.id(),
         owner,
         wallet: wallet.record.clone(),
@@ -263,6 +265,13 @@ async fn release<P: Platform>(
             let body = body.ok_or(CallError::Local)?;
             let released: Released = holder.link.call(path::SHARE_RELEASE, &body).await?;
             let share = opener.open(holder.index, &released)?;
+            // Who makes anchors up is worth no more than who makes shares up.
+            if released
+                .anchor
+                .is_some_and(|anchor| !opener.keys.is_stamped(&record_id, &anchor))
+            {
+                return Err(CallError::InventedAnchor);
+            }
             Ok((share, released.anchor))
         }
     });
@@ -328,6 +337,7 @@ async fn current_wallet<P: Platform>(
 /// Opens what holders release for one request.
 struct Opener<P> {
     core: Arc<Core<P>>,
+    keys: Arc<RealmKeys>,
     realm: keyfold_protocol::ids::RealmId,
     owner: AccountRef,
     wallet: WalletRecord,

@@ -55,7 +55,9 @@ pub(super) async fn create<P: Platform>(
             "the label is not acceptable",
         ));
     }
-    let account = realm.session_account(&request).await?.value;
+    // Every holder must store a share anyway, so every one may be asked for the newest version: a
+    // wallet that somebody hides would be made again beside it.
+    let account = realm.session_account_of_all(&request).await?.value;
     if let Some(known) = account.wallets.iter().find(|wallet| wallet.label == label) {
         return Ok(known.info());
     }
@@ -103,7 +105,7 @@ impl NewKey {
     ) -> Result<Self, Problem> {
         let failed = || Problem::internal("a key cannot be made");
         let mut rng = realm.core.rng()?;
-        let key = KeyId::random(&mut rng);
+        let key = realm.keys.wallet_key(owner, label);
         let entropy = Entropy::generate(&mut rng);
         let seed = entropy
             .to_mnemonic()

@@ -5,6 +5,7 @@
 
 mod anchors;
 mod cache;
+mod catch_up;
 mod kinds;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,14 +24,17 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
+use anchors::Named;
 pub(crate) use cache::Cache;
+use catch_up::CatchUp;
+pub(crate) use catch_up::Message;
 pub(crate) use kinds::{
     Account, DeviceRecord, Identity, IdentityRecord, Project, RealmKeysRecord, SessionRecord,
     StoredAttestationKey, WalletRecord,
 };
 
 use crate::core::Core;
-use crate::holders::Holders;
+use crate::holders::{Gathered, Holders};
 use crate::keys::RealmKeys;
 use crate::limits::{CACHED_ACCOUNTS, CHANGE_ATTEMPTS};
 use crate::peers::{CallError, call_host, to_json};
@@ -55,7 +59,12 @@ pub(crate) trait Body: Serialize + DeserializeOwned + Send + Sync + 'static {
 pub(crate) struct Held<T> {
     pub(crate) value: T,
     pub(crate) anchor: Anchor,
+    /// SHA-256 of the sealed bytes, by which the host knows the version.
+    hash: Digest32,
 }
+
+/// A record, or who did not say that there is none.
+type Look<T> = Result<Held<T>, Vec<(u8, CallError)>>;
 
 /// What a change makes of a record.
 pub(crate) enum Change<T, R> {
@@ -73,6 +82,7 @@ pub(crate) struct Records<P> {
     keys: Arc<RealmKeys>,
     locks: Vec<AsyncMutex<()>>,
     accounts: Mutex<Cache<RecordId, Arc<Held<Account>>>>,
+    catch_up: Arc<CatchUp>,
 }
 
 impl<P: Platform> Records<P> {
@@ -89,6 +99,7 @@ impl<P: Platform> Records<P> {
             keys,
             locks: (0..LOCKS).map(|_| AsyncMutex::new(())).collect(),
             accounts: Mutex::new(Cache::new(CACHED_ACCOUNTS)),
+            catch_up: Arc::new(CatchUp::new()),
         }
     }
 
@@ -98,39 +109,59 @@ impl<P: Platform> Records<P> {
     }
 
     /// Reads the current version.
+    ///
+    /// # Security
+    ///
+    /// That there is none is what t holders say. It decides nothing but this request: what is to
+    /// be made anew goes through [`Records::change`], which asks all of them.
     pub(crate) async fn read<T: Body>(&self, id: RecordId) -> Result<Option<Held<T>>, Problem> {
-        let (current, stored) = join(self.current_anchor(id), self.stored(id)).await;
-        let Some(mut anchor) = current? else {
-            return Ok(None);
-        };
+        Ok(self.look(id, false).await?.ok())
+    }
+
+    /// As [`Records::read`], of all n holders: no one of them can hide the newest version.
+    pub(crate) async fn read_of_all<T: Body>(
+        &self,
+        id: RecordId,
+    ) -> Result<Option<Held<T>>, Problem> {
+        Ok(self.look(id, true).await?.ok())
+    }
+
+    /// Reads the current version, or learns who did not say that there is none.
+    async fn look<T: Body>(&self, id: RecordId, everybody: bool) -> Result<Look<T>, Problem> {
+        let (named, stored) = join(self.named(id, everybody), self.stored(id)).await;
+        let mut named = named?;
         let mut stored = stored?;
         for _ in 0..READ_ATTEMPTS {
-            let several = stored.len() > 1;
-            if let Some(held) = self.open_version(id, anchor, stored)? {
-                if several {
-                    self.settle(id, anchor);
+            if let Named::Absent { silent } = named {
+                return Ok(Err(silent));
+            }
+            let mut held = self.open_named::<T>(id, &named, &stored).await?;
+            if held.is_none() {
+                // The host may have answered before the holders.
+                stored = self.stored(id).await?;
+                held = self.open_named(id, &named, &stored).await?;
+            }
+            if let Some(held) = held {
+                if stored.len() > 1 {
+                    self.settle(id, held.anchor.version, held.hash);
                 }
-                return Ok(Some(held));
+                return Ok(Ok(held));
             }
-            // The host may have answered before the holders, or after a newer version took this
-            // one's place. Lost is what it does not have after it was named, and is named still.
-            stored = self.stored(id).await?;
-            let named = self
-                .current_anchor(id)
-                .await?
-                .ok_or(Code::RecordRolledBack)?;
-            let found = stored.iter().any(|version| is_version(version, &named));
-            if !found && named == anchor {
-                return Err(Code::RecordRolledBack.into());
+            // Or a newer version took this one's place. Lost is what the host does not have after
+            // it was named, and is named still.
+            let again = self.named(id, everybody).await?;
+            if again.versions() == named.versions() {
+                return Err(self.rolled_back(id, &named));
             }
-            anchor = named;
+            named = again;
         }
         Err(Code::RecordConflict.into())
     }
 
     /// Changes a record: reads it, lets `change` decide, writes the next version.
     ///
-    /// `change` runs again on the newer version when somebody else was first.
+    /// `change` runs again on the newer version when somebody else was first. A record is created
+    /// only when all n holders say that there is none; [`anchors`] says why.
     pub(crate) async fn change<T: Body, R>(
         &self,
         id: RecordId,
@@ -140,20 +171,22 @@ impl<P: Platform> Records<P> {
         let lock = lock.ok_or_else(|| Problem::internal("no lock"))?;
         let _writing = lock.lock().await;
         for _ in 0..CHANGE_ATTEMPTS {
-            let (value, previous) = match self.read::<T>(id).await? {
-                Some(held) => (Some(held.value), Some(held.anchor)),
-                None => (None, None),
+            let (value, previous, silent) = match self.look::<T>(id, false).await? {
+                Ok(held) => (Some(held.value), Some(held.anchor), Vec::new()),
+                Err(silent) => (None, None, silent),
             };
             let (value, result) = match change(value)? {
                 Change::Keep(result) => return Ok(result),
                 Change::Write(value, result) => (value, result),
             };
+            if !silent.is_empty() {
+                let everybody = self.holders.count();
+                return Err(self.holders.shortage(everybody, &silent));
+            }
             let next_version = previous.map_or(1, |anchor| anchor.version.saturating_add(1));
             let version = self.seal(id, next_version, &value)?;
-            let next = Anchor {
-                version: version.version,
-                hash: version.hash,
-            };
+            let next = self.keys.anchor(&id, next_version, &version.sealed);
+            let hash = version.hash;
             if !self.put(id, version).await? {
                 continue;
             }
@@ -163,11 +196,33 @@ impl<P: Platform> Records<P> {
                 next,
             };
             if self.commit(step).await? {
-                self.settle(id, next);
+                self.settle(id, next_version, hash);
                 return Ok(result);
             }
         }
         Err(Code::RecordConflict.into())
+    }
+
+    /// Tells holders that were away what they missed, in the background.
+    pub(crate) fn catch_up(&self) {
+        let (holders, catch_up) = (Arc::clone(&self.holders), Arc::clone(&self.catch_up));
+        let now = self.core.now();
+        self.core
+            .background
+            .run(async move { catch_up.round(&holders, now).await });
+    }
+
+    /// Tells those who did not confirm something again, until they have, in the background.
+    pub(crate) fn tell_missed<T: Send + 'static>(&self, told: Gathered<T>, message: Message) {
+        if told.rest.is_empty() && told.bad.is_empty() {
+            return;
+        }
+        let (holders, catch_up) = (Arc::clone(&self.holders), Arc::clone(&self.catch_up));
+        self.core.background.run(async move {
+            for (index, _) in told.all().await.bad {
+                catch_up.tell(&holders, index, message.clone()).await;
+            }
+        });
     }
 
     /// The account's record: from memory where it was read before, else current.
@@ -238,27 +293,34 @@ impl<P: Platform> Records<P> {
         })
     }
 
+    /// Opens the version that an anchor stands for; `None` where it is not there.
+    ///
+    /// The hash is computed here: what the host says it is decides nothing.
     fn open_version<T: Body>(
         &self,
         id: RecordId,
         anchor: Anchor,
-        stored: Vec<RecordVersion>,
+        stored: &[RecordVersion],
     ) -> Result<Option<Held<T>>, Problem> {
-        let Some(RecordVersion { sealed, .. }) = stored
-            .into_iter()
-            .find(|version| is_version(version, &anchor))
-        else {
+        let aad = Self::aad(&id, T::KIND, anchor.version);
+        let plain = stored
+            .iter()
+            .filter(|found| self.keys.anchor(&id, anchor.version, &found.sealed) == anchor)
+            .find_map(|found| {
+                let plain = self.keys.sealing.open(&aad, &found.sealed).ok()?;
+                Some((plain, Digest32::from_bytes(sha256(&found.sealed))))
+            });
+        let Some((plain, hash)) = plain else {
             return Ok(None);
         };
-        let plain = self
-            .keys
-            .sealing
-            .open(&Self::aad(&id, T::KIND, anchor.version), &sealed)
-            .map_err(|_| Problem::internal("a current record does not open"))?;
         let value = plain
             .expose(|bytes| serde_json::from_slice(bytes))
             .map_err(|_| Problem::internal("a current record is not readable"))?;
-        Ok(Some(Held { value, anchor }))
+        Ok(Some(Held {
+            value,
+            anchor,
+            hash,
+        }))
     }
 
     async fn stored(&self, id: RecordId) -> Result<Vec<RecordVersion>, Problem> {
@@ -292,11 +354,11 @@ impl<P: Platform> Records<P> {
     }
 
     /// Lets the host drop the other versions, some time later.
-    fn settle(&self, id: RecordId, anchor: Anchor) {
+    fn settle(&self, id: RecordId, version: u64, hash: Digest32) {
         let body = RecordSettle {
             record: id,
-            version: anchor.version,
-            hash: anchor.hash,
+            version,
+            hash,
         };
         let Ok(body) = to_json(&body) else { return };
         let core = Arc::clone(&self.core);
@@ -307,12 +369,6 @@ impl<P: Platform> Records<P> {
             }
         });
     }
-}
-
-/// Whether stored bytes are what holders remember. The hash is computed here: what the host says it
-/// is decides nothing.
-fn is_version(version: &RecordVersion, anchor: &Anchor) -> bool {
-    sha256(&version.sealed) == *anchor.hash.as_bytes()
 }
 
 fn host_problem(error: CallError) -> Problem {

@@ -40,6 +40,19 @@ impl App {
 
     async fn with(guard: Option<GuardSettings>) -> Self {
         let (world, enclave) = realm().await;
+        Self::projects(world, enclave, guard).await
+    }
+
+    /// Projects in a realm that somebody made otherwise.
+    pub(crate) async fn of(world: Arc<World>, enclave: Arc<Enclave<Machine>>) -> Self {
+        Self::projects(world, enclave, None).await
+    }
+
+    async fn projects(
+        world: Arc<World>,
+        enclave: Arc<Enclave<Machine>>,
+        guard: Option<GuardSettings>,
+    ) -> Self {
         let app = Self { world, enclave };
         for project in [APP, OTHER] {
             let admin = app.device(project);

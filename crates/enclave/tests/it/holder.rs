@@ -23,7 +23,8 @@ use keyfold_protocol::session::{
     AttestationKeySet, Expired, SessionClaims, SessionExpectation, verify,
 };
 use keyfold_protocol::signed_request::{
-    Components, Profile, SignedComponents, check_body, content_digest, verify_instance,
+    Components, Profile, SignatureError, SignedComponents, check_body, content_digest,
+    verify_instance,
 };
 use serde::de::DeserializeOwned;
 
@@ -50,6 +51,15 @@ pub(crate) struct SimHolder {
     pub(crate) hangs: bool,
     pub(crate) commits_nothing: bool,
     pub(crate) enrols_nothing: bool,
+    pub(crate) commits_no_realm: bool,
+    /// Path that it does not answer.
+    pub(crate) silent_at: Option<&'static str>,
+    /// Signs anchors so many versions ahead, of bytes that nobody wrote.
+    pub(crate) invents_anchors: Option<u64>,
+    /// Signs these anchors instead of what it remembers.
+    pub(crate) claims: HashMap<RecordId, Option<Anchor>>,
+    /// Says that it remembers no record at all.
+    pub(crate) denies_anchors: bool,
     pub(crate) releases_wrong_shares: bool,
     pub(crate) skew_ms: i64,
     pub(crate) mail_limit: u32,
@@ -64,8 +74,8 @@ pub(crate) struct SimHolder {
     keys: Option<AttestationKeySet>,
     used: HashSet<String>,
     pub(crate) devices: HashMap<AccountRef, Vec<DeviceEntry>>,
-    revoked: HashSet<SessionId>,
-    shares: HashMap<KeyId, (AccountRef, Vec<Stored>)>,
+    pub(crate) revoked: HashSet<SessionId>,
+    pub(crate) shares: HashMap<KeyId, (AccountRef, Vec<Stored>)>,
     pub(crate) anchors: HashMap<RecordId, Anchor>,
     mails: HashMap<Digest32, u32>,
 }
@@ -94,6 +104,11 @@ impl SimHolder {
             hangs: false,
             commits_nothing: false,
             enrols_nothing: false,
+            commits_no_realm: false,
+            silent_at: None,
+            invents_anchors: None,
+            claims: HashMap::new(),
+            denies_anchors: false,
             releases_wrong_shares: false,
             skew_ms: 0,
             mail_limit: 5,
@@ -126,6 +141,8 @@ impl SimHolder {
         if self.down
             || (self.commits_nothing && request.path == path::ANCHOR_COMMIT)
             || (self.enrols_nothing && request.path == path::DEVICE_ENROL)
+            || (self.commits_no_realm && request.path == path::GENESIS_COMMIT)
+            || self.silent_at == Some(request.path.as_str())
         {
             return Err(PeerError::Unreachable);
         }
@@ -204,11 +221,7 @@ impl SimHolder {
                 let AnchorRead { records } = read(body)?;
                 let anchors = records
                     .iter()
-                    .map(|id| {
-                        self.anchors
-                            .get(id)
-                            .map(|anchor| self.anchor_ack(*id, *anchor))
-                    })
+                    .map(|id| self.says(id).map(|anchor| self.anchor_ack(*id, anchor)))
                     .collect();
                 ok(Anchors { anchors })
             }
@@ -244,6 +257,9 @@ impl SimHolder {
         let document = inspect(&register.attested.document).unwrap();
         let binding = &register.attested.binding;
         let realm = self.realm.as_ref().map(VerifiedRealm::id);
+        if binding.realm.is_some() && realm.is_none() {
+            return refuse(Code::RealmMissing);
+        }
         let pcr16 = realm_pcr16(binding.realm);
         let good = self.nonces.remove(&register.nonce)
             && document.nonce() == Some(register.nonce.as_bytes())
@@ -301,8 +317,12 @@ impl SimHolder {
             signature_input: header("signature-input"),
             signature: header("signature"),
         };
-        verify_instance(&signed, &id.to_string(), &instance.signing, now)
-            .map_err(|_| (Code::SignatureInvalid, ""))?;
+        verify_instance(&signed, &id.to_string(), &instance.signing, now).map_err(|error| {
+            match error {
+                SignatureError::Expired => (Code::SignatureExpired, ""),
+                _ => (Code::SignatureInvalid, ""),
+            }
+        })?;
         Ok(id)
     }
 
@@ -604,7 +624,7 @@ impl SimHolder {
             digest: key_use.digest,
         };
         let share = self.seal(instance, &context, &aad, share);
-        let anchor = self.anchors.get(&release.record).copied();
+        let anchor = self.says(&release.record);
         ok(Released {
             share,
             anchor,
@@ -629,6 +649,24 @@ impl SimHolder {
             issued,
         }
         .sign(&self.signing)
+    }
+
+    /// The anchor that it names, remembered or made up.
+    fn says(&self, record: &RecordId) -> Option<Anchor> {
+        if self.denies_anchors {
+            return None;
+        }
+        let anchor = match self.claims.get(record) {
+            Some(claimed) => *claimed,
+            None => self.anchors.get(record).copied(),
+        };
+        let Some(ahead) = self.invents_anchors else {
+            return anchor;
+        };
+        Some(Anchor {
+            version: anchor.map_or(0, |a| a.version).saturating_add(ahead),
+            hash: Digest32::from_bytes([0xff; 32]),
+        })
     }
 
     fn anchor_ack(&self, record: RecordId, anchor: Anchor) -> AnchorAck {

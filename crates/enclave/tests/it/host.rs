@@ -17,6 +17,9 @@ pub(crate) struct SimHost {
     pub(crate) realm: Option<Vec<u8>>,
     pub(crate) records: HashMap<RecordId, Vec<RecordVersion>>,
     pub(crate) gets: usize,
+    pub(crate) keeps_no_realm: bool,
+    /// So many changes of records it refuses as if somebody else had been first.
+    pub(crate) conflicts: usize,
 }
 
 impl SimHost {
@@ -26,6 +29,7 @@ impl SimHost {
                 Some(record) => Ok(record.clone()),
                 None => refuse(Code::NotFound),
             },
+            host_path::REALM if self.keeps_no_realm => refuse(Code::Unavailable),
             host_path::REALM => {
                 self.realm = Some(request.body.clone());
                 ok(Empty {})
@@ -35,6 +39,10 @@ impl SimHost {
                 let get: RecordGet = serde_json::from_slice(&request.body).unwrap();
                 let versions = self.records.get(&get.record).cloned().unwrap_or_default();
                 ok(RecordVersions { versions })
+            }
+            host_path::RECORD_PUT if self.conflicts > 0 => {
+                self.conflicts -= 1;
+                refuse(Code::RecordConflict)
             }
             host_path::RECORD_PUT => {
                 let put: RecordPut = serde_json::from_slice(&request.body).unwrap();

@@ -52,6 +52,50 @@ async fn a_genesis_that_was_cut_off_goes_on_with_the_same_record() {
 }
 
 #[tokio::test]
+async fn a_genesis_whose_instance_died_is_finished_by_the_next_one() {
+    // Killed after the host has the record, and after one, two or all holders have it too.
+    for heard in 0..=3 {
+        let world = World::new(3);
+        let first = world.instance().await;
+        for index in heard + 1..=3 {
+            world.holder(index, |h| h.commits_no_realm = true);
+        }
+        // With all of them it dies a little later, registering in the realm.
+        if heard == 3 {
+            world.holder(3, |h| h.silent_at = Some(path::TIME));
+            world.holder(2, |h| h.silent_at = Some(path::TIME));
+        }
+        assert_ne!(genesis(&first, &world.plan(2)).await.status, 200);
+        drop(first);
+        for index in 1..=3 {
+            world.holder(index, |h| (h.commits_no_realm, h.silent_at) = (false, None));
+            world.holder(index, |h| assert_eq!(h.realm.is_some(), index <= heard));
+        }
+        let second = world.instance().await;
+        assert!(status(&second).await.ready, "{heard}");
+        for index in 1..=3 {
+            world.holder(index, |h| assert!(h.realm.is_some()));
+        }
+        let app = App::of(world, second).await;
+        let (device, wallet) = app.with_wallet().await;
+        let _: keyfold_protocol::client_api::Signed =
+            device.sign_with(&wallet, &payment(&wallet, 1)).await.ok();
+    }
+}
+
+#[tokio::test]
+async fn no_holder_commits_itself_before_the_host_has_the_record() {
+    let world = World::new(3);
+    let enclave = world.instance().await;
+    world.host.lock().unwrap().keeps_no_realm = true;
+    let refused = problem(&genesis(&enclave, &world.plan(2)).await);
+    assert_eq!(refused.code, Code::Unavailable);
+    assert_eq!(world.calls(path::GENESIS_COMMIT), 0);
+    world.host.lock().unwrap().keeps_no_realm = false;
+    let _: SignedRealmRecord = json(&genesis(&enclave, &world.plan(2)).await);
+}
+
+#[tokio::test]
 async fn a_plan_without_a_majority_is_refused_before_any_holder_is_asked() {
     let world = World::new(3);
     let enclave = world.instance().await;
@@ -141,7 +185,7 @@ async fn an_instance_whose_clock_is_wrong_does_not_boot() {
 }
 
 #[tokio::test]
-async fn an_instance_whose_clock_drifts_stops_for_good() {
+async fn an_instance_whose_clock_drifts_stops_until_it_is_right_again() {
     let app = App::new().await;
     let device = app.signed_in(APP, ANNA).await;
     for index in 1..=3 {
@@ -158,7 +202,33 @@ async fn an_instance_whose_clock_drifts_stops_for_good() {
     app.world.pass(61);
     app.world.tick.notify_waiters();
     settle().await;
-    assert!(!status(&app.enclave).await.ready);
+    assert!(status(&app.enclave).await.ready);
+    let _: Wallets = device.wallets().await.ok();
+}
+
+#[tokio::test]
+async fn one_liar_and_one_that_is_away_stop_nobody_and_let_nobody_boot() {
+    let app = App::new().await;
+    let device = app.signed_in(APP, ANNA).await;
+    // Far away it takes the instance's signatures for old ones, nearer it only says another time.
+    for skew in [-3_600_000, 45_000] {
+        app.world.holder(2, |h| h.skew_ms = skew);
+        app.world.holder(3, |h| h.silent_at = Some(path::TIME));
+        app.world.pass(61);
+        app.world.tick.notify_waiters();
+        settle().await;
+        assert!(status(&app.enclave).await.ready, "{skew}");
+        let _: Wallets = device.wallets().await.ok();
+        // An instance that knows nothing yet needs t that agree.
+        let text = Enclave::start(app.world.machine())
+            .await
+            .unwrap_err()
+            .to_string();
+        assert!(text.contains("holders_unavailable"), "{text}");
+        assert!(text.contains("holder-2"), "{text}");
+        app.world.holder(3, |h| h.silent_at = None);
+        assert!(status(&*app.world.instance().await).await.ready, "{skew}");
+    }
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ mod device;
 mod guard;
 mod holder;
 mod host;
+mod liars;
 mod life;
 mod records;
 mod sign_in;

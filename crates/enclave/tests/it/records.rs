@@ -3,7 +3,7 @@
 use keyfold_protocol::anchor::Anchor;
 use keyfold_protocol::client_api::{Signed, WalletInfo, Wallets};
 use keyfold_protocol::error_code::Code;
-use keyfold_protocol::ids::{Digest32, RecordId};
+use keyfold_protocol::ids::RecordId;
 
 use crate::app::{ANNA, APP, App, assert_refused, assert_wallet_accepts, payment};
 use crate::world::settle;
@@ -179,26 +179,40 @@ async fn two_versions_of_one_number_are_settled_when_everybody_answers() {
     let device = app.signed_in(APP, ANNA).await;
     settle().await;
     let (id, before) = account(&app);
-    let wallet: WalletInfo = device.create_wallet("main").await.ok();
-    settle().await;
-    let (_, after) = account(&app);
-    let other = Anchor {
-        version: after.version,
-        hash: Digest32::from_bytes([7; 32]),
+    // A writer that is cut off after holder 2, and one that holder 2 does not hear of.
+    let only = |indexes: &[usize]| {
+        for index in 1..=3 {
+            let nothing = !indexes.contains(&index);
+            app.world.holder(index, |h| h.commits_nothing = nothing);
+        }
     };
-    // Holder 1 has the one, holder 2 the other, holder 3 neither.
-    app.world.holder(2, |h| h.anchors.insert(id, other));
-    let one_more = |anchor| app.world.holder(3, |h| h.anchors.insert(id, anchor));
-    one_more(after);
-    let listed: Wallets = device.wallets().await.ok();
-    assert_eq!(listed.wallets, [wallet]);
+    only(&[2]);
+    assert_refused(&device.create_wallet("lost").await, Code::RecordPending);
+    let rival = app.world.holder(2, |h| h.anchors[&id]);
+    app.world.holder(2, |h| {
+        h.silent_at = Some(keyfold_protocol::holder_api::path::ANCHOR_READ)
+    });
+    only(&[1, 3]);
+    let out: keyfold_protocol::client_api::SignedIn = app.device(APP).sign_in(ANNA).await;
+    assert_eq!(out.wallets, []);
     settle().await;
-    assert_eq!(app.world.holder(2, |h| h.anchors[&id]), after);
+    let after = app.world.holder(1, |h| h.anchors[&id]);
+    assert_eq!(
+        (rival.version, after.version),
+        (before.version + 1, before.version + 1)
+    );
+    assert_ne!(rival, after);
+    app.world.holder(2, |h| h.silent_at = None);
+    only(&[1, 2, 3]);
     // With one away it might hold either.
-    app.world.holder(2, |h| h.anchors.insert(id, other));
-    one_more(before);
+    app.world.holder(2, |h| h.anchors.insert(id, rival));
     app.world.holder(3, |h| h.down = true);
     assert_refused(&device.wallets().await, Code::RecordPending);
+    app.world.holder(3, |h| h.down = false);
+    let listed: Wallets = device.wallets().await.ok();
+    assert_eq!(listed.wallets, []);
+    settle().await;
+    assert_eq!(app.world.holder(2, |h| h.anchors[&id]), after);
 }
 
 #[tokio::test]

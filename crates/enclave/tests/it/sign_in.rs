@@ -275,9 +275,9 @@ async fn a_second_device_waits_until_the_first_approves_it() {
 #[tokio::test]
 async fn a_holder_that_missed_a_device_learns_it_at_renewal() {
     let app = App::new().await;
-    app.world.holder(3, |h| h.down = true);
+    app.world.holder(3, |h| h.enrols_nothing = true);
     let device = app.signed_in(APP, ANNA).await;
-    app.world.holder(3, |h| h.down = false);
+    app.world.holder(3, |h| h.enrols_nothing = false);
     assert!(app.world.holder(3, |h| h.devices.is_empty()));
     let _: Renewed = device.renew().await.ok();
     settle().await;
@@ -298,9 +298,9 @@ fn listed(app: &App, holder: usize, device: &Device) -> Option<DeviceState> {
 #[tokio::test]
 async fn a_holder_that_missed_the_account_lets_no_further_device_in_at_once() {
     let app = App::new().await;
-    app.world.holder(3, |h| h.down = true);
+    app.world.holder(3, |h| h.enrols_nothing = true);
     let first = app.signed_in(APP, ANNA).await;
-    app.world.holder(3, |h| h.down = false);
+    app.world.holder(3, |h| h.enrols_nothing = false);
     let mut second = app.device(APP);
     let signed_in = second.sign_in(ANNA).await;
     assert!(matches!(signed_in.device, DeviceState::Pending { .. }));
@@ -319,9 +319,9 @@ async fn a_holder_that_missed_the_account_lets_no_further_device_in_at_once() {
 #[tokio::test]
 async fn a_holder_that_missed_the_first_sign_in_is_told_at_the_second() {
     let app = App::new().await;
-    app.world.holder(1, |h| h.down = true);
+    app.world.holder(1, |h| h.enrols_nothing = true);
     let mut device = app.signed_in(APP, ANNA).await;
-    app.world.holder(1, |h| h.down = false);
+    app.world.holder(1, |h| h.enrols_nothing = false);
     let again = device.sign_in(ANNA).await;
     assert_eq!(again.device, DeviceState::Active);
     settle().await;
