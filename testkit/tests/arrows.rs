@@ -320,8 +320,7 @@ fn arrows_against_the_layers(graph: &Graph) -> Vec<String> {
         // A crate's own tests may not pull in a higher layer either, with one exception: tests of
         // whatever does I/O may start the development platform, and so may those of the client,
         // whose work is to judge the documents that this platform alone can make.
-        let pure =
-            from != "keyfold-client" && row(from).is_none_or(|row| row.1 == Kind::Pure);
+        let pure = from != "keyfold-client" && row(from).is_none_or(|row| row.1 == Kind::Pure);
         for to in graph.aside.get(from).into_iter().flatten() {
             let platform = !pure && to == "keyfold-platform-dev";
             if graph.members.contains(to) && !allowed.contains(to.as_str()) && !platform {
