@@ -71,9 +71,10 @@ async fn exchange(
         }
     })?;
     let hello = ClientId::Domain(mail.from().domain().to_owned());
-    let mut smtp = AsyncSmtpConnection::connect_with_transport(Box::new(Mailed::new(stream)), &hello)
-        .await
-        .map_err(|_| MailError::Unreachable)?;
+    let mut smtp =
+        AsyncSmtpConnection::connect_with_transport(Box::new(Mailed::new(stream)), &hello)
+            .await
+            .map_err(|_| MailError::Unreachable)?;
     if let (Some(username), Some(password)) = (&settings.username, &settings.password) {
         let credentials = Credentials::new(username.clone(), password.clone());
         smtp.auth(&[Mechanism::Plain, Mechanism::Login], &credentials)
@@ -134,7 +135,10 @@ struct Mailed<S> {
 
 impl<S> Mailed<S> {
     fn new(stream: S) -> Self {
-        Self { stream, left: MAX_REPLIES }
+        Self {
+            stream,
+            left: MAX_REPLIES,
+        }
     }
 }
 

@@ -47,7 +47,12 @@ async fn server(name_in_certificate: &str, arguments: &[&str]) -> Server {
     let mut process = Command::new("node")
         .arg(script)
         .arg("--implicit-tls")
-        .args(["--cert".into(), file("cert.pem"), "--key".into(), file("key.pem")])
+        .args([
+            "--cert".into(),
+            file("cert.pem"),
+            "--key".into(),
+            file("key.pem"),
+        ])
         .args(["--dir".into(), file("mails")])
         .args(arguments)
         .stdin(Stdio::piped())
@@ -56,17 +61,30 @@ async fn server(name_in_certificate: &str, arguments: &[&str]) -> Server {
         .spawn()
         .expect("node, for the mail server; run `make setup`");
     let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
-    let line = lines.next_line().await.unwrap().expect("the mail server's port; run `make setup`");
+    let line = lines
+        .next_line()
+        .await
+        .unwrap()
+        .expect("the mail server's port; run `make setup`");
     let listening: serde_json::Value = serde_json::from_str(&line).unwrap();
     let port = u16::try_from(listening["port"].as_u64().unwrap()).unwrap();
 
     let mut allowed = AllowList::new();
-    allowed.allow_at(Target::new(SERVER, 465).unwrap(), Target::new("127.0.0.1", port).unwrap());
+    allowed.allow_at(
+        Target::new(SERVER, 465).unwrap(),
+        Target::new("127.0.0.1", port).unwrap(),
+    );
     let outbound = file("out.sock");
     let listener = UnixListener::bind(&outbound).unwrap();
     let (trigger, shutdown) = Shutdown::manual();
     tokio::spawn(EgressProxy::new(allowed, EgressLimits::default()).serve(listener, shutdown));
-    Server { roots_pem: ca.pem(), outbound, folder, _process: process, _trigger: trigger }
+    Server {
+        roots_pem: ca.pem(),
+        outbound,
+        folder,
+        _process: process,
+        _trigger: trigger,
+    }
 }
 
 impl Server {
@@ -89,7 +107,9 @@ impl Server {
         let Ok(folder) = std::fs::read_dir(self.folder.path().join("mails")) else {
             return vec![];
         };
-        folder.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap()).collect()
+        folder
+            .map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap())
+            .collect()
     }
 }
 
@@ -110,16 +130,26 @@ async fn a_mail_arrives_over_tls() {
     assert_eq!(server.send(&server.settings()).await, Ok(()));
     let mails = server.received();
     assert_eq!(mails.len(), 1);
-    assert!(mails[0].contains("Your code to sign in to App is"), "{}", mails[0]);
+    assert!(
+        mails[0].contains("Your code to sign in to App is"),
+        "{}",
+        mails[0]
+    );
 }
 
 #[tokio::test]
 async fn a_server_that_the_host_put_there_gets_no_mail() {
     let theirs = server(SERVER, &[]).await;
     let ours = server(SERVER, &[]).await;
-    let settings = MailSettings { roots_pem: Some(ours.roots_pem.clone()), ..theirs.settings() };
+    let settings = MailSettings {
+        roots_pem: Some(ours.roots_pem.clone()),
+        ..theirs.settings()
+    };
     assert_eq!(theirs.send(&settings).await, Err(MailError::Untrusted));
-    let public = MailSettings { roots_pem: None, ..theirs.settings() };
+    let public = MailSettings {
+        roots_pem: None,
+        ..theirs.settings()
+    };
     assert_eq!(theirs.send(&public).await, Err(MailError::Untrusted));
     assert!(theirs.received().is_empty());
 }
@@ -127,14 +157,20 @@ async fn a_server_that_the_host_put_there_gets_no_mail() {
 #[tokio::test]
 async fn a_certificate_for_another_name_gets_no_mail() {
     let server = server("other.example", &[]).await;
-    assert_eq!(server.send(&server.settings()).await, Err(MailError::Untrusted));
+    assert_eq!(
+        server.send(&server.settings()).await,
+        Err(MailError::Untrusted)
+    );
     assert!(server.received().is_empty());
 }
 
 #[tokio::test]
 async fn a_server_off_the_allow_list_is_out_of_reach() {
     let server = server(SERVER, &[]).await;
-    let settings = MailSettings { host: "elsewhere.example".into(), ..server.settings() };
+    let settings = MailSettings {
+        host: "elsewhere.example".into(),
+        ..server.settings()
+    };
     assert_eq!(server.send(&settings).await, Err(MailError::Unreachable));
 }
 
@@ -147,7 +183,10 @@ async fn a_wrong_password_is_refused_and_a_right_one_accepted() {
         ..server.settings()
     };
     assert_eq!(server.send(&with("wrong")).await, Err(MailError::Refused));
-    assert_eq!(server.send(&server.settings()).await, Err(MailError::Refused));
+    assert_eq!(
+        server.send(&server.settings()).await,
+        Err(MailError::Refused)
+    );
     assert_eq!(server.send(&with("secret")).await, Ok(()));
     assert_eq!(server.received().len(), 1);
 }
