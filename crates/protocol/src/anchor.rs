@@ -10,12 +10,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{Digest32, RealmId, RecordId, Signature64};
 
-/// The version and hash of a record that a holder remembers.
+/// The version of a record that a holder remembers, and what stands for its bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Anchor {
     /// Version, from 1.
     pub version: u64,
-    /// SHA-256 of the sealed bytes.
+    /// What stands for the sealed bytes; opaque to holders. An enclave makes it of a hash of the
+    /// bytes and a MAC that only enclaves of the realm can make.
     pub hash: Digest32,
 }
 
