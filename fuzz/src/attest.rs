@@ -10,6 +10,7 @@ use keyfold_crypto::testing::SeededRng;
 use keyfold_platform_dev::issuer::{Certified, DevIssuer, IssueRequest};
 
 use crate::fixtures::NOW;
+use crate::reached;
 
 const NOW_MS: u64 = NOW * 1000;
 
@@ -72,6 +73,7 @@ pub fn inspect(data: &[u8]) {
             + document.user_data().map_or(0, <[u8]>::len)
             + document.nonce().map_or(0, <[u8]>::len);
         assert!(read < data.len());
+        reached();
     }
     if let Ok(root) = TrustRoot::from_der(data) {
         assert_eq!(root.der(), data);
@@ -84,6 +86,7 @@ pub fn verify(data: &[u8]) {
     let Some(verified) = genuine.verify(data) else {
         return;
     };
+    reached();
     let said = &genuine.request;
     assert_eq!(verified.module_id(), said.module_id);
     assert_eq!(verified.timestamp_ms(), said.timestamp_ms);
@@ -100,6 +103,7 @@ pub fn payload(data: &[u8]) {
     let Some(verified) = genuine.verify(&document) else {
         return;
     };
+    reached();
     let read = danger::inspect(&document).expect("verified, so well-formed");
     assert_eq!(verified.module_id(), read.module_id());
     assert_eq!(verified.timestamp_ms(), read.timestamp_ms());

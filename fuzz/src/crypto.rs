@@ -11,6 +11,8 @@ use keyfold_crypto::mnemonic::Mnemonic;
 use keyfold_crypto::secret::Secret;
 use keyfold_crypto::testing::SeededRng;
 
+use crate::reached;
+
 /// A share that is read is written back as the same bytes, and matches its own commitment alone.
 pub fn share(data: &[u8]) {
     let Ok(held) = CommittedShare::from_bytes(data) else {
@@ -30,6 +32,7 @@ pub fn share(data: &[u8]) {
     let commitment = commit(&context, &held.share, &held.opening).expect("the same index");
     held.verify(&context, &commitment)
         .expect("its own commitment");
+    reached();
     context.generation = 2;
     assert!(held.verify(&context, &commitment).is_err());
     context.index = index.wrapping_add(1);
@@ -72,6 +75,7 @@ pub fn sealed(data: &[u8]) {
     let (envelope, message) = genuine_sealed();
     match ring().open(&PLACE, data) {
         Ok(plaintext) => {
+            reached();
             assert_eq!(data, envelope);
             plaintext.expose(|bytes| assert_eq!(bytes, b"a secret"));
         }
@@ -108,6 +112,7 @@ pub fn jwk(data: &[u8]) {
         let again: PublicJwk = serde_json::from_slice(&json).expect("our own JSON");
         assert_eq!(again, key);
         assert_eq!(again.thumbprint(), key.thumbprint());
+        reached();
         let name = key.thumbprint().to_string();
         assert_eq!(name.parse::<Thumbprint>(), Ok(key.thumbprint()));
         assert!(key.verify(b"message", &[0; 64]).is_err());
@@ -138,6 +143,7 @@ pub fn mnemonic(data: &[u8]) {
         .map(str::to_ascii_lowercase)
         .collect();
     words.expose(|phrase| assert_eq!(phrase, typed.join(" ")));
+    reached();
     let entropy = words.to_entropy();
     let len = entropy.as_secret().len();
     assert_eq!(len * 3, typed.len() * 4);

@@ -8,6 +8,7 @@ use keyfold_guard::{Policy, Reading, ValidPolicy, decide, read};
 use keyfold_wallet::payload::{eip191, unpack};
 use keyfold_wallet::{Call, Payload, PayloadBody};
 
+use crate::reached;
 use crate::wallet::WALLET;
 
 pub(crate) const TOKEN: Address = Address::repeat_byte(0x10);
@@ -47,6 +48,7 @@ pub fn policy(data: &[u8]) {
     let Ok(valid) = ValidPolicy::try_from(policy.clone()) else {
         return;
     };
+    reached();
     assert_eq!(valid.revision(), policy.revision);
     assert!(policy.allow.len() <= MAX_ENTRIES && policy.deny.len() <= MAX_ENTRIES);
     for entry in &policy.allow {
@@ -91,6 +93,9 @@ pub fn decision(data: &[u8]) {
     };
     let expected = !calls.is_empty() && calls.iter().all(may_be_made);
     let decided = decide(policy, WALLET, &payload);
+    if expected {
+        reached();
+    }
     assert_eq!(decided.is_ok(), expected, "{decided:?}");
     for call in calls {
         check_reading(call);

@@ -3,6 +3,8 @@
 use keyfold_identity::mail::DisplayName;
 use keyfold_identity::{EmailAddress, OneTimeCode};
 
+use crate::reached;
+
 /// An address that is read is in its one form, and has no character that a mail header or server
 /// gives a meaning to. So too codes and names.
 pub fn email(data: &[u8]) {
@@ -10,6 +12,7 @@ pub fn email(data: &[u8]) {
         return;
     };
     if let Ok(address) = EmailAddress::parse(text) {
+        reached();
         let form = address.as_str();
         assert!(form.eq_ignore_ascii_case(text));
         assert_eq!(EmailAddress::parse(form), Ok(address.clone()));

@@ -5,6 +5,8 @@ use keyfold_log::{
     consistency_proof, inclusion_proof, leaf_hash, verify_consistency, verify_inclusion,
 };
 
+use crate::reached;
+
 const ORIGIN: &str = "holder-1.example/log";
 
 pub(crate) fn signer() -> NoteSigner {
@@ -25,6 +27,7 @@ pub fn note(data: &[u8]) {
     if let Ok(note) = SignedNote::parse(data)
         && let Ok(text) = note.verify(&verifier())
     {
+        reached();
         assert_eq!(text, genuine_checkpoint().to_text());
         assert!(data.starts_with(text.as_bytes()));
     }
@@ -55,6 +58,7 @@ pub fn checkpoint(data: &[u8]) {
 
     let origin = text.split('\n').next().unwrap_or_default();
     if let Ok(checkpoint) = Checkpoint::open(signed.as_bytes(), origin, &verifier()) {
+        reached();
         assert_eq!(checkpoint.to_text(), text);
         assert_eq!(checkpoint.origin(), origin);
     }
@@ -74,6 +78,7 @@ pub fn frontier(data: &[u8]) {
             assert_eq!(frontier.to_bytes(), data);
         }
         Ok(completed) => {
+            reached();
             assert_eq!(frontier.size(), size + 1);
             assert_eq!(completed.len(), size.trailing_ones() as usize);
             assert_ne!(frontier.root(), before);
@@ -103,6 +108,9 @@ pub fn proof(data: &[u8]) {
     let place = u64::from(*claimed) % size;
     let accepted = verify_inclusion(&altered, place, size, &leaf, &root).is_ok();
     assert_eq!(accepted, altered == genuine && place == index);
+    if accepted {
+        reached();
+    }
 
     let genuine = consistency_proof(&leaves[..], old, size).expect("within the tree");
     let altered = edit(&genuine, edits);

@@ -14,6 +14,8 @@ use keyfold_net::pipe::{
 };
 use keyfold_net::problem::{PROBLEM_JSON, Problem};
 
+use crate::reached;
+
 /// A pipe opens on exactly the line that opens it, and not one byte behind the line is taken.
 pub fn pipe(data: &[u8]) {
     RUNTIME.with(|runtime| runtime.block_on(lines(data)));
@@ -38,6 +40,9 @@ async fn lines(data: &[u8]) {
     let mut stream = tokio::io::join(data, Vec::new());
     let accepted = accept_port(&mut stream, 7000).await.is_ok();
     assert_eq!(accepted, line == b"CONNECT 7000\n");
+    if accepted {
+        reached();
+    }
     let answer: &[u8] = if accepted { b"OK 7000\n" } else { b"" };
     assert_eq!(stream.writer(), answer);
     check_left(stream.reader(), data, line, accepted);
@@ -123,6 +128,7 @@ pub fn http(data: &[u8]) {
         .body(Bytes::copy_from_slice(data))
         .expect("a response");
     if let Some(problem) = Problem::from_response(&response) {
+        reached();
         let json = serde_json::to_vec(&problem).expect("JSON");
         assert_eq!(
             serde_json::from_slice::<Problem>(&json).expect("our own JSON"),

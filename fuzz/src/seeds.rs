@@ -222,6 +222,13 @@ fn of_protocol(add: Add<'_>) {
     let certificate_sha256 = Digest32::from_bytes([4; 32]);
     let development = RootKind::Development { certificate_sha256 };
     add("protocol_realm", "development", json(&realm(development)));
+    let mut impossible = realm(RootKind::AwsNitro);
+    impossible.record.threshold = 200;
+    add(
+        "protocol_realm",
+        "threshold-above-holders",
+        json(&impossible),
+    );
 }
 
 fn realm(root: RootKind) -> SignedRealmRecord {

@@ -13,6 +13,8 @@ use keyfold_wallet::{
     SignaturePart, Topology, ValidConfig,
 };
 
+use crate::reached;
+
 pub(crate) const WALLET: Address = Address::repeat_byte(0x77);
 
 /// Calls that are read are the calls that were packed, whichever valid way they are packed; no
@@ -31,6 +33,7 @@ pub fn payload(data: &[u8]) {
         let packed = pack(&payload, wallet, encoding).expect("it was packed");
         assert_eq!(unpack(&packed, &WALLET).as_ref(), Ok(&payload));
     }
+    reached();
     let again = unpack(&shortest, &WALLET).expect("just packed");
     assert_eq!(again, payload);
     assert_eq!(again.op_hash(&WALLET, 1), payload.op_hash(&WALLET, 1));
@@ -165,6 +168,7 @@ pub fn signature(data: &[u8]) {
             ) {
                 Ok(recovered) => {
                     if let Some(hash) = image_hash(&open) {
+                        reached();
                         assert_eq!(recovered.image_hash, hash);
                     }
                 }
@@ -242,6 +246,7 @@ pub fn config(data: &[u8]) {
         let payload = Payload::from(PayloadBody::Message(b"message".to_vec().into()));
         let recovered = recover(&request(&payload), &decoded, &Everybody(&valid.topology))
             .expect("all signers together reach every threshold");
+        reached();
         assert_eq!(recovered.image_hash, valid.image_hash());
         assert_eq!(recovered.checkpoint, valid.checkpoint);
         assert_eq!(recovered.threshold, valid.threshold);
@@ -312,6 +317,7 @@ fn everybody_signs(tree: &Topology) -> Option<Parts> {
 /// What is unwrapped stands in the input; what is wrapped is unwrapped.
 pub fn erc6492(data: &[u8]) {
     if let Some(parts) = erc6492_unwrap(data) {
+        reached();
         for part in [&parts.deploy_data, &parts.signature] {
             assert!(part.is_empty() || data.windows(part.len()).any(|window| window == &part[..]));
         }
