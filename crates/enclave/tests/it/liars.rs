@@ -87,11 +87,16 @@ async fn a_made_up_anchor_names_its_holder_where_the_others_do_not_suffice() {
 #[tokio::test]
 async fn a_liar_cannot_win_against_a_version_of_the_same_number() {
     let app = App::new().await;
-    let (device, _) = app.with_wallet().await;
+    let device = app.signed_in(APP, ANNA).await;
     settle().await;
-    let before = anchors(&app, 1);
+    let old = app.world.holder(3, |h| h.anchors.clone());
+    let wallet: WalletInfo = device.create_wallet("main").await.ok();
+    settle().await;
+    let before = anchors(&app, 2);
+    // One has the newest version, one the version before, and one invents a rival of the newest.
     for hash in [[0; 32], [0xff; 32]] {
-        app.world.holder(3, |h| {
+        app.world.holder(3, |h| h.anchors.clone_from(&old));
+        app.world.holder(1, |h| {
             h.claims = before
                 .iter()
                 .map(|(id, real)| {
@@ -100,11 +105,12 @@ async fn a_liar_cannot_win_against_a_version_of_the_same_number() {
                 })
                 .collect();
         });
-        let _: Wallets = device.wallets().await.ok();
+        let listed: Wallets = device.wallets().await.ok();
+        assert_eq!(listed.wallets, std::slice::from_ref(&wallet));
         settle().await;
+        assert_eq!(anchors(&app, 2), before);
+        assert_eq!(anchors(&app, 3), before);
     }
-    assert_eq!(anchors(&app, 1), before);
-    assert_eq!(anchors(&app, 2), before);
 }
 
 #[tokio::test]
