@@ -128,8 +128,8 @@ pub(crate) async fn open_share(
     purpose: SharePurpose,
 ) -> CommittedShare {
     let database = Database::open(holder_db(system, number)).await.unwrap();
-    let sealed: Vec<u8> =
-        sqlx::query_scalar("SELECT sealed FROM shares WHERE key = ? AND purpose = ?")
+    let (sharing, sealed): (Vec<u8>, Vec<u8>) =
+        sqlx::query_as("SELECT sharing, sealed FROM shares WHERE key = ? AND purpose = ?")
             .bind(wallet.key().as_bytes().to_vec())
             .bind(i64::from(code(purpose)))
             .fetch_one(database.readers())
@@ -140,6 +140,7 @@ pub(crate) async fn open_share(
         .str(person.project.id.as_str())
         .bytes(person.session.account().as_bytes())
         .bytes(wallet.key().as_bytes())
+        .bytes(&sharing)
         .u8(code(purpose))
         .finish();
     let opened = open_cell(system, number, "shares", &row, 1, &sealed);
