@@ -77,7 +77,8 @@ impl Instances {
         if !self.nonces.spend(request.nonce, now) {
             return Err(RegisterError::NonceUnknown);
         }
-        let expires = verified.document_timestamp_ms / 1000 + REGISTRATION_SECONDS;
+        let hour = verified.document_timestamp_ms / 1000 + REGISTRATION_SECONDS;
+        let expires = hour.min(verified.valid_until_ms / 1000);
 
         let mut state = self.lock();
         state.instances.retain(|_, (_, ends)| *ends > now);
