@@ -110,7 +110,19 @@ impl World {
         let accounts = self.node.ask("eth_accounts", json!([])).await;
         let value = format!("{wei:#x}");
         let transfer = json!([{"from": accounts[0], "to": address, "value": value}]);
-        self.node.ask("eth_sendTransaction", transfer).await;
+        let hash = self.node.ask("eth_sendTransaction", transfer).await;
+        // The node answers before its miner has run.
+        for _ in 0..500 {
+            let receipt = self
+                .node
+                .ask("eth_getTransactionReceipt", json!([hash]))
+                .await;
+            if !receipt.is_null() {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        panic!("the funding transaction was not mined");
     }
 
     pub(crate) async fn balance(&self, address: Address) -> U256 {
