@@ -22,6 +22,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::UnixStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+use zeroize::Zeroizing;
 
 const TIMEOUT: Duration = Duration::from_secs(20);
 /// Most bytes that a server may say in one exchange. The library looks at the length of a line only
@@ -81,9 +82,9 @@ async fn exchange(
             .await
             .map_err(|_| MailError::Refused)?;
     }
-    let message = mail.message().expose(<[u8]>::to_vec);
+    // Wiped also where the time runs out in the middle.
+    let message = Zeroizing::new(mail.message().expose(<[u8]>::to_vec));
     let sent = smtp.send(&envelope, &message).await;
-    drop(zeroed(message));
     sent.map_err(|error| {
         if error.is_permanent() || error.is_transient() {
             MailError::Refused
@@ -93,12 +94,6 @@ async fn exchange(
     })?;
     let _ = smtp.quit().await;
     Ok(())
-}
-
-/// Overwrites the copy that the library had to be given as ordinary memory.
-fn zeroed(mut bytes: Vec<u8>) -> Vec<u8> {
-    bytes.fill(0);
-    std::hint::black_box(bytes)
 }
 
 fn envelope(mail: &ComposedMail) -> Option<Envelope> {
