@@ -54,13 +54,10 @@ impl<P: Platform> Holders<P> {
                 })
             })
             .collect();
-        // n-t+1 is what t holders cannot be ignorant of. Where t is large, two writers could both
-        // reach that many; a majority they cannot.
-        let majority = record.holders.len() / 2 + 1;
         Self {
             list,
             threshold: usize::from(record.threshold),
-            write_quorum: record.write_quorum().max(majority),
+            write_quorum: record.write_quorum(),
         }
     }
 

@@ -1,8 +1,9 @@
 //! Anchors: how sealed records that the host keeps cannot go backwards.
 //!
-//! The host stores a new version beside the old; n-t+1 holders commit its hash durably; the host
-//! drops the old. On reading, t holders are asked: any t of them include one of those n-t+1, so
-//! the newest version that any of them names is the current one.
+//! The host stores a new version beside the old; a write quorum of holders, max(n-t+1, majority),
+//! commits its anchor durably; the host drops the old. On reading, t holders are asked: any t of
+//! them meet every confirmed write in one holder at least. What an enclave believes of the answers,
+//! with one of them a lie, is its own matter; holders only remember and never step back.
 
 use keyfold_crypto::ed25519;
 use keyfold_crypto::{Canonical, Encoder};
@@ -62,7 +63,7 @@ impl AnchorStep {
 
 /// A holder's signed statement that it remembers an anchor.
 ///
-/// n-t+1 of them let a holder that fell behind take the anchor over.
+/// Those of a write quorum let a holder that fell behind take the anchor over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AnchorAck {
     /// The holder's index, 1..=n.

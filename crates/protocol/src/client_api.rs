@@ -143,7 +143,7 @@ pub struct Renewed {
 pub enum Revocation {
     /// Enough holders stored it.
     Done,
-    /// Fewer than n-t+1 holders stored it; ask again.
+    /// Fewer holders than a write quorum stored it; ask again.
     Pending,
 }
 

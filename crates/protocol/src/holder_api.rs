@@ -73,7 +73,7 @@ pub mod path {
     /// A step of a record: [`AnchorCommit`](super::AnchorCommit) to
     /// [`AnchorAck`](crate::anchor::AnchorAck) of what it became, or `anchor_conflict`.
     pub const ANCHOR_COMMIT: &str = "/v1/anchors/commit";
-    /// An anchor that n-t+1 other holders remember, at least as new as the own one:
+    /// An anchor that a write quorum of holders remembers, at least as new as the own one:
     /// [`AnchorRepair`](super::AnchorRepair) to [`AnchorAck`](crate::anchor::AnchorAck).
     pub const ANCHOR_REPAIR: &str = "/v1/anchors/repair";
     /// One more mail to an address: [`MailReserve`](super::MailReserve) to [`Empty`](super::Empty).
@@ -478,7 +478,7 @@ pub struct AnchorCommit {
     pub step: AnchorStep,
 }
 
-/// Shows a holder what n-t+1 others remember.
+/// Shows a holder what a write quorum of others remembers.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct AnchorRepair {
     /// Statements about one and the same record and anchor.

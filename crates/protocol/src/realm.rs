@@ -188,14 +188,16 @@ impl RealmRecord {
         Ok(())
     }
 
-    /// Returns how many holders must store something so that no t of them can be ignorant of it.
+    /// Returns how many holders must store something before it counts: max(n-t+1, majority).
     ///
-    /// One more than there are, which nobody reaches, where t is no threshold of these holders.
+    /// No t holders can be ignorant of what n-t+1 stored; and where t is large, two writers could
+    /// both reach that many, but not a majority. One more than there are, which nobody reaches,
+    /// where t is no threshold of these holders.
     pub fn write_quorum(&self) -> usize {
-        let unreachable = self.holders.len() + 1;
+        let n = self.holders.len();
         match usize::from(self.threshold) {
-            t if t < unreachable => unreachable - t,
-            _ => unreachable,
+            t if (1..=n).contains(&t) => (n - t + 1).max(n / 2 + 1),
+            _ => n + 1,
         }
     }
 

@@ -55,6 +55,7 @@ fn a_record_that_every_holder_signed_is_the_realm() {
     assert_eq!(again.verify(id).unwrap().id(), id);
     assert_eq!(record(2, 3).write_quorum(), 2);
     assert_eq!(record(3, 5).write_quorum(), 3);
+    assert_eq!(record(5, 5).write_quorum(), 3, "a majority, not n-t+1 = 1");
 }
 
 #[test]

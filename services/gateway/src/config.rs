@@ -9,12 +9,11 @@ use ipnet::IpNet;
 use keyfold_net::SpkiPin;
 use keyfold_net::pipe::{AllowList, Target};
 use keyfold_protocol::gateway_api::HOST_AUTHORITY;
+use keyfold_storage::config_file::{self, ConfigFileError};
 use serde::{Deserialize, Serialize};
 
 /// Name of the configuration file in a gateway's folder.
 pub const CONFIG_FILE: &str = "gateway.toml";
-/// Most bytes of a configuration file.
-const MAX_FILE: u64 = 256 * 1024;
 /// Longest period of a rate limit: a day.
 const MAX_PERIOD_SECONDS: u32 = 86_400;
 
@@ -146,23 +145,9 @@ fn default_data_dir() -> PathBuf {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// The file cannot be read or written.
-    #[error("cannot read or write {path}")]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        #[source]
-        source: std::io::Error,
-    },
-    /// It is not TOML of this shape.
-    #[error("{path} is not a gateway's configuration: {message}")]
-    Toml {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        message: String,
-    },
+    /// The file cannot be read or written, or is not TOML of this shape.
+    #[error(transparent)]
+    File(#[from] ConfigFileError),
     /// A value is out of bounds.
     #[error("{field}: {problem}")]
     Value {
@@ -195,18 +180,7 @@ impl GatewayConfig {
     ///
     /// [`ConfigError`].
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        use std::io::Read as _;
-        let io = |source| ConfigError::Io {
-            path: path.to_owned(),
-            source,
-        };
-        let mut text = String::new();
-        let file = std::fs::File::open(path).map_err(io)?;
-        file.take(MAX_FILE).read_to_string(&mut text).map_err(io)?;
-        let mut config: Self = toml::from_str(&text).map_err(|error| ConfigError::Toml {
-            path: path.to_owned(),
-            message: error.message().to_owned(),
-        })?;
+        let mut config: Self = config_file::read_toml(path)?;
         config.check()?;
         let folder = path.parent().unwrap_or(Path::new("."));
         config.data_dir = folder.join(&config.data_dir);
@@ -224,22 +198,8 @@ impl GatewayConfig {
     ///
     /// [`ConfigError`].
     pub fn save_new(&self, path: &Path) -> Result<(), ConfigError> {
-        use std::io::Write as _;
         self.check()?;
-        let io = |source| ConfigError::Io {
-            path: path.to_owned(),
-            source,
-        };
-        let text = toml::to_string_pretty(self)
-            .map_err(|error| io(std::io::Error::other(error.to_string())))?;
-        let mut file = std::fs::OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .open(path)
-            .map_err(io)?;
-        file.write_all(text.as_bytes())
-            .and_then(|()| file.sync_all())
-            .map_err(io)
+        Ok(config_file::write_new_toml(path, self)?)
     }
 
     /// Checks what the types do not.
@@ -404,7 +364,7 @@ mod tests {
         assert_eq!(GatewayConfig::load(&again).unwrap(), config);
         assert!(matches!(
             config.save_new(&again),
-            Err(ConfigError::Io { .. })
+            Err(ConfigError::File(ConfigFileError::Io { .. }))
         ));
     }
 

@@ -6,13 +6,12 @@ use std::path::{Path, PathBuf};
 use keyfold_attest::{MeasurementPolicy, Measurements, TrustRoot};
 use keyfold_protocol::realm::MAX_TEXT;
 use keyfold_protocol::session::MAX_SESSION_SECONDS;
+use keyfold_storage::config_file::{self, ConfigFileError};
 use serde::{Deserialize, Serialize};
 
 /// Name of the configuration file in a holder's folder.
 pub const CONFIG_FILE: &str = "holder.toml";
 
-/// Most bytes of a configuration or policy file.
-const MAX_FILE: u64 = 256 * 1024;
 /// Longest delay before a new device may act: 30 days.
 const MAX_DEVICE_DELAY_SECONDS: u64 = 30 * 86_400;
 
@@ -98,23 +97,9 @@ mod defaults {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// The file cannot be read or written.
-    #[error("cannot read or write {path}")]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        #[source]
-        source: std::io::Error,
-    },
-    /// It is not TOML of this shape.
-    #[error("{path} is not a holder's configuration: {message}")]
-    Toml {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        message: String,
-    },
+    /// The file cannot be read or written, or is not TOML of this shape.
+    #[error(transparent)]
+    File(#[from] ConfigFileError),
     /// It is not a list of measurements.
     #[error("{path} is not a JSON list of measurements (pcr0, pcr1, pcr2 in hexadecimal)")]
     Policy {
@@ -159,11 +144,7 @@ impl HolderConfig {
     ///
     /// [`ConfigError`].
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let text = read_bounded(path)?;
-        let mut config: Self = toml::from_str(&text).map_err(|error| ConfigError::Toml {
-            path: path.to_owned(),
-            message: error.message().to_owned(),
-        })?;
+        let mut config: Self = config_file::read_toml(path)?;
         config.check()?;
         let folder = path.parent().unwrap_or(Path::new("."));
         config.data_dir = folder.join(&config.data_dir);
@@ -177,22 +158,8 @@ impl HolderConfig {
     ///
     /// [`ConfigError`].
     pub fn save_new(&self, path: &Path) -> Result<(), ConfigError> {
-        use std::io::Write as _;
         self.check()?;
-        let io = |source| ConfigError::Io {
-            path: path.to_owned(),
-            source,
-        };
-        let text = toml::to_string_pretty(self)
-            .map_err(|error| io(std::io::Error::other(error.to_string())))?;
-        let mut file = std::fs::OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .open(path)
-            .map_err(io)?;
-        file.write_all(text.as_bytes())
-            .and_then(|()| file.sync_all())
-            .map_err(io)
+        Ok(config_file::write_new_toml(path, self)?)
     }
 
     /// Checks that every value is within its bounds.
@@ -307,24 +274,12 @@ impl Trust {
 ///
 /// [`ConfigError`].
 pub fn load_policy(path: &Path) -> Result<MeasurementPolicy, ConfigError> {
-    let text = read_bounded(path)?;
+    let text = config_file::read_text(path)?;
     let allowed: Vec<Measurements> =
         serde_json::from_str(&text).map_err(|_| ConfigError::Policy {
             path: path.to_owned(),
         })?;
     Ok(MeasurementPolicy::new(allowed))
-}
-
-fn read_bounded(path: &Path) -> Result<String, ConfigError> {
-    use std::io::Read as _;
-    let io = |source| ConfigError::Io {
-        path: path.to_owned(),
-        source,
-    };
-    let mut text = String::new();
-    let file = std::fs::File::open(path).map_err(io)?;
-    file.take(MAX_FILE).read_to_string(&mut text).map_err(io)?;
-    Ok(text)
 }
 
 #[cfg(test)]
@@ -363,7 +318,7 @@ mod tests {
         std::fs::write(&path, text).unwrap();
         assert!(matches!(
             HolderConfig::load(&path),
-            Err(ConfigError::Toml { .. })
+            Err(ConfigError::File(ConfigFileError::Toml { .. }))
         ));
     }
 

@@ -318,7 +318,7 @@ async fn current_wallet<P: Platform>(
         .await?
         .ok_or(Code::RecordRolledBack)?;
     if current.anchor.version < used.anchor.version {
-        // t holders that never heard of a version that n-t+1 confirmed: somebody lies.
+        // t holders that never heard of a version that a write quorum confirmed: somebody lies.
         return Err(Code::RecordRolledBack.into());
     }
     let wallet = wallet_in(realm, request, &realm.records.remember(id, current))?.record;

@@ -14,6 +14,10 @@ const B: Address = Address::repeat_byte(0x22);
 const C: Address = Address::repeat_byte(0x33);
 const WALLET: Address = address!("9216f3b1ab1a872bed72da41d0832e285f8a7de6");
 
+mod chained;
+mod contract_signers;
+mod malformed;
+
 fn address_of(key: &VerifyingKey) -> Address {
     let point = key.to_sec1_point(false);
     Address::from_raw_public_key(&point.as_bytes()[1..])
@@ -78,6 +82,31 @@ fn check(config: &ValidConfig, parts: &Parts) -> Result<Recovered, RecoverError>
     let bytes = encode(config, parts, &Header::default()).unwrap();
     let payload = message();
     recover(&request(&payload), &decode(&bytes).unwrap(), &ecrecover)
+}
+
+/// A chain that believes the word "yes", and a checkpointer that repeats what it is told.
+struct Chain;
+
+impl Recover for Chain {
+    fn ecrecover(&self, hash: &B256, signature: &EcdsaSignature) -> Option<Address> {
+        ecrecover(hash, signature)
+    }
+
+    fn erc1271(&self, signer: &Address, _: &B256, data: &[u8]) -> Option<bool> {
+        Some(signer == &A && data == b"yes")
+    }
+
+    fn sapient(&self, _: &Address, _: &Request<'_>, data: &[u8]) -> Option<B256> {
+        (data == b"yes").then_some(B256::repeat_byte(9))
+    }
+
+    fn sapient_compact(&self, _: &Address, _: &B256, data: &[u8]) -> Option<B256> {
+        (data == b"compact").then_some(B256::repeat_byte(9))
+    }
+
+    fn snapshot(&self, _: &Address, data: &[u8]) -> Option<(B256, U256)> {
+        Some((B256::left_padding_from(data), U256::from(5)))
+    }
 }
 
 #[test]
@@ -189,97 +218,6 @@ fn a_part_for_a_stranger_is_refused() {
 }
 
 #[test]
-fn high_s_is_refused() {
-    let low = sign(1, &B256::repeat_byte(7));
-    let s = U256::from_be_bytes(ORDER.0) - U256::from_be_bytes(low.s().0);
-    assert_eq!(
-        EcdsaSignature::new(*low.r(), s.into(), !low.y_parity()),
-        None
-    );
-
-    // On the wire the top bit of s is the parity, so only the values just above half fit there.
-    let just_above = U256::from_be_bytes(HALF_ORDER.0) + U256::from(1);
-    let mut bytes = [&[0, 1, 1][..], &[7; 32]].concat();
-    bytes.extend_from_slice(&just_above.to_be_bytes::<32>());
-    assert_eq!(decode(&bytes), Err(DecodeError::InvalidEcdsa));
-}
-
-#[test]
-fn zero_r_and_zero_address_are_refused() {
-    assert_eq!(
-        decode(&[&[0, 1, 1][..], &[0; 64]].concat()),
-        Err(DecodeError::InvalidEcdsa)
-    );
-    assert_eq!(
-        decode(&[&[0, 1, 0x11][..], &[0; 20]].concat()),
-        Err(DecodeError::ZeroAddress)
-    );
-}
-
-#[test]
-fn every_truncation_is_refused() {
-    let header = Header {
-        checkpointer_data: Some(hex!("00").into()),
-        ..Header::default()
-    };
-    let bytes = encode_unsigned(&crate::config::tests::config2(), &header).unwrap();
-    for length in 0..bytes.len() {
-        // Between two items a signature is complete, but it is another tree's.
-        if let Ok(shorter) = decode(&bytes[..length]) {
-            assert_ne!(shorter, decode(&bytes).unwrap());
-        }
-    }
-    assert_eq!(decode(&[]), Err(DecodeError::Truncated));
-    assert_eq!(decode(&[0, 1]), Err(DecodeError::MalformedTree));
-}
-
-#[test]
-fn malformed_shapes_are_refused() {
-    let node = [&[0x30][..], &[7; 32]].concat();
-    let with = |head: &[u8]| decode(&[head, node.as_slice()].concat());
-    assert!(matches!(with(&[0x01, 0, 0]), Err(DecodeError::Truncated)));
-    assert_eq!(decode(&[0x01]), Err(DecodeError::MalformedChain));
-    assert_eq!(with(&[0x00, 1, 0x41, 33]), Err(DecodeError::MalformedTree));
-    assert_eq!(
-        decode(&[0x00, 1, 0x31]),
-        Err(DecodeError::UnknownFlag(0x31))
-    );
-    assert_eq!(
-        decode(&[0x00, 1, 0xb0]),
-        Err(DecodeError::UnknownFlag(0xb0))
-    );
-    assert_eq!(decode(&[0x80, 0]), Err(DecodeError::TrailingBytes));
-    assert_eq!(decode(&[0x84]), Err(DecodeError::UnknownFlag(0x84)));
-    assert_eq!(decode(&[0x03]), Err(DecodeError::UnknownFlag(0x03)));
-    let inner = [&[0x01, 0, 0, 36, 0x80, 1][..], &node].concat();
-    assert!(decode(&inner).is_err());
-}
-
-#[test]
-fn thresholds_of_zero_are_refused() {
-    let node = [&[0x30][..], &[7; 32]].concat();
-    assert_eq!(
-        decode(&[&[0, 0][..], &node].concat()),
-        Err(DecodeError::ZeroThreshold)
-    );
-    let nested = [&[0, 1, 0x64, 0, 0, 0, 0, 33][..], &node].concat();
-    assert_eq!(decode(&nested), Err(DecodeError::ZeroThreshold));
-}
-
-#[test]
-fn nesting_without_end_is_refused() {
-    let mut bytes = [&[0x30][..], &[7; 32]].concat();
-    for _ in 0..100 {
-        let head = [0x6f, 0, (bytes.len() >> 8) as u8, bytes.len() as u8];
-        bytes = [&head[..], &bytes].concat();
-    }
-    assert_eq!(
-        decode(&[&[0, 1][..], &bytes].concat()),
-        Err(DecodeError::TooDeep)
-    );
-}
-
-#[test]
 fn an_approved_digest_needs_no_signature() {
     let payload = message();
     let digest = payload.op_hash(&WALLET, 1);
@@ -330,160 +268,6 @@ fn weight_that_wraps_after_a_digest_is_refused() {
     let result = check(&ValidConfig::new(config).unwrap(), &parts);
     assert_eq!(result, Err(RecoverError::WeightOverflow));
 }
-
-struct Chain;
-
-impl Recover for Chain {
-    fn ecrecover(&self, hash: &B256, signature: &EcdsaSignature) -> Option<Address> {
-        ecrecover(hash, signature)
-    }
-
-    fn erc1271(&self, signer: &Address, _: &B256, data: &[u8]) -> Option<bool> {
-        Some(signer == &A && data == b"yes")
-    }
-
-    fn sapient(&self, _: &Address, _: &Request<'_>, data: &[u8]) -> Option<B256> {
-        (data == b"yes").then_some(B256::repeat_byte(9))
-    }
-
-    fn sapient_compact(&self, _: &Address, _: &B256, data: &[u8]) -> Option<B256> {
-        (data == b"compact").then_some(B256::repeat_byte(9))
-    }
-
-    fn snapshot(&self, _: &Address, data: &[u8]) -> Option<(B256, U256)> {
-        Some((B256::left_padding_from(data), U256::from(5)))
-    }
-}
-
-#[test]
-fn contracts_are_asked() {
-    let sapient = Topology::Sapient {
-        address: B,
-        weight: 4,
-        image_hash: B256::repeat_byte(9),
-    };
-    let topology = Topology::branch(
-        Topology::Signer {
-            address: A,
-            weight: 2,
-        },
-        sapient,
-    );
-    let config = Config {
-        threshold: 6,
-        checkpoint: 0,
-        checkpointer: None,
-        topology,
-    };
-    let config = ValidConfig::new(config).unwrap();
-    let payload = message();
-    let parts = |a: &'static [u8], b: SignaturePart| {
-        Parts::from([(A, SignaturePart::Erc1271(Bytes::from_static(a))), (B, b)])
-    };
-    let yes = || Bytes::from_static(b"yes");
-    let compact = SignaturePart::SapientCompact(Bytes::from_static(b"compact"));
-    for good in [
-        parts(b"yes", SignaturePart::Sapient(yes())),
-        parts(b"yes", compact),
-    ] {
-        let bytes = encode(&config, &good, &Header::default()).unwrap();
-        let decoded = decode(&bytes).unwrap();
-        let recovered = recover(&request(&payload), &decoded, &Chain).unwrap();
-        assert_eq!(recovered.image_hash, config.image_hash());
-        // Without a chain to ask, contracts never count.
-        let refused = recover(&request(&payload), &decoded, &ecrecover);
-        assert_eq!(refused, Err(RecoverError::ContractSigner(A)));
-    }
-    for (bad, signer) in [
-        (parts(b"no", SignaturePart::Sapient(yes())), A),
-        (parts(b"yes", SignaturePart::SapientCompact(yes())), B),
-    ] {
-        let bytes = encode(&config, &bad, &Header::default()).unwrap();
-        let refused = recover(&request(&payload), &decode(&bytes).unwrap(), &Chain);
-        assert_eq!(refused, Err(RecoverError::ContractSigner(signer)));
-    }
-}
-
-fn generation(byte: u8, checkpoint: u64) -> ValidConfig {
-    let config = single(owner(byte), 1, 1).into_inner();
-    ValidConfig::new(Config {
-        checkpoint,
-        ..config
-    })
-    .unwrap()
-}
-
-fn link(byte: u8, payload: &Payload, chain_id: u64) -> Parts {
-    let hash = payload.op_hash(&WALLET, chain_id);
-    Parts::from([(owner(byte), SignaturePart::EcdsaHash(sign(byte, &hash)))])
-}
-
-fn update_to(config: &ValidConfig) -> Payload {
-    PayloadBody::ConfigUpdate(config.image_hash()).into()
-}
-
-#[test]
-fn a_chain_proves_the_oldest_configuration() {
-    let (newest, middle, oldest) = (generation(3, 9), generation(2, 4), generation(1, 0));
-    let payload = message();
-    let any = || Header {
-        no_chain_id: true,
-        ..Header::default()
-    };
-    let bytes = encode_chain(&[
-        (&newest, &link(3, &payload, 1), Header::default()),
-        (&middle, &link(2, &update_to(&newest), ANY_CHAIN), any()),
-        (&oldest, &link(1, &update_to(&middle), ANY_CHAIN), any()),
-    ])
-    .unwrap();
-    let recovered = recover(&request(&payload), &decode(&bytes).unwrap(), &ecrecover).unwrap();
-    assert_eq!(recovered.image_hash, oldest.image_hash());
-    assert_eq!(recovered.op_hash, payload.op_hash(&WALLET, 1));
-}
-
-#[test]
-fn a_chain_that_goes_back_in_time_is_refused() {
-    for checkpoint in [0, 1] {
-        let (newer, older) = (generation(2, 0), generation(1, checkpoint));
-        let payload = message();
-        let bytes = encode_chain(&[
-            (&newer, &link(2, &payload, 1), Header::default()),
-            (&older, &link(1, &update_to(&newer), 1), Header::default()),
-        ])
-        .unwrap();
-        let result = recover(&request(&payload), &decode(&bytes).unwrap(), &ecrecover);
-        assert_eq!(result, Err(RecoverError::CheckpointOrder));
-    }
-}
-
-#[test]
-fn a_configuration_older_than_the_snapshot_is_refused() {
-    let payload = message();
-    let with = |checkpoint| {
-        let config = generation(1, checkpoint).into_inner();
-        ValidConfig::new(Config {
-            checkpointer: Some(C),
-            ..config
-        })
-        .unwrap()
-    };
-    let attempt = |config: &ValidConfig, data: B256| {
-        let data = Some(Bytes::copy_from_slice(data.as_slice()));
-        let header = Header {
-            checkpointer_data: data,
-            ..Header::default()
-        };
-        let bytes = encode(config, &link(1, &payload, 1), &header).unwrap();
-        recover(&request(&payload), &decode(&bytes).unwrap(), &Chain)
-    };
-    // The snapshot in these tests stands at checkpoint 5.
-    let other = B256::repeat_byte(1);
-    assert_eq!(attempt(&with(5), other), Err(RecoverError::UnusedSnapshot));
-    assert!(attempt(&with(6), other).is_ok());
-    assert!(attempt(&with(5), with(5).image_hash()).is_ok());
-    assert!(attempt(&with(5), B256::ZERO).is_ok());
-}
-
 #[test]
 fn a_static_signature_is_left_to_the_chain() {
     let payload = message();

@@ -41,7 +41,7 @@ pub(crate) struct QuorumAnchor {
 }
 
 impl QuorumAnchor {
-    /// Verifies the statements of n-t+1 distinct holders.
+    /// Verifies the statements of a write quorum of distinct holders.
     pub(crate) fn verify(realm: &VerifiedRealm, acks: &[AnchorAck]) -> Result<Self, AnchorRefusal> {
         let first = acks.first().ok_or(AnchorRefusal::TooFewHolders)?;
         let same = |ack: &AnchorAck| ack.record == first.record && ack.anchor == first.anchor;

@@ -8,11 +8,11 @@ use keyfold_protocol::holder_api::{
 use keyfold_protocol::intent::{Intent, Operation};
 use keyfold_protocol::log_entry::Event;
 
-use super::{Moment, occasion};
+use super::{Moment, occasion, verify_session};
 use crate::core::devices::{
     Change, VerifiedSync, approve as decide_approval, enrol as decide_enrolment, settled,
 };
-use crate::core::operation::{EvidenceRefusal, SessionOperation, SignInOperation};
+use crate::core::operation::{EvidenceRefusal, SignInOperation};
 use crate::core::standing::StandingRefusal;
 use crate::error::ApiError;
 use crate::holder::Holder;
@@ -27,7 +27,7 @@ pub(super) fn statement(
     owner: &AccountRef,
     device: Thumbprint,
     state: DeviceState,
-    issued: u64,
+    now: Moment,
 ) -> DeviceAck {
     DeviceStatement {
         realm: member.realm().id(),
@@ -35,7 +35,7 @@ pub(super) fn statement(
         owner,
         device,
         state,
-        issued,
+        issued: now.seconds,
     }
     .sign(holder.keys().signing())
 }
@@ -88,14 +88,7 @@ pub(crate) async fn enrol(
         })
         .await?;
     let state = change.state();
-    Ok(statement(
-        holder,
-        &member,
-        &owner,
-        device,
-        state,
-        now.seconds,
-    ))
+    Ok(statement(holder, &member, &owner, device, state, now))
 }
 
 /// A device that is active lets another one of its account in.
@@ -105,13 +98,8 @@ pub(crate) async fn approve(
     message: InSession,
 ) -> Result<DeviceAck, ApiError> {
     let now = Moment::now(holder);
-    let keys = holder.attestation_keys();
-    let operation = SessionOperation::verify(
-        &member,
-        &message.evidence,
-        &[Operation::ApproveDevice],
-        &holder.rules(&keys, now.seconds),
-    )?;
+    let allowed = [Operation::ApproveDevice];
+    let operation = verify_session(holder, &member, &message.evidence, &allowed, now)?;
     let Intent::ApproveDevice { device: target, .. } = *operation.intent() else {
         return Err(EvidenceRefusal::WrongOperation.into());
     };
@@ -136,14 +124,7 @@ pub(crate) async fn approve(
         })
         .await?;
     let state = change.state();
-    Ok(statement(
-        holder,
-        &member,
-        &owner,
-        target,
-        state,
-        now.seconds,
-    ))
+    Ok(statement(holder, &member, &owner, target, state, now))
 }
 
 /// Learns of a device from the statements of t holders.
@@ -171,14 +152,7 @@ pub(crate) async fn sync(
         })
         .await?;
     let state = change.state();
-    Ok(statement(
-        holder,
-        &member,
-        &owner,
-        device,
-        state,
-        now.seconds,
-    ))
+    Ok(statement(holder, &member, &owner, device, state, now))
 }
 
 /// Lists the devices of the account that asks.
@@ -188,13 +162,8 @@ pub(crate) async fn list(
     message: InSession,
 ) -> Result<DeviceList, ApiError> {
     let now = Moment::now(holder);
-    let keys = holder.attestation_keys();
-    let operation = SessionOperation::verify(
-        &member,
-        &message.evidence,
-        &[Operation::ListDevices],
-        &holder.rules(&keys, now.seconds),
-    )?;
+    let allowed = [Operation::ListDevices];
+    let operation = verify_session(holder, &member, &message.evidence, &allowed, now)?;
     let mut devices = holder
         .ledger()
         .commit(move |connection| {

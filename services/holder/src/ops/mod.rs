@@ -10,6 +10,10 @@ pub(crate) mod registration;
 pub(crate) mod sessions;
 pub(crate) mod shares;
 
+use keyfold_protocol::evidence::Evidence;
+use keyfold_protocol::intent::Operation;
+
+use crate::core::operation::{EvidenceRefusal, SessionOperation};
 use crate::holder::Holder;
 use crate::ledger::Occasion;
 use crate::member::Member;
@@ -38,4 +42,17 @@ impl Moment {
             seconds: ms / 1000,
         }
     }
+}
+
+/// Verifies the evidence of a request within a session, at `now`, for one of the `allowed`
+/// operations. Whether the session still stands is for the store to say, in the same transaction.
+pub(crate) fn verify_session(
+    holder: &Holder,
+    member: &Member,
+    evidence: &Evidence,
+    allowed: &[Operation],
+    now: Moment,
+) -> Result<SessionOperation, EvidenceRefusal> {
+    let keys = holder.attestation_keys();
+    SessionOperation::verify(member, evidence, allowed, &holder.rules(&keys, now.seconds))
 }

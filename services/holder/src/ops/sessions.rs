@@ -6,9 +6,8 @@ use keyfold_protocol::intent::Operation;
 use keyfold_protocol::log_entry::Event;
 
 use super::devices::statement;
-use super::{Moment, occasion};
+use super::{Moment, occasion, verify_session};
 use crate::core::devices::settled;
-use crate::core::operation::SessionOperation;
 use crate::core::standing::StandingRefusal;
 use crate::error::ApiError;
 use crate::holder::Holder;
@@ -28,13 +27,8 @@ pub(crate) async fn check(
     message: InSession,
 ) -> Result<DeviceAck, ApiError> {
     let now = Moment::now(holder);
-    let keys = holder.attestation_keys();
-    let operation = SessionOperation::verify(
-        &member,
-        &message.evidence,
-        &[Operation::Renew, Operation::ListWallets],
-        &holder.rules(&keys, now.seconds),
-    )?;
+    let allowed = [Operation::Renew, Operation::ListWallets];
+    let operation = verify_session(holder, &member, &message.evidence, &allowed, now)?;
     let (owner, device) = (operation.owner().clone(), operation.device());
     let state = holder
         .ledger()
@@ -48,14 +42,7 @@ pub(crate) async fn check(
             })
         })
         .await?;
-    Ok(statement(
-        holder,
-        &member,
-        &owner,
-        device,
-        state,
-        now.seconds,
-    ))
+    Ok(statement(holder, &member, &owner, device, state, now))
 }
 
 /// Ends the session of the request.
@@ -69,13 +56,8 @@ pub(crate) async fn revoke(
     message: InSession,
 ) -> Result<Empty, ApiError> {
     let now = Moment::now(holder);
-    let keys = holder.attestation_keys();
-    let operation = SessionOperation::verify(
-        &member,
-        &message.evidence,
-        &[Operation::SignOut],
-        &holder.rules(&keys, now.seconds),
-    )?;
+    let allowed = [Operation::SignOut];
+    let operation = verify_session(holder, &member, &message.evidence, &allowed, now)?;
     let at = occasion(&member, now.ms);
     holder
         .ledger()

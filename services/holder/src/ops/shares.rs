@@ -5,9 +5,8 @@ use keyfold_protocol::holder_api::{Empty, Released, ShareRelease, ShareStore};
 use keyfold_protocol::intent::Operation;
 use keyfold_protocol::log_entry::Event;
 
-use super::{Moment, occasion};
+use super::{Moment, occasion, verify_session};
 use crate::core::deposit::{Deposit, decide, open_shares};
-use crate::core::operation::SessionOperation;
 use crate::core::release::{ReleaseRefusal, Requested};
 use crate::error::ApiError;
 use crate::holder::{Holder, rng};
@@ -23,13 +22,8 @@ pub(crate) async fn store(
     message: ShareStore,
 ) -> Result<Empty, ApiError> {
     let now = Moment::now(holder);
-    let attestation_keys = holder.attestation_keys();
-    let operation = SessionOperation::verify(
-        &member,
-        &message.evidence,
-        &[Operation::CreateWallet],
-        &holder.rules(&attestation_keys, now.seconds),
-    )?;
+    let allowed = [Operation::CreateWallet];
+    let operation = verify_session(holder, &member, &message.evidence, &allowed, now)?;
     let (key, generation) = (message.key, message.generation);
     let shares = open_shares(&member, operation.owner(), &message, holder.keys().hpke())?;
     let sharing = Sharing {
