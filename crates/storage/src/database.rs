@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{Connection as _, SqlitePool};
 
 use crate::private_file::{self, Fault};
 
@@ -39,6 +39,14 @@ pub enum OpenError {
         /// Its permissions.
         mode: u32,
     },
+    /// It belongs to somebody else, who can open it whatever its mode.
+    #[error("{path} belongs to user {owner}, not to the user that runs this program")]
+    NotOurs {
+        /// The file.
+        path: PathBuf,
+        /// User id of its owner.
+        owner: u32,
+    },
     /// SQLite refuses the file.
     #[error("SQLite cannot open the database")]
     Driver(#[source] sqlx::Error),
@@ -62,7 +70,8 @@ impl Database {
     ///
     /// # Errors
     ///
-    /// [`OpenError`]; a file that is a symlink or open to others is refused, not repaired.
+    /// [`OpenError`]; a file that is a symlink, open to others or another user's is refused, not
+    /// repaired.
     pub async fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
         let path = path.as_ref();
         create_or_check(path)?;
@@ -76,22 +85,16 @@ impl Database {
             .pragma("trusted_schema", "OFF")
             .pragma("secure_delete", "ON")
             .pragma("cell_size_check", "ON");
-        let writer = SqlitePoolOptions::new()
+        let writer = pool()
             .max_connections(1)
             .min_connections(1)
             .idle_timeout(None)
             .max_lifetime(None)
-            .acquire_timeout(ACQUIRE_TIMEOUT)
-            // A file does not hang up: asking first would cost each query a second round trip.
-            .test_before_acquire(false)
             .connect_with(options.clone())
             .await
             .map_err(OpenError::Driver)?;
-        let readers = SqlitePoolOptions::new()
+        let readers = pool()
             .max_connections(READERS)
-            .acquire_timeout(ACQUIRE_TIMEOUT)
-            // A file does not hang up: asking first would cost each query a second round trip.
-            .test_before_acquire(false)
             .connect_with(options.pragma("query_only", "ON"))
             .await
             .map_err(OpenError::Driver)?;
@@ -118,6 +121,24 @@ impl Database {
     }
 }
 
+fn pool() -> SqlitePoolOptions {
+    SqlitePoolOptions::new()
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        // A file does not hang up: asking first would cost each query a second round trip.
+        .test_before_acquire(false)
+        // Where a statement or the commit fails for want of space, SQLite ends the transaction by
+        // itself. The driver's own ROLLBACK then finds none, fails, and leaves the driver counting a
+        // transaction for ever: no other could begin. Such a connection is closed and opened anew.
+        // What was queued on it has been done by now: the pool waits for that on release.
+        .before_acquire(|connection, _| {
+            let reusable = !connection.is_in_transaction();
+            if !reusable {
+                tracing::warn!("a failed transaction's connection is replaced");
+            }
+            Box::pin(std::future::ready(Ok(reusable)))
+        })
+}
+
 fn create_or_check(path: &Path) -> Result<(), OpenError> {
     let io = |source| OpenError::Io {
         path: path.to_owned(),
@@ -142,12 +163,18 @@ fn create_or_check(path: &Path) -> Result<(), OpenError> {
                 path: path.to_owned(),
                 mode,
             },
+            Fault::NotOurs(owner) => OpenError::NotOurs {
+                path: path.to_owned(),
+                owner,
+            },
         })
 }
 
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     use super::*;
 
@@ -217,6 +244,39 @@ mod tests {
             Database::open(&path).await,
             Err(OpenError::TooOpen { mode: 0o644, .. })
         ));
+    }
+
+    #[tokio::test]
+    async fn a_commit_that_fails_does_not_take_the_writer_along() {
+        let dir = tempfile::tempdir().unwrap();
+        let db = Database::open(dir.path().join("db")).await.unwrap();
+        sqlx::query("CREATE TABLE t (x INTEGER)")
+            .execute(db.writer())
+            .await
+            .unwrap();
+        let insert = async || {
+            let mut tx = db.writer().begin_with("BEGIN IMMEDIATE").await?;
+            sqlx::query("INSERT INTO t VALUES (1)")
+                .execute(&mut *tx)
+                .await?;
+            tx.commit().await
+        };
+        let mut writer = db.writer().acquire().await.unwrap();
+        let mut handle = writer.lock_handle().await.unwrap();
+        // Fails as one for want of space does: after it there is no transaction any more.
+        let failing = Arc::new(AtomicBool::new(true));
+        let fails = Arc::clone(&failing);
+        handle.set_commit_hook(move || !fails.load(Ordering::Relaxed));
+        drop(handle);
+        drop(writer);
+        assert!(insert().await.is_err());
+        failing.store(false, Ordering::Relaxed);
+        insert().await.unwrap();
+        let count: i64 = sqlx::query_scalar("SELECT count(*) FROM t")
+            .fetch_one(db.readers())
+            .await
+            .unwrap();
+        assert_eq!(count, 1);
     }
 
     #[tokio::test]

@@ -45,6 +45,14 @@ pub enum MasterKeyError {
         /// Its permissions.
         mode: u32,
     },
+    /// It belongs to somebody else. It must be taken for known to them.
+    #[error("{path} belongs to user {owner}, not to the user that runs this program")]
+    NotOurs {
+        /// The file.
+        path: PathBuf,
+        /// User id of its owner.
+        owner: u32,
+    },
     /// It is a symlink, a folder or a device, or has not exactly 32 bytes.
     #[error("{path} is not a master key file")]
     NotAKey {
@@ -105,7 +113,8 @@ impl MasterKey {
     ///
     /// # Errors
     ///
-    /// [`MasterKeyError`]; a file that is a symlink, open to others or of another length is refused.
+    /// [`MasterKeyError`]; a file that is a symlink, open to others, another user's or of another
+    /// length is refused.
     pub fn load(path: &Path) -> Result<Self, MasterKeyError> {
         let path = || path.to_owned();
         let mut file = private_file::open(&path()).map_err(|fault| match fault {
@@ -118,6 +127,10 @@ impl MasterKey {
             },
             Fault::NotAFile => MasterKeyError::NotAKey { path: path() },
             Fault::TooOpen(mode) => MasterKeyError::TooOpen { path: path(), mode },
+            Fault::NotOurs(owner) => MasterKeyError::NotOurs {
+                path: path(),
+                owner,
+            },
         })?;
         let io = |source| MasterKeyError::Io {
             path: path(),

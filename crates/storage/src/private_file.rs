@@ -5,6 +5,8 @@ use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
+const ROOT: u32 = 0;
+
 /// What is wrong with a file that should be private.
 #[derive(Debug)]
 pub(crate) enum Fault {
@@ -13,6 +15,8 @@ pub(crate) enum Fault {
     NotAFile,
     /// Group or others may do something with it.
     TooOpen(u32),
+    /// It belongs to this user, who is neither root nor the one that runs this process.
+    NotOurs(u32),
 }
 
 impl From<io::Error> for Fault {
@@ -41,7 +45,17 @@ pub(crate) fn open(path: &Path) -> Result<File, Fault> {
     if mode & 0o077 != 0 {
         return Err(Fault::TooOpen(mode));
     }
+    check_owner(metadata.uid(), rustix::process::geteuid().as_raw())?;
     Ok(file)
+}
+
+/// The mode says nothing about the owner, who can read the file and put another in its place.
+fn check_owner(owner: u32, user: u32) -> Result<(), Fault> {
+    if owner == user || owner == ROOT {
+        Ok(())
+    } else {
+        Err(Fault::NotOurs(owner))
+    }
 }
 
 /// Creates a file that must not exist, mode 0600 from its first moment.
@@ -61,4 +75,31 @@ pub(crate) fn sync_parent(path: &Path) -> io::Result<()> {
         .filter(|p| !p.as_os_str().is_empty())
         .unwrap_or(Path::new("."));
     fs::File::open(parent)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_own_files_and_those_of_root_are_trusted() {
+        assert!(check_owner(1000, 1000).is_ok());
+        assert!(check_owner(ROOT, 1000).is_ok());
+        for (owner, user) in [(1001, 1000), (1000, ROOT)] {
+            assert!(matches!(check_owner(owner, user), Err(Fault::NotOurs(o)) if o == owner));
+        }
+    }
+
+    #[test]
+    fn a_private_file_of_somebody_else_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        create_new(&path).unwrap();
+        assert!(open(&path).is_ok());
+        // Only root can give a file away.
+        if rustix::process::geteuid().is_root() {
+            std::os::unix::fs::chown(&path, Some(65_534), None).unwrap();
+            assert!(matches!(open(&path), Err(Fault::NotOurs(65_534))));
+        }
+    }
 }
