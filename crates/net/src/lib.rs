@@ -11,13 +11,16 @@
 //! - [`pipe`]: the two byte pipes of an enclave and the host's egress proxy.
 //! - [`problem`]: `application/problem+json` with stable codes.
 //! - [`limit`]: rate limits in bounded memory, and who the client is.
-//! - [`shutdown`], [`health`], [`telemetry`]: how a process begins, reports and ends.
+//! - [`shutdown`], [`health`], [`telemetry`], [`descriptors`]: how a process begins, reports and
+//!   ends.
 
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+mod body;
 pub mod client;
+pub mod descriptors;
 pub mod health;
 pub mod limit;
 pub mod pipe;
@@ -27,6 +30,7 @@ pub mod shutdown;
 pub mod telemetry;
 pub mod tls;
 
+pub use body::{BodyError, read_body};
 pub use client::{ClientError, ClientLimits, Connector, HttpClient};
 pub use problem::{Json, Problem};
 pub use serve::{HttpLimits, ServeLimits, Server, harden};

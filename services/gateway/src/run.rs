@@ -94,7 +94,12 @@ pub async fn run(
     let router = api::router(gateway, &config, readiness);
     tracing::info!(%address, enclaves = config.enclaves.len(), "the gateway listens");
     ready(address);
+    let limits = ServeLimits {
+        trusted_proxies: config.trusted_proxies,
+        ..ServeLimits::default()
+    };
     Server::new(router)
+        .limits(limits)
         .tls(listener, tls.config(), shutdown)
         .await;
 

@@ -14,7 +14,7 @@ use ipnet::IpNet;
 use keyfold_net::health::{self, Readiness};
 use keyfold_net::limit::{ClientIps, IpKey, RateLimit};
 use keyfold_net::serve::Peer;
-use keyfold_net::{HttpLimits, Json, Problem, Server, ServerTls, Shutdown, harden};
+use keyfold_net::{HttpLimits, Json, Problem, ServeLimits, Server, ServerTls, Shutdown, harden};
 use keyfold_protocol::error_code::Code;
 use keyfold_protocol::ids::RequestId;
 use keyfold_protocol::relayer_api::{IDEMPOTENCY_HEADER, MAX_BODY, Relay, Relayed, WalletOnChain};
@@ -72,6 +72,10 @@ pub async fn run(
             shutdown.clone(),
         ));
     }
+    let limits = ServeLimits {
+        trusted_proxies: clients.trusted().to_vec(),
+        ..ServeLimits::default()
+    };
     let api = Arc::new(Api {
         relayer: Arc::clone(&relayer),
         limit,
@@ -79,6 +83,7 @@ pub async fn run(
     });
     ready(address);
     Server::new(router(api))
+        .limits(limits)
         .tls(listener, tls.config(), shutdown)
         .await;
     while watchers.join_next().await.is_some() {}

@@ -17,7 +17,7 @@ use keyfold_attest::{MeasurementPolicy, Measurements, TrustRoot};
 use keyfold_gateway_service::GatewayConfig;
 use keyfold_guard_service::GuardConfig;
 use keyfold_holder_service::HolderConfig;
-use keyfold_net::{Shutdown, telemetry};
+use keyfold_net::{Shutdown, descriptors, telemetry};
 use keyfold_relayer_service::RelayerConfig;
 use serde::de::DeserializeOwned;
 
@@ -141,6 +141,7 @@ pub(crate) fn run(role: Role) -> Outcome {
         return parent::become_tied(&command);
     }
     telemetry::init()?;
+    descriptors::raise_limit_or_warn();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(WORKERS)
         .enable_all()

@@ -7,7 +7,7 @@ use std::path::Path;
 use keyfold_attest::{MeasurementPolicy, Measurements, TrustRoot};
 use keyfold_gateway_service::GatewayConfig;
 use keyfold_guard_service::{GuardConfig, Trust};
-use keyfold_net::{Shutdown, telemetry};
+use keyfold_net::{Shutdown, descriptors, telemetry};
 use keyfold_protocol::gateway_api::GenesisPlan;
 use keyfold_protocol::realm::{HolderCard, RootKind};
 use keyfold_relayer_service::RelayerConfig;
@@ -177,9 +177,10 @@ async fn genesis(arguments: &RealmGenesis, output: Output) -> Result<Report, Cli
     ))
 }
 
-/// Logs and signals of a service.
+/// Logs, limits and signals of a service.
 fn begin() -> Result<Shutdown, CliError> {
     telemetry::init().map_err(|error| start(&error))?;
+    descriptors::raise_limit_or_warn();
     Shutdown::on_signals().map_err(|error| start(&error))
 }
 

@@ -49,6 +49,11 @@ impl ClientIps {
         }
     }
 
+    /// Returns the networks that are believed.
+    pub fn trusted(&self) -> &[IpNet] {
+        &self.trusted
+    }
+
     /// Finds the client's address, IPv4-mapped ones as IPv4.
     ///
     /// # Security

@@ -8,6 +8,8 @@ mod server;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 pub use connection::serve_connection;
 pub use harden::{HttpLimits, harden};
 pub use server::Server;
@@ -22,15 +24,18 @@ pub struct ServeLimits {
     /// Connections at once, handshakes included. Further ones wait in the kernel's queue.
     pub max_connections: usize,
     /// Of these, connections of one TCP peer, as [`crate::limit::IpKey`] groups them; further ones
-    /// are closed at once. No limit where absent, as behind a proxy that everybody comes through.
+    /// are closed at once. No limit where absent.
     pub max_per_peer: Option<usize>,
+    /// Networks of proxies that everybody comes through: `max_per_peer` does not count for them.
+    pub trusted_proxies: Vec<IpNet>,
     /// For a TLS handshake, from accept to finished.
     pub handshake_timeout: Duration,
     /// For the head of a request, and so also for a connection on which nothing is asked.
     pub header_timeout: Duration,
     /// Header bytes of one request.
     pub max_header_bytes: usize,
-    /// Requests at once on one HTTP/2 connection.
+    /// Requests at once on one HTTP/2 connection. Each may have a whole body in memory, so this,
+    /// `max_per_peer` and the largest body multiply to what one peer can make the process hold.
     pub max_streams: u32,
     /// For requests that are under way when the shutdown begins.
     pub drain_timeout: Duration,
@@ -40,11 +45,12 @@ impl Default for ServeLimits {
     fn default() -> Self {
         Self {
             max_connections: 4096,
-            max_per_peer: None,
+            max_per_peer: Some(64),
+            trusted_proxies: Vec::new(),
             handshake_timeout: Duration::from_secs(10),
             header_timeout: Duration::from_secs(30),
             max_header_bytes: 32 * 1024,
-            max_streams: 128,
+            max_streams: 16,
             drain_timeout: Duration::from_secs(20),
         }
     }

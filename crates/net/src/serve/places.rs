@@ -4,12 +4,15 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use ipnet::IpNet;
+
 use crate::limit::IpKey;
 
 /// Counts of connections by peer. It has as many entries as there are connections, at most.
 #[derive(Clone)]
 pub(super) struct PeerPlaces {
     limit: usize,
+    unlimited: Arc<[IpNet]>,
     taken: Arc<Mutex<HashMap<IpKey, usize>>>,
 }
 
@@ -20,9 +23,10 @@ pub(super) struct PeerPlace {
 }
 
 impl PeerPlaces {
-    pub(super) fn new(limit: usize) -> Self {
+    pub(super) fn new(limit: usize, unlimited: &[IpNet]) -> Self {
         Self {
             limit,
+            unlimited: unlimited.into(),
             taken: Arc::default(),
         }
     }
@@ -30,9 +34,11 @@ impl PeerPlaces {
     /// Takes a place, unless the peer has as many as it may have.
     pub(super) fn take(&self, address: IpAddr) -> Option<PeerPlace> {
         let peer = IpKey::of(address);
+        let address = address.to_canonical();
+        let unlimited = self.unlimited.iter().any(|net| net.contains(&address));
         let mut taken = self.lock();
         let count = taken.get(&peer).copied().unwrap_or_default();
-        if count >= self.limit {
+        if count >= self.limit && !unlimited {
             return None;
         }
         taken.insert(peer, count + 1);
@@ -66,7 +72,7 @@ mod tests {
 
     #[test]
     fn a_peer_gets_its_places_back_and_leaves_nothing_behind() {
-        let places = PeerPlaces::new(2);
+        let places = PeerPlaces::new(2, &[]);
         let [one, other] = ["198.51.100.7", "203.0.113.9"].map(|ip| ip.parse().unwrap());
         let first = places.take(one).unwrap();
         let second = places.take(one).unwrap();
@@ -81,7 +87,7 @@ mod tests {
 
     #[test]
     fn a_network_of_64_bits_is_one_peer() {
-        let places = PeerPlaces::new(1);
+        let places = PeerPlaces::new(1, &[]);
         let _held = places.take("2001:db8:1:2::1".parse().unwrap()).unwrap();
         assert!(
             places

@@ -49,7 +49,12 @@ impl Server {
     /// Who has more connections than one peer may have is closed before any.
     pub async fn tls(self, listener: TcpListener, tls: Arc<ServerConfig>, shutdown: Shutdown) {
         let acceptor = TlsAcceptor::from(tls);
-        let places = PeerPlaces::new(self.limits.max_per_peer.unwrap_or(usize::MAX));
+        let ServeLimits {
+            max_per_peer,
+            trusted_proxies,
+            ..
+        } = &self.limits;
+        let places = PeerPlaces::new(max_per_peer.unwrap_or(usize::MAX), trusted_proxies);
         self.run(
             shutdown,
             || async { listener.accept().await },

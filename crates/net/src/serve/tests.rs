@@ -212,6 +212,51 @@ async fn a_peer_with_too_many_connections_is_closed_and_served_again_when_one_en
 }
 
 #[tokio::test]
+async fn nobody_but_a_trusted_proxy_takes_every_connection() {
+    let tls = tls();
+    let served = |limits: ServeLimits| {
+        let config = tls.config();
+        async move {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            let (trigger, shutdown) = Shutdown::manual();
+            tokio::spawn(
+                Server::new(hello())
+                    .limits(limits)
+                    .tls(listener, config, shutdown),
+            );
+            (trigger, address)
+        }
+    };
+    // More than the default lets one peer have, each in a handshake that is never begun.
+    let hold = async |address| {
+        let mut held = Vec::new();
+        for _ in 0..65 {
+            held.push(TcpStream::connect(address).await.unwrap());
+        }
+        held
+    };
+    let (_trigger, address) = served(ServeLimits::default()).await;
+    let mut held = hold(address).await;
+    let mut rest = Vec::new();
+    let closed = held[64].read_to_end(&mut rest);
+    let closed = tokio::time::timeout(Duration::from_secs(5), closed).await;
+    assert!(closed.is_ok(), "one peer has more connections than 64");
+
+    let behind_proxy = ServeLimits {
+        trusted_proxies: vec!["127.0.0.0/8".parse().unwrap()],
+        ..ServeLimits::default()
+    };
+    let (_trigger, address) = served(behind_proxy).await;
+    let _held = hold(address).await;
+    let answer = client(&tls)
+        .send(get_path(&address.to_string(), "/"))
+        .await
+        .unwrap();
+    assert_eq!(&answer.body()[..], b"hello");
+}
+
+#[tokio::test]
 async fn a_request_under_way_is_answered_after_the_shutdown_began() {
     let (entered, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let (in_handler, may_go) = (Arc::clone(&entered), Arc::clone(&go));
