@@ -23,7 +23,6 @@ mod host;
 pub mod openapi;
 mod records;
 mod run;
-mod socket;
 
 pub use config::{EgressTarget, EnclaveSockets, GatewayConfig, Rate, RateLimits, RelayerConfig};
 pub use error::GatewayError;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use futures_util::FutureExt as _;
 use keyfold_net::client::{ClientLimits, TcpConnector, TlsConnector};
 use keyfold_net::health::Readiness;
-use keyfold_net::pipe::{EgressLimits, EgressProxy, Target};
+use keyfold_net::pipe::{EgressLimits, EgressProxy, Target, bind_private};
 use keyfold_net::serve::{Peer, ServeLimits, serve_connection};
 use keyfold_net::tls::client_config_pinned;
 use keyfold_net::{HttpClient, Server, ServerTls, Shutdown, SpkiPin};
@@ -23,7 +23,6 @@ use crate::enclaves::Enclaves;
 use crate::error::GatewayError;
 use crate::host;
 use crate::records::{MIGRATIONS, RealmStore, RecordStore};
-use crate::socket;
 
 /// Makes the folders and the TLS key; what exists is kept.
 ///
@@ -53,8 +52,9 @@ pub async fn run(
     ready: impl FnOnce(SocketAddr),
     shutdown: Shutdown,
 ) -> Result<(), GatewayError> {
-    init(&config)?;
-    let tls = ServerTls::from_pem_or_generate(config.tls_dir(), &config.names)?;
+    config.check()?;
+    // What makes a key is `init` alone: a new one here would be one that no client knows.
+    let tls = ServerTls::load(config.tls_dir())?;
     let db = Database::open(config.database_path()).await?;
     migrate(&db, MIGRATIONS).await?;
     let realm = RealmStore::load(db.clone()).await?;
@@ -68,7 +68,7 @@ pub async fn run(
     let mut sockets = Vec::new();
     for enclave in &config.enclaves {
         let path = &enclave.outbound;
-        let (listener, file) = socket::bind(path).await.map_err(GatewayError::io(format!(
+        let (listener, file) = bind_private(path).await.map_err(GatewayError::io(format!(
             "cannot listen on {}",
             path.display()
         )))?;

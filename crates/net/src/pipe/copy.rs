@@ -48,6 +48,32 @@ where
     }
 }
 
+/// Reads, and takes what was read off `left`, in bytes. For a stream whose other end may not say
+/// more than so much altogether.
+///
+/// # Errors
+///
+/// The stream's own; `QuotaExceeded` once more than `left` was read, and nothing of that is in
+/// `buf`.
+pub fn poll_read_at_most<S: AsyncRead>(
+    stream: Pin<&mut S>,
+    cx: &mut Context<'_>,
+    buf: &mut ReadBuf<'_>,
+    left: &mut u64,
+) -> Poll<io::Result<()>> {
+    let before = buf.filled().len();
+    ready!(stream.poll_read(cx, buf))?;
+    let read = buf.filled().len().saturating_sub(before) as u64;
+    match left.checked_sub(read) {
+        Some(rest) => *left = rest,
+        None => {
+            buf.set_filled(before);
+            return Poll::Ready(Err(io::ErrorKind::QuotaExceeded.into()));
+        }
+    }
+    Poll::Ready(Ok(()))
+}
+
 struct Counted<S> {
     stream: S,
     seen: Arc<AtomicU64>,
@@ -60,14 +86,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
-        let read = buf.filled().len().saturating_sub(before) as u64;
-        self.seen.fetch_add(read, Ordering::Relaxed);
-        match self.left.checked_sub(read) {
-            Some(left) => self.left = left,
-            None => return Poll::Ready(Err(io::ErrorKind::QuotaExceeded.into())),
-        }
+        let Self { stream, seen, left } = &mut *self;
+        let before = *left;
+        ready!(poll_read_at_most(Pin::new(stream), cx, buf, left))?;
+        seen.fetch_add(before.saturating_sub(*left), Ordering::Relaxed);
         Poll::Ready(Ok(()))
     }
 }

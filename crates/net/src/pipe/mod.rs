@@ -11,11 +11,14 @@ mod egress;
 mod hybrid;
 mod line;
 mod proxy;
+mod socket;
 
+pub use copy::poll_read_at_most;
 pub use egress::{EgressConnector, EgressRefusal, PipeError, Target, dial_through};
 pub use hybrid::{HybridConnector, accept_port, connect_port};
 pub use line::MAX_LINE_BYTES;
 pub use proxy::{AllowList, EgressLimits, EgressProxy, LocalService};
+pub use socket::{SocketFile, bind_private};
 
 #[cfg(test)]
 mod tests;

@@ -31,6 +31,31 @@ pub enum TlsError {
         /// The file.
         path: std::path::PathBuf,
     },
+    /// The private key belongs to another user.
+    #[error("the TLS key {path} belongs to user {owner}, not to the user that runs this program")]
+    KeyNotOurs {
+        /// The file.
+        path: std::path::PathBuf,
+        /// User id of its owner.
+        owner: u32,
+    },
+    /// There is neither key nor certificate.
+    #[error("there is no TLS key at {path}; make one with the init command")]
+    Missing {
+        /// Where the key should be.
+        path: std::path::PathBuf,
+    },
+    /// Of key and certificate only one is there. Nothing is made in place of the other: that would
+    /// replace what somebody put there, and the key that clients know.
+    #[error(
+        "there is {present} but no {absent}: put that back, or remove the one to have both made anew"
+    )]
+    Incomplete {
+        /// The file that is there.
+        present: std::path::PathBuf,
+        /// The file that is missing.
+        absent: std::path::PathBuf,
+    },
     /// PEM or DER that is none, or holds nothing of what is needed.
     #[error("the certificates or the key are malformed")]
     Malformed,

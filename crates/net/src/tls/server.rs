@@ -34,15 +34,37 @@ impl ServerTls {
     ///
     /// # Errors
     ///
-    /// [`TlsError`]; a key file wider than mode 0600 is refused.
+    /// [`TlsError`]; where only one of the two exists, [`TlsError::Incomplete`], and nothing is
+    /// written; a key file that is wider than mode 0600, or another user's, is refused.
     pub fn from_pem_or_generate(dir: &Path, names: &[String]) -> Result<Self, TlsError> {
-        let (key_path, certificate_path) = (dir.join(KEY_FILE), dir.join(CERTIFICATE_FILE));
-        if !exists(&key_path)? {
-            generate(&key_path, &certificate_path, names)?;
+        match Self::load(dir) {
+            Err(TlsError::Missing { .. }) => {
+                generate(dir, names)?;
+                Self::load(dir)
+            }
+            loaded => loaded,
         }
-        let certificates = read(&certificate_path, false)?;
-        let key = read(&key_path, true)?;
-        Self::from_pem(&certificates, &key)
+    }
+
+    /// Reads `tls-cert.pem` and `tls-key.pem` from a folder.
+    ///
+    /// # Errors
+    ///
+    /// As [`ServerTls::from_pem_or_generate`]; [`TlsError::Missing`] if neither exists.
+    pub fn load(dir: &Path) -> Result<Self, TlsError> {
+        let (key, certificate) = (dir.join(KEY_FILE), dir.join(CERTIFICATE_FILE));
+        match (exists(&key)?, exists(&certificate)?) {
+            (true, true) => Self::from_pem(&read(&certificate, false)?, &read(&key, true)?),
+            (false, false) => Err(TlsError::Missing { path: key }),
+            (true, false) => Err(TlsError::Incomplete {
+                present: key,
+                absent: certificate,
+            }),
+            (false, true) => Err(TlsError::Incomplete {
+                present: certificate,
+                absent: key,
+            }),
+        }
     }
 
     /// Takes a certificate chain, the server's own first, and its private key, both PEM.
@@ -113,20 +135,34 @@ fn exists(path: &Path) -> Result<bool, TlsError> {
     }
 }
 
-/// Writes the certificate first: the key is what says that both are there.
-fn generate(key_path: &Path, certificate_path: &Path, names: &[String]) -> Result<(), TlsError> {
+/// Makes both durable before either has its name. Killed between the two names, it leaves a
+/// certificate alone, which the operator is told of; never a key whose certificate is lost.
+fn generate(dir: &Path, names: &[String]) -> Result<(), TlsError> {
     let key =
         rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).map_err(TlsError::Generate)?;
     let certificate = rcgen::CertificateParams::new(names.to_vec())
         .and_then(|params| params.self_signed(&key))
         .map_err(TlsError::Generate)?;
-    write_beside(certificate_path, certificate.pem().as_bytes(), 0o644)?;
-    write_beside(key_path, key.serialize_pem().as_bytes(), 0o600)
+    let files = [
+        write_beside(
+            dir.join(CERTIFICATE_FILE),
+            certificate.pem().as_bytes(),
+            0o644,
+        )?,
+        write_beside(dir.join(KEY_FILE), key.serialize_pem().as_bytes(), 0o600)?,
+    ];
+    for (beside, path) in files {
+        fs::rename(&beside, &path).map_err(io(&path))?;
+    }
+    // The names are as durable as what is in the files.
+    fs::File::open(dir)
+        .and_then(|dir| dir.sync_all())
+        .map_err(io(dir))
 }
 
-/// Writes a file whole or not at all.
-fn write_beside(path: &Path, content: &[u8], mode: u32) -> Result<(), TlsError> {
-    let beside: PathBuf = path.with_extension("new");
+/// Writes what is to be the file `path` under another name; returns both.
+fn write_beside(path: PathBuf, content: &[u8], mode: u32) -> Result<(PathBuf, PathBuf), TlsError> {
+    let beside = path.with_extension("new");
     // Left over from a run that was killed here; it was never in use.
     match fs::remove_file(&beside) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io(&beside)(error)),
@@ -141,7 +177,7 @@ fn write_beside(path: &Path, content: &[u8], mode: u32) -> Result<(), TlsError> 
     file.write_all(content)
         .and_then(|()| file.sync_all())
         .map_err(io(&beside))?;
-    fs::rename(&beside, path).map_err(io(path))
+    Ok((beside, path))
 }
 
 fn read(path: &Path, private: bool) -> Result<Vec<u8>, TlsError> {
@@ -163,6 +199,14 @@ fn read(path: &Path, private: bool) -> Result<Vec<u8>, TlsError> {
     let metadata = file.metadata().map_err(io(path))?;
     if private && (!metadata.is_file() || metadata.mode() & 0o077 != 0) {
         return Err(not_private());
+    }
+    // Whoever owns the file can read it whatever its mode; root can anyway.
+    let owner = metadata.uid();
+    if private && owner != 0 && owner != rustix::process::geteuid().as_raw() {
+        return Err(TlsError::KeyNotOurs {
+            path: path.to_owned(),
+            owner,
+        });
     }
     let mut content = Vec::new();
     file.take(MAX_PEM_BYTES)

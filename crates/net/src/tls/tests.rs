@@ -158,6 +158,53 @@ fn a_key_that_others_may_read_or_a_link_to_one_is_refused() {
     assert!(matches!(load(), Err(TlsError::KeyNotPrivate { .. })));
 }
 
+/// The operator's certificate must survive the loss of its key, and the key that of its certificate.
+#[test]
+fn one_of_key_and_certificate_alone_is_refused_and_left_as_it_is() {
+    for (lost, left) in [
+        ("tls-key.pem", "tls-cert.pem"),
+        ("tls-cert.pem", "tls-key.pem"),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        server(dir.path());
+        let before = std::fs::read(dir.path().join(left)).unwrap();
+        std::fs::remove_file(dir.path().join(lost)).unwrap();
+        let refused = ServerTls::from_pem_or_generate(dir.path(), &names());
+        assert!(
+            matches!(&refused, Err(TlsError::Incomplete { absent, .. }) if absent.ends_with(lost)),
+            "{refused:?}"
+        );
+        assert_eq!(std::fs::read(dir.path().join(left)).unwrap(), before);
+        assert!(!dir.path().join(lost).exists());
+    }
+}
+
+#[test]
+fn loading_makes_no_key() {
+    let dir = tempfile::tempdir().unwrap();
+    let missing = ServerTls::load(dir.path());
+    assert!(matches!(missing, Err(TlsError::Missing { .. })));
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    let pin = server(dir.path()).pin();
+    assert_eq!(ServerTls::load(dir.path()).unwrap().pin(), pin);
+}
+
+#[test]
+fn a_key_of_another_user_is_refused() {
+    // Only root can give a file away.
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    server(dir.path());
+    std::os::unix::fs::chown(dir.path().join("tls-key.pem"), Some(65_534), None).unwrap();
+    let refused = ServerTls::load(dir.path());
+    assert!(matches!(
+        refused,
+        Err(TlsError::KeyNotOurs { owner: 65_534, .. })
+    ));
+}
+
 #[test]
 fn a_certificate_over_another_key_is_refused() {
     let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
