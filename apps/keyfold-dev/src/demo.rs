@@ -74,7 +74,8 @@ async fn once(
         if let Err(error) = stay_up(&system, report, shutdown).await {
             journey = Err(error);
         }
-    } else if journey.is_err() {
+    }
+    if journey.is_err() {
         system.files().keep();
         report.line(&format!("Logs: {}", system.files().logs().display()));
     }

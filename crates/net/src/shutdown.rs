@@ -19,7 +19,7 @@ impl Shutdown {
         (ShutdownTrigger(sender), Self(receiver))
     }
 
-    /// Makes a shutdown that SIGTERM or SIGINT triggers.
+    /// Makes a shutdown that SIGTERM, SIGINT or SIGHUP (a terminal that is closed) triggers.
     ///
     /// # Errors
     ///
@@ -27,11 +27,13 @@ impl Shutdown {
     pub fn on_signals() -> std::io::Result<Self> {
         let mut term = signal(SignalKind::terminate())?;
         let mut int = signal(SignalKind::interrupt())?;
+        let mut hup = signal(SignalKind::hangup())?;
         let (trigger, shutdown) = Self::manual();
         tokio::spawn(async move {
             tokio::select! {
                 _ = term.recv() => {}
                 _ = int.recv() => {}
+                _ = hup.recv() => {}
             }
             trigger.trigger();
         });

@@ -184,12 +184,48 @@ fn open_cell(
 }
 
 /// Every sealed record that the gateway stores.
-pub(crate) async fn sealed_records(system: &System) -> Vec<Vec<u8>> {
+/// A sealed version of a record, as the host keeps it.
+pub(crate) struct SealedVersion {
+    pub(crate) record: Vec<u8>,
+    pub(crate) version: u64,
+    pub(crate) sealed: Vec<u8>,
+}
+
+impl SealedVersion {
+    /// Opens it with `ring` as a record of the first kind that fits, which is its own if any.
+    pub(crate) fn open(&self, ring: &KeyRing) -> Option<SecretBytes> {
+        ["realm-keys", "project", "identity", "account"]
+            .into_iter()
+            .find_map(|column| {
+                let aad = Aad {
+                    table: "record",
+                    row: &self.record,
+                    column,
+                    version: self.version,
+                };
+                ring.open(&aad, &self.sealed).ok()
+            })
+    }
+}
+
+pub(crate) async fn sealed_versions(system: &System) -> Vec<SealedVersion> {
     let database = Database::open(gateway_db(system)).await.unwrap();
-    let records = sqlx::query_scalar("SELECT sealed FROM record_versions")
-        .fetch_all(database.readers())
-        .await
-        .unwrap();
+    let rows: Vec<(Vec<u8>, i64, Vec<u8>)> =
+        sqlx::query_as("SELECT record, version, sealed FROM record_versions")
+            .fetch_all(database.readers())
+            .await
+            .unwrap();
     database.close().await;
-    records
+    rows.into_iter()
+        .map(|(record, version, sealed)| SealedVersion {
+            record,
+            version: version.try_into().unwrap(),
+            sealed,
+        })
+        .collect()
+}
+
+pub(crate) async fn sealed_records(system: &System) -> Vec<Vec<u8>> {
+    let versions = sealed_versions(system).await;
+    versions.into_iter().map(|record| record.sealed).collect()
 }

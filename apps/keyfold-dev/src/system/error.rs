@@ -25,9 +25,9 @@ pub enum SystemError {
         #[source]
         source: std::io::Error,
     },
-    /// A process ended before it was ready.
+    /// A process ended that was to go on.
     #[error(
-        "{name} ended ({status}) before it was ready. Its last lines:\n{tail}\nThe whole log: {log}"
+        "{name} ended ({status}) by itself. Its last lines:\n{tail}\nThe whole log: {log}"
     )]
     Ended {
         /// Which process.

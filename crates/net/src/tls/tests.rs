@@ -2,7 +2,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use rustls::version;
-use rustls_pki_types::ServerName;
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
@@ -18,8 +19,15 @@ fn server(dir: &Path) -> ServerTls {
 
 /// One handshake over a pair of pipes; returns what the client says.
 async fn handshake(server: &ServerTls, client: Arc<rustls::ClientConfig>) -> std::io::Result<()> {
+    handshake_with(server.config(), client).await
+}
+
+async fn handshake_with(
+    server: Arc<rustls::ServerConfig>,
+    client: Arc<rustls::ClientConfig>,
+) -> std::io::Result<()> {
     let (near, far) = tokio::io::duplex(64 * 1024);
-    let acceptor = TlsAcceptor::from(server.config());
+    let acceptor = TlsAcceptor::from(server);
     let serving = tokio::spawn(async move {
         let mut stream = acceptor.accept(far).await?;
         stream.write_all(b"x").await?;
@@ -109,6 +117,33 @@ async fn a_client_that_speaks_tls_1_2_only_is_refused() {
             .await
             .is_err()
     );
+}
+
+#[tokio::test]
+async fn a_server_that_speaks_tls_1_2_only_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let pin = server(dir.path()).pin();
+    let pem = |name| std::fs::read(dir.path().join(name)).unwrap();
+    let chain = vec![CertificateDer::from_pem_slice(&pem("tls-cert.pem")).unwrap()];
+    let old = |version| {
+        let key = PrivateKeyDer::from_pem_slice(&pem("tls-key.pem")).unwrap();
+        let config = rustls::ServerConfig::builder_with_provider(provider())
+            .with_protocol_versions(&[version])
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(chain.clone(), key)
+            .unwrap();
+        Arc::new(config)
+    };
+    for client in [
+        client_config_pinned(pin).unwrap(),
+        client_config_with_roots(&pem("tls-cert.pem")).unwrap(),
+    ] {
+        handshake_with(old(&version::TLS13), Arc::clone(&client))
+            .await
+            .unwrap();
+        assert!(handshake_with(old(&version::TLS12), client).await.is_err());
+    }
 }
 
 #[tokio::test]
