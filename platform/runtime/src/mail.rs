@@ -5,11 +5,11 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use keyfold_enclave::{ComposedMail, MailError};
-use keyfold_net::pipe::dial_through;
+use keyfold_net::pipe::{dial_through, poll_read_at_most};
 use keyfold_net::tls::client_config_with_roots;
 use keyfold_protocol::client_api::MailSettings;
 use lettre::address::Envelope;
@@ -27,7 +27,7 @@ use zeroize::Zeroizing;
 const TIMEOUT: Duration = Duration::from_secs(20);
 /// Most bytes that a server may say in one exchange. The library looks at the length of a line only
 /// once it has ended, and a project chooses its server.
-const MAX_REPLIES: usize = 64 * 1024;
+const MAX_REPLIES: u64 = 64 * 1024;
 
 /// Sends one mail through a project's server.
 ///
@@ -52,6 +52,7 @@ async fn exchange(
     mail: &ComposedMail,
 ) -> Result<(), MailError> {
     let envelope = envelope(mail).ok_or(MailError::Settings)?;
+    let login = login(settings)?;
     let tls = TlsConnector::from(tls_config(settings)?);
     let name = ServerName::try_from(settings.host.clone()).map_err(|_| MailError::Settings)?;
     let pipe = UnixStream::connect(outbound)
@@ -76,8 +77,10 @@ async fn exchange(
         AsyncSmtpConnection::connect_with_transport(Box::new(Mailed::new(stream)), &hello)
             .await
             .map_err(|_| MailError::Unreachable)?;
-    if let (Some(username), Some(password)) = (&settings.username, &settings.password) {
-        let credentials = Credentials::new(username.clone(), password.clone());
+    if let Some((username, password)) = login {
+        // The library takes the strings over, copies them into its commands and wipes none of it;
+        // all are freed before the mail itself is sent.
+        let credentials = Credentials::new(username.to_owned(), password.to_owned());
         smtp.auth(&[Mechanism::Plain, Mechanism::Login], &credentials)
             .await
             .map_err(|_| MailError::Refused)?;
@@ -94,6 +97,16 @@ async fn exchange(
     })?;
     let _ = smtp.quit().await;
     Ok(())
+}
+
+/// Returns user name and password: both, or neither. With one of them alone mail would be sent
+/// without either, and a server that takes it would hide the mistake.
+fn login(settings: &MailSettings) -> Result<Option<(&str, &str)>, MailError> {
+    match (&settings.username, &settings.password) {
+        (Some(username), Some(password)) => Ok(Some((username, password))),
+        (None, None) => Ok(None),
+        (Some(_), None) | (None, Some(_)) => Err(MailError::Settings),
+    }
 }
 
 fn envelope(mail: &ComposedMail) -> Option<Envelope> {
@@ -125,7 +138,7 @@ fn tls_config(settings: &MailSettings) -> Result<Arc<ClientConfig>, MailError> {
 #[derive(Debug)]
 struct Mailed<S> {
     stream: S,
-    left: usize,
+    left: u64,
 }
 
 impl<S> Mailed<S> {
@@ -150,17 +163,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Mailed<S> {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
-        let read = buf.filled().len().saturating_sub(before);
-        match self.left.checked_sub(read) {
-            Some(left) => self.left = left,
-            None => {
-                buf.set_filled(before);
-                return Poll::Ready(Err(io::ErrorKind::QuotaExceeded.into()));
-            }
-        }
-        Poll::Ready(Ok(()))
+        let Self { stream, left } = &mut *self;
+        poll_read_at_most(Pin::new(stream), cx, buf, left)
     }
 }
 

@@ -123,8 +123,8 @@ impl Enclave {
         });
     }
 
-    /// Calls, and lets the call come to its end even if nobody waits for it any more: a client that
-    /// hangs up must not cut an enclave off between two of its steps.
+    /// Calls, and keeps the call's place until it ends, even if nobody waits for it any more: the
+    /// enclave finishes what it has begun, with or without a connection.
     async fn call(self: &Arc<Self>, request: Request<Bytes>) -> Result<Response<Bytes>, CallError> {
         let enclave = Arc::clone(self);
         let call = async move { enclave.exchange(request).await };

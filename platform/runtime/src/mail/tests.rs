@@ -179,7 +179,7 @@ async fn a_wrong_password_is_refused_and_a_right_one_accepted() {
     let server = server(SERVER, &["--user", "app", "--pass", "secret"]).await;
     let with = |password: &str| MailSettings {
         username: Some("app".into()),
-        password: Some(password.into()),
+        password: Some(password.to_owned().into()),
         ..server.settings()
     };
     assert_eq!(server.send(&with("wrong")).await, Err(MailError::Refused));
@@ -192,11 +192,26 @@ async fn a_wrong_password_is_refused_and_a_right_one_accepted() {
 }
 
 #[tokio::test]
+async fn a_user_name_without_a_password_or_the_reverse_sends_nothing() {
+    // A server that would take the mail from anybody.
+    let server = server(SERVER, &[]).await;
+    let only = |username: Option<&str>, password: Option<&str>| MailSettings {
+        username: username.map(Into::into),
+        password: password.map(|text| text.to_owned().into()),
+        ..server.settings()
+    };
+    for settings in [only(Some("app"), None), only(None, Some("secret"))] {
+        assert_eq!(server.send(&settings).await, Err(MailError::Settings));
+    }
+    assert!(server.received().is_empty());
+}
+
+#[tokio::test]
 async fn a_server_that_never_ends_its_line_is_cut_off() {
     use tokio::io::AsyncReadExt as _;
     let mut endless = Mailed::new(tokio::io::repeat(b'2'));
     let mut heard = Vec::new();
     let error = endless.read_to_end(&mut heard).await.unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::QuotaExceeded);
-    assert!(heard.len() <= MAX_REPLIES, "{}", heard.len());
+    assert!(heard.len() as u64 <= MAX_REPLIES, "{}", heard.len());
 }
