@@ -3,7 +3,9 @@
 use std::sync::OnceLock;
 
 use alloy_primitives::{Address, U256};
-use keyfold_guard::policy::{AllowedCalls, AllowedContract, MAX_ENTRIES, Messages, Recipients};
+use keyfold_guard::policy::{
+    AllowedCalls, AllowedContract, ChainRules, MAX_ENTRIES, Messages, Recipients,
+};
 use keyfold_guard::{Policy, Reading, ValidPolicy, decide, read};
 use keyfold_wallet::payload::{eip191, unpack};
 use keyfold_wallet::{Call, Payload, PayloadBody};
@@ -16,6 +18,7 @@ pub(crate) const PAYABLE_TOKEN: Address = Address::repeat_byte(0x11);
 pub(crate) const CONTRACT: Address = Address::repeat_byte(0x12);
 pub(crate) const FRIEND: Address = Address::repeat_byte(0x20);
 pub(crate) const DENIED: Address = Address::repeat_byte(0x66);
+const CHAIN: u64 = 8453;
 
 /// The policy under which [`decision`] decides.
 pub(crate) fn written() -> Policy {
@@ -23,14 +26,17 @@ pub(crate) fn written() -> Policy {
     Policy {
         version: 1,
         revision: 7,
-        allow: vec![
-            allowed(TOKEN, AllowedCalls::Erc20Transfer),
-            allowed(PAYABLE_TOKEN, AllowedCalls::Erc20),
-            allowed(CONTRACT, AllowedCalls::Any),
-        ],
         deny: vec![DENIED],
-        native: Recipients::Only(vec![FRIEND, DENIED]),
-        messages: Messages::Text,
+        chains: vec![ChainRules {
+            ids: vec![CHAIN],
+            allow: vec![
+                allowed(TOKEN, AllowedCalls::Erc20Transfer),
+                allowed(PAYABLE_TOKEN, AllowedCalls::Erc20),
+                allowed(CONTRACT, AllowedCalls::Any),
+            ],
+            native: Recipients::Only(vec![FRIEND, DENIED]),
+            messages: Messages::Text,
+        }],
     }
 }
 
@@ -50,20 +56,24 @@ pub fn policy(data: &[u8]) {
     };
     reached();
     assert_eq!(valid.revision(), policy.revision);
-    assert!(policy.allow.len() <= MAX_ENTRIES && policy.deny.len() <= MAX_ENTRIES);
-    for entry in &policy.allow {
-        assert_eq!(valid.allowed_calls(&entry.address), Some(entry.calls));
-    }
-    assert!(policy.deny.iter().all(|address| valid.denies(address)));
-    assert_eq!(valid.allowed_calls(&Address::ZERO), None);
-    // Whatever the policy says, no call to a denied address passes.
-    for address in &policy.deny {
-        let payload = Payload::calls(
-            Default::default(),
-            0,
-            vec![Call::new(*address, U256::ZERO, Vec::new())],
-        );
-        assert!(decide(&valid, WALLET, &payload).is_err());
+    assert!(policy.deny.len() <= MAX_ENTRIES && policy.deny.iter().all(|a| valid.denies(a)));
+    assert!(valid.on(0).is_none());
+    for rules in &policy.chains {
+        assert!(rules.allow.len() <= MAX_ENTRIES);
+        for id in &rules.ids {
+            let found = valid.on(*id).expect("rules of a chain that is named");
+            assert_eq!(found, rules);
+            for entry in &rules.allow {
+                assert_eq!(found.allowed_calls(&entry.address), Some(entry.calls));
+            }
+            assert_eq!(found.allowed_calls(&Address::ZERO), None);
+            // Whatever the policy says, no call to a denied address passes.
+            for address in &policy.deny {
+                let call = Call::new(*address, U256::ZERO, Vec::new());
+                let payload = Payload::calls(Default::default(), 0, vec![call]);
+                assert!(decide(&valid, WALLET, *id, &payload).is_err());
+            }
+        }
     }
 }
 
@@ -83,7 +93,9 @@ pub fn decision(data: &[u8]) {
                 .find(|text| eip191(text)[..] == *data)
         });
     let is_text = text.is_some_and(|text| core::str::from_utf8(text).is_ok());
-    assert_eq!(decide(policy, WALLET, &message).is_ok(), is_text);
+    assert_eq!(decide(policy, WALLET, CHAIN, &message).is_ok(), is_text);
+
+    assert!(decide(policy, WALLET, CHAIN + 1, &message).is_err());
 
     let Ok(payload) = unpack(data, &WALLET) else {
         return;
@@ -92,11 +104,12 @@ pub fn decision(data: &[u8]) {
         panic!("only calls are packed");
     };
     let expected = !calls.is_empty() && calls.iter().all(may_be_made);
-    let decided = decide(policy, WALLET, &payload);
+    let decided = decide(policy, WALLET, CHAIN, &payload);
     if expected {
         reached();
     }
     assert_eq!(decided.is_ok(), expected, "{decided:?}");
+    assert!(decide(policy, WALLET, CHAIN + 1, &payload).is_err());
     for call in calls {
         check_reading(call);
     }

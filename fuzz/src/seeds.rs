@@ -355,7 +355,7 @@ fn of_wallet(add: Add<'_>) {
 
 fn of_guard(add: Add<'_>) {
     add("guard_policy", "written", json(&guard::written()));
-    let anybody = br#"{"version":1,"revision":1,"native":"anybody"}"#;
+    let anybody = br#"{"version":1,"revision":1,"chains":[{"ids":[1],"native":"anybody"}]}"#;
     add("guard_policy", "anybody", anybody.to_vec());
     add(
         "guard_decision",

@@ -4,8 +4,11 @@ use alloy_primitives::Address;
 use keyfold_wallet::{Payload, PayloadBody};
 use serde::Serialize;
 
-use crate::policy::{AllowedCalls, Messages, ValidPolicy};
+use crate::policy::{AllowedCalls, ChainRules, Messages, ValidPolicy};
 use crate::reading::{Reading, read};
+
+/// Most reasons of a refusal that are printed: who asks chooses how many there are.
+const MAX_SHOWN: usize = 8;
 
 /// The payload may be signed.
 ///
@@ -23,13 +26,26 @@ pub struct Approval {
     _decided: (),
 }
 
-/// The payload may not be signed.
+/// The payload may not be signed. Prints as its reasons, or the first few of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     /// Every reason, not only the first.
     pub reasons: Vec<Reason>,
     /// Revision of the policy that decided.
     pub revision: u32,
+}
+
+impl core::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        for (at, reason) in self.reasons.iter().take(MAX_SHOWN).enumerate() {
+            let separator = if at == 0 { "" } else { "; " };
+            write!(f, "{separator}{reason}")?;
+        }
+        match self.reasons.len().saturating_sub(MAX_SHOWN) {
+            0 => Ok(()),
+            more => write!(f, "; and {more} more"),
+        }
+    }
 }
 
 /// Why a payload may not be signed.
@@ -80,6 +96,12 @@ pub enum Reason {
         /// Position in the batch, from 0.
         call: usize,
     },
+    /// The policy has no rules for the chain, or the chain is 0, which means every chain.
+    #[error("the policy allows nothing on chain {chain_id}")]
+    ChainNotAllowed {
+        /// The chain.
+        chain_id: u64,
+    },
     /// Messages are not allowed by the policy.
     #[error("the policy does not let messages be signed")]
     MessagesDenied,
@@ -94,7 +116,7 @@ pub enum Reason {
     Empty,
 }
 
-/// Decides whether a payload of `wallet` may be signed under a policy.
+/// Decides whether a payload of `wallet` may be signed for a chain under a policy.
 ///
 /// # Errors
 ///
@@ -102,34 +124,51 @@ pub enum Reason {
 ///
 /// # Security
 ///
-/// What is decided on must be the value whose hash is then signed. A batch is approved only when
-/// each of its calls is. The deny-list wins over every other rule.
+/// What is decided on must be the value whose hash is then signed, wallet and chain included. A
+/// batch is approved only when each of its calls is. The deny-list wins over every other rule.
 pub fn decide(
     policy: &ValidPolicy,
     wallet: Address,
+    chain_id: u64,
     payload: &Payload,
 ) -> Result<Approval, Refusal> {
     let mut reasons = Vec::new();
     let mut readings = Vec::new();
+    // Messages too: their hash names the chain on which the wallet answers for them.
+    let rules = policy.on(chain_id);
+    if rules.is_none() {
+        reasons.push(Reason::ChainNotAllowed { chain_id });
+    }
     match &payload.body {
         _ if !payload.parent_wallets.is_empty() => reasons.push(Reason::KindDenied),
         PayloadBody::Calls { calls, .. } if calls.is_empty() => reasons.push(Reason::Empty),
         PayloadBody::Calls { calls, .. } => {
             for (at, call) in calls.iter().enumerate() {
                 let reading = read(call);
+                let touched = reading.addresses();
+                let denied = touched.iter().filter(|address| policy.denies(address));
+                reasons.extend(denied.map(|address| Reason::Denied {
+                    call: at,
+                    address: *address,
+                }));
                 // Whatever the policy says of the target: its code would run with the wallet's
                 // storage, so it would decide on everything.
                 if call.delegate_call {
                     reasons.push(Reason::DelegateCall { call: at });
                 }
-                judge(policy, wallet, at, &reading, &mut reasons);
+                if call.to == wallet {
+                    reasons.push(Reason::SelfCall { call: at });
+                } else if let Some(rules) = rules {
+                    reasons.extend(judge(rules, at, &reading));
+                }
                 readings.push(reading);
             }
         }
-        PayloadBody::Message(message) => match policy.messages() {
-            Messages::Deny => reasons.push(Reason::MessagesDenied),
-            Messages::Text if !is_eip191_text(message) => reasons.push(Reason::NotText),
-            Messages::Text => {}
+        PayloadBody::Message(message) => match rules.map(|rules| rules.messages) {
+            None => {}
+            Some(Messages::Deny) => reasons.push(Reason::MessagesDenied),
+            Some(Messages::Text) if !is_eip191_text(message) => reasons.push(Reason::NotText),
+            Some(Messages::Text) => {}
         },
         PayloadBody::ConfigUpdate(_) | PayloadBody::Digest(_) => reasons.push(Reason::KindDenied),
     }
@@ -145,39 +184,15 @@ pub fn decide(
     }
 }
 
-fn judge(
-    policy: &ValidPolicy,
-    wallet: Address,
-    call: usize,
-    reading: &Reading,
-    reasons: &mut Vec<Reason>,
-) {
-    let addresses = reading.addresses();
-    let denied = addresses.iter().filter(|address| policy.denies(address));
-    reasons.extend(denied.map(|address| Reason::Denied {
-        call,
-        address: *address,
-    }));
-
-    let target = addresses.first().copied().unwrap_or_default();
-    if target == wallet {
-        reasons.push(Reason::SelfCall { call });
-        return;
-    }
+/// Finds what the rules of the chain have against a call.
+fn judge(rules: &ChainRules, call: usize, reading: &Reading) -> Option<Reason> {
     if let Reading::NativeTransfer { to, .. } = reading {
-        if !policy.may_receive_native(to) {
-            reasons.push(Reason::RecipientNotAllowed { call, address: *to });
-        }
-        return;
+        let allowed = rules.may_receive_native(to);
+        return (!allowed).then_some(Reason::RecipientNotAllowed { call, address: *to });
     }
-    let understood = match (policy.allowed_calls(&target), reading) {
-        (None, _) => {
-            reasons.push(Reason::NotAllowed {
-                call,
-                address: target,
-            });
-            return;
-        }
+    let address = reading.target();
+    let understood = match (rules.allowed_calls(&address), reading) {
+        (None, _) => return Some(Reason::NotAllowed { call, address }),
         (Some(AllowedCalls::Any), _) => true,
         (Some(AllowedCalls::Erc20), Reading::Unknown { .. }) => false,
         (Some(AllowedCalls::Erc20), _) => true,
@@ -185,12 +200,7 @@ fn judge(
             matches!(reading, Reading::Erc20Transfer { .. })
         }
     };
-    if !understood {
-        reasons.push(Reason::NotUnderstood {
-            call,
-            address: target,
-        });
-    }
+    (!understood).then_some(Reason::NotUnderstood { call, address })
 }
 
 /// Checks the EIP-191 prefix and that the length in it is the length of the rest, in UTF-8.

@@ -1,6 +1,7 @@
 //! A project's rules: typed, versioned, closed. A field that is not known is an error, not a hint.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use alloy_primitives::Address;
 use serde::{Deserialize, Serialize};
@@ -18,12 +19,25 @@ pub struct Policy {
     pub version: u32,
     /// Counts the changes; returned with every decision.
     pub revision: u32,
+    /// Addresses that may not be touched in any way, on any chain; wins over everything else.
+    #[serde(default)]
+    pub deny: Vec<Address>,
+    /// What may be done, by chain. Nothing may be done on a chain that is not named.
+    pub chains: Vec<ChainRules>,
+}
+
+/// What may be done on some chains.
+///
+/// There are no rules for all chains: one address is another contract, or another person's, on
+/// another chain.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChainRules {
+    /// The chains' ids (EIP-155). Not 0: what is signed for it holds on every chain.
+    pub ids: Vec<u64>,
     /// Contracts that may be called.
     #[serde(default)]
     pub allow: Vec<AllowedContract>,
-    /// Addresses that may not be touched in any way; wins over everything else.
-    #[serde(default)]
-    pub deny: Vec<Address>,
     /// Who may receive native coin.
     #[serde(default)]
     pub native: Recipients,
@@ -93,13 +107,23 @@ pub enum PolicyError {
     /// The zero address is allowed.
     #[error("the zero address cannot be allowed")]
     ZeroAddress,
+    /// Rules that are for no chain.
+    #[error("rules name no chain")]
+    NoChain,
+    /// Two rules, or one twice, for one chain.
+    #[error("a chain stands twice in the policy")]
+    DuplicateChain,
+    /// Rules for chain 0.
+    #[error("what is signed for chain 0 holds on every chain, so nothing is allowed there")]
+    ChainZero,
 }
 
 /// A policy that was checked, in the form that decisions use.
 #[derive(Debug, Clone)]
 pub struct ValidPolicy {
-    source: Policy,
+    revision: u32,
     deny: BTreeSet<Address>,
+    chains: BTreeMap<u64, Arc<ChainRules>>,
 }
 
 impl TryFrom<Policy> for ValidPolicy {
@@ -109,63 +133,94 @@ impl TryFrom<Policy> for ValidPolicy {
         if source.version != POLICY_VERSION {
             return Err(PolicyError::UnknownVersion);
         }
-        let recipients: &[Address] = match &source.native {
-            Recipients::Only(list) => list,
-            Recipients::Nobody | Recipients::Anybody => &[],
-        };
-        let allowed: Vec<Address> = source.allow.iter().map(|entry| entry.address).collect();
-        for list in [allowed.as_slice(), recipients, source.deny.as_slice()] {
-            if list.len() > MAX_ENTRIES {
-                return Err(PolicyError::TooLong);
-            }
-            if list.iter().collect::<BTreeSet<_>>().len() != list.len() {
-                return Err(PolicyError::Duplicate);
+        let deny = distinct(source.deny.iter())?;
+        let mut chains = BTreeMap::new();
+        for rules in source.chains {
+            check(&rules)?;
+            let rules = Arc::new(rules);
+            for id in &rules.ids {
+                if chains.insert(*id, Arc::clone(&rules)).is_some() {
+                    return Err(PolicyError::DuplicateChain);
+                }
+                if chains.len() > MAX_ENTRIES {
+                    return Err(PolicyError::TooLong);
+                }
             }
         }
-        if allowed
-            .iter()
-            .chain(recipients)
-            .any(|address| address.is_zero())
-        {
-            return Err(PolicyError::ZeroAddress);
-        }
-        let deny = source.deny.iter().copied().collect();
-        Ok(Self { source, deny })
+        Ok(Self {
+            revision: source.revision,
+            deny,
+            chains,
+        })
+    }
+}
+
+fn check(rules: &ChainRules) -> Result<(), PolicyError> {
+    if rules.ids.is_empty() {
+        return Err(PolicyError::NoChain);
+    }
+    if rules.ids.contains(&0) {
+        return Err(PolicyError::ChainZero);
+    }
+    let recipients: &[Address] = match &rules.native {
+        Recipients::Only(list) => list,
+        Recipients::Nobody | Recipients::Anybody => &[],
+    };
+    let contracts = distinct(rules.allow.iter().map(|entry| &entry.address))?;
+    let recipients = distinct(recipients.iter())?;
+    if contracts.contains(&Address::ZERO) || recipients.contains(&Address::ZERO) {
+        return Err(PolicyError::ZeroAddress);
+    }
+    Ok(())
+}
+
+/// Returns the addresses of a list that is not too long and names none twice.
+fn distinct<'a>(
+    list: impl ExactSizeIterator<Item = &'a Address>,
+) -> Result<BTreeSet<Address>, PolicyError> {
+    let length = list.len();
+    if length > MAX_ENTRIES {
+        return Err(PolicyError::TooLong);
+    }
+    let set: BTreeSet<Address> = list.copied().collect();
+    if set.len() == length {
+        Ok(set)
+    } else {
+        Err(PolicyError::Duplicate)
     }
 }
 
 impl ValidPolicy {
     /// Returns the count of changes.
     pub fn revision(&self) -> u32 {
-        self.source.revision
+        self.revision
     }
 
-    /// Tells whether an address may not be touched.
+    /// Tells whether an address may not be touched, on any chain.
     pub fn denies(&self, address: &Address) -> bool {
         self.deny.contains(address)
     }
 
+    /// Returns the rules for a chain; without any, nothing may be done there.
+    pub fn on(&self, chain_id: u64) -> Option<&ChainRules> {
+        self.chains.get(&chain_id).map(Arc::as_ref)
+    }
+}
+
+impl ChainRules {
     /// Returns what may be called on a contract.
     pub fn allowed_calls(&self, contract: &Address) -> Option<AllowedCalls> {
-        let entry = self
-            .source
-            .allow
-            .iter()
-            .find(|entry| entry.address == *contract);
+        let mut entries = self.allow.iter();
+        let entry = entries.find(|entry| entry.address == *contract);
         entry.map(|entry| entry.calls)
     }
 
     /// Tells whether an address may receive native coin.
     pub fn may_receive_native(&self, address: &Address) -> bool {
-        match &self.source.native {
+        match &self.native {
             Recipients::Nobody => false,
             Recipients::Only(list) => list.contains(address),
             Recipients::Anybody => true,
         }
-    }
-
-    /// Tells whether texts may be signed.
-    pub fn messages(&self) -> Messages {
-        self.source.messages
     }
 }

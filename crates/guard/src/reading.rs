@@ -58,6 +58,16 @@ pub enum Reading {
 }
 
 impl Reading {
+    /// Returns the address that is called.
+    pub fn target(&self) -> Address {
+        match self {
+            Self::NativeTransfer { to, .. } | Self::Unknown { to, .. } => *to,
+            Self::Erc20Transfer { token, .. }
+            | Self::Erc20Approve { token, .. }
+            | Self::Erc20TransferFrom { token, .. } => *token,
+        }
+    }
+
     /// Returns every address that the call touches as far as is known: target first.
     pub fn addresses(&self) -> Vec<Address> {
         match self {

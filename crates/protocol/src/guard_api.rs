@@ -32,6 +32,7 @@ pub struct GuardSigner {
 
 /// Asks for the guard's signature.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Cosign {
     /// The project.
     pub project: ProjectId,

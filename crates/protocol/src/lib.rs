@@ -14,6 +14,7 @@
 //! | [`session`] | the session attestation |
 //! | [`realm`] | the realm record and its quorums |
 //! | [`registration`] | binding of an enclave instance to its attestation document |
+//! | [`registry`] | whom a holder or guard knows |
 //! | [`anchor`] | what must not go backwards |
 //! | [`ohttp`] | the channel between client and enclave |
 //! | [`holder_api`], [`client_api`], [`gateway_api`], [`guard_api`], [`relayer_api`] | messages |
@@ -37,6 +38,7 @@ pub mod log_entry;
 pub mod ohttp;
 pub mod realm;
 pub mod registration;
+pub mod registry;
 pub mod relayer_api;
 pub mod session;
 pub mod signed_request;

@@ -12,9 +12,7 @@
 mod config;
 mod cosign;
 mod http;
-mod instances;
 mod keys;
-mod nonces;
 mod policies;
 
 pub use config::{GuardConfig, GuardError, Trust, init};

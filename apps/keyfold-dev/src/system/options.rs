@@ -7,10 +7,10 @@ use std::sync::Arc;
 use alloy_primitives::Address;
 use keyfold_gateway_service::GatewayConfig;
 use keyfold_guard::Policy;
-use keyfold_guard::policy::{Messages, POLICY_VERSION, Recipients};
+use keyfold_guard::policy::{ChainRules, Messages, POLICY_VERSION, Recipients};
 use keyfold_holder_service::HolderConfig;
 
-use crate::system::SystemError;
+use crate::system::{CHAIN_ID, SystemError};
 
 /// The first project, where nothing else is said.
 pub const PROJECT: &str = "app.example";
@@ -125,10 +125,13 @@ pub fn open_policy() -> Policy {
     Policy {
         version: POLICY_VERSION,
         revision: 1,
-        allow: Vec::new(),
         deny: vec![denied_address()],
-        native: Recipients::Anybody,
-        messages: Messages::Text,
+        chains: vec![ChainRules {
+            ids: vec![CHAIN_ID],
+            native: Recipients::Anybody,
+            messages: Messages::Text,
+            ..ChainRules::default()
+        }],
     }
 }
 

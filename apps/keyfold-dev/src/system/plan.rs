@@ -17,7 +17,7 @@ use keyfold_net::pipe::Target;
 use keyfold_net::tls::ServerTls;
 use keyfold_platform_dev::issuer::DevIssuer;
 use keyfold_protocol::client_api::{GuardSettings, MailSettings};
-use keyfold_protocol::ids::{Digest32, ProjectId};
+use keyfold_protocol::ids::{Digest32, ProjectId, RealmId};
 use keyfold_relayer_service::{ChainConfig, RelayerConfig};
 use keyfold_storage::MasterKey;
 use rustix::process::Signal;
@@ -56,6 +56,26 @@ pub(crate) struct PlannedProject {
     pub(crate) guard: Option<GuardSettings>,
 }
 
+/// The guard's configuration, and where it stands.
+#[derive(Debug)]
+pub(crate) struct PlannedGuard {
+    file: PathBuf,
+    config: GuardConfig,
+}
+
+impl PlannedGuard {
+    fn write(&self) -> Result<(), SystemError> {
+        write(&self.file, toml(&self.config)?)
+    }
+
+    /// Has the guard serve a realm, which has no id before its genesis. It must not run yet.
+    pub(crate) fn serve(&self, realm: RealmId) -> Result<(), SystemError> {
+        let mut config = self.config.clone();
+        config.realms = vec![realm];
+        write(&self.file, toml(&config)?)
+    }
+}
+
 /// Everything that is known before the first process runs.
 #[derive(Debug)]
 pub(crate) struct Plan {
@@ -68,6 +88,7 @@ pub(crate) struct Plan {
     pub(crate) relayer: RelayerConfig,
     pub(crate) relayer_address: Address,
     pub(crate) projects: Vec<PlannedProject>,
+    pub(crate) guard: PlannedGuard,
     pub(crate) processes: Processes,
 }
 
@@ -137,7 +158,7 @@ pub(crate) fn prepare(
             holders,
             gateway,
             enclave: maker.enclave(),
-            guard,
+            guard: maker.guard_process(&guard),
             relayer: maker.role(
                 "relayer",
                 "relayer",
@@ -145,6 +166,7 @@ pub(crate) fn prepare(
             ),
         },
         relayer,
+        guard,
     })
 }
 
@@ -245,14 +267,14 @@ impl Maker<'_> {
         Ok((card, process))
     }
 
-    /// The guard, and what each project says of it.
-    fn guard(&self) -> Result<(Process, Vec<Option<GuardSettings>>), SystemError> {
+    /// The guard, which serves no realm yet, and what each project says of it.
+    fn guard(&self) -> Result<(PlannedGuard, Vec<Option<GuardSettings>>), SystemError> {
         let failed = "make the guard";
-        let config = GuardConfig {
-            listen: self.ports.address(port::GUARD),
-            names: vec!["localhost".to_owned()],
-            data: self.files.guard(),
-        };
+        let config = GuardConfig::new(
+            self.ports.address(port::GUARD),
+            vec!["localhost".to_owned()],
+            self.files.guard(),
+        );
         make(&config.data)?;
         let pin = keyfold_guard_service::init(&config).map_err(SystemError::step(failed))?;
         let master =
@@ -275,18 +297,24 @@ impl Maker<'_> {
                 signer: keys.signer(&id),
             }));
         }
-        let file = config.data.join("guard.toml");
-        write(&file, toml(&config)?)?;
-        let process = self.role(
+        let guard = PlannedGuard {
+            file: config.data.join("guard.toml"),
+            config,
+        };
+        guard.write()?;
+        Ok((guard, settings))
+    }
+
+    fn guard_process(&self, guard: &PlannedGuard) -> Process {
+        self.role(
             "guard",
             "guard",
             &[
-                ("--config", path(&file)),
+                ("--config", path(&guard.file)),
                 ("--root", path(&self.files.root_certificate())),
                 ("--measurements", path(&self.files.approved())),
             ],
-        );
-        Ok((process, settings))
+        )
     }
 
     fn relayer(&self) -> Result<(RelayerConfig, keyfold_relayer_service::Identity), SystemError> {

@@ -125,7 +125,7 @@ async fn start(options: &Options, files: &Files, ports: &Ports) -> Result<Starte
     })
 }
 
-/// Everything that keys depend on: holders, guard, gateway, enclave, and the realm they make.
+/// Everything that keys depend on: holders, gateway, enclave, the realm they make, and its guard.
 async fn keys(
     options: &Options,
     files: &Files,
@@ -144,11 +144,7 @@ async fn keys(
         timings.of("gateway", all.gateway.start()).await?;
         timings.of("enclave", all.enclave.start()).await
     };
-    tokio::try_join!(
-        timings.of("holders", holders),
-        timings.of("guard", all.guard.start()),
-        behind,
-    )?;
+    tokio::try_join!(timings.of("holders", holders), behind)?;
     let genesis = GenesisPlan {
         threshold: options.threshold,
         holders: plan.cards.clone(),
@@ -175,6 +171,8 @@ async fn keys(
         .verify_unpinned()
         .map_err(SystemError::step("read the realm record"))?
         .id();
+    plan.guard.serve(realm)?;
+    timings.of("guard", all.guard.start()).await?;
     Ok(RealmPin {
         realm,
         root: plan.root.clone(),

@@ -14,7 +14,14 @@ Examples:
   keyfold guard init --config ./guard.toml
   keyfold guard run --config ./guard.toml --measurements ./measurements.json
 
-Policies are files: <data>/policies/<project>.json. What they do not name is refused.";
+Policies are files: <data>/policies/<project>.json, which nobody but their owner may write. What they
+do not name is refused:
+  { \"version\": 1, \"revision\": 1, \"chains\": [
+    { \"ids\": [8453], \"native\": \"anybody\",
+      \"allow\": [{ \"address\": \"0x…\", \"calls\": \"erc20-transfer\" }] } ] }
+
+Enclaves of the realms in `realms` of the configuration are answered, and no others. A realm's id is
+known after its genesis: make the guard, name its key in the project, and run it once `realms` is set.";
 
 pub(super) const RELAYER_HELP: &str = "\
 Examples:

@@ -49,8 +49,8 @@ pub(crate) async fn guard(command: GuardCommand, output: Output) -> Result<Repor
             let pin = keyfold_guard_service::init(&config).map_err(|e| start(&e))?;
             Ok(Report::new(
                 format!(
-                    "The guard's TLS key is {pin}. Write {}, and keep a copy of its master key \
-                     elsewhere.",
+                    "The guard's TLS key is {pin}. Write {}, add the realm's id to `realms` in the \
+                     configuration, and keep a copy of the master key elsewhere.",
                     config.data.join("policies/<project>.json").display()
                 ),
                 json!({ "tls_spki_sha256": pin.to_string() }),

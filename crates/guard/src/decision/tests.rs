@@ -5,25 +5,38 @@ use keyfold_wallet::Call;
 use proptest::prelude::*;
 
 use super::*;
-use crate::policy::{AllowedContract, Policy, Recipients};
+use crate::policy::{AllowedContract, Policy, PolicyError, Recipients};
 
 const WALLET: Address = address!("00000000000000000000000000000000000000aa");
 const TOKEN: Address = address!("00000000000000000000000000000000000000bb");
 const FRIEND: Address = address!("00000000000000000000000000000000000000cc");
 const ENEMY: Address = address!("00000000000000000000000000000000000000dd");
+const CHAIN: u64 = 8453;
+const OTHER_CHAIN: u64 = 137;
 
-fn policy() -> Policy {
-    Policy {
-        version: 1,
-        revision: 7,
+fn rules() -> ChainRules {
+    ChainRules {
+        ids: vec![CHAIN],
         allow: vec![AllowedContract {
             address: TOKEN,
             calls: AllowedCalls::Erc20Transfer,
         }],
-        deny: vec![ENEMY],
         native: Recipients::Only(vec![FRIEND]),
         messages: Messages::Deny,
     }
+}
+
+fn policy_of(rules: ChainRules) -> Policy {
+    Policy {
+        version: 1,
+        revision: 7,
+        deny: vec![ENEMY],
+        chains: vec![rules],
+    }
+}
+
+fn policy() -> Policy {
+    policy_of(rules())
 }
 
 fn erc20(selector: [u8; 4], addresses: &[Address], amount: u64) -> Bytes {
@@ -43,13 +56,17 @@ fn native(to: Address) -> Call {
     Call::new(to, U256::from(1), Bytes::new())
 }
 
+fn verdict_on(
+    chain_id: u64,
+    policy: Policy,
+    payload: impl Into<Payload>,
+) -> Result<Approval, Vec<Reason>> {
+    let policy = ValidPolicy::try_from(policy).unwrap();
+    decide(&policy, WALLET, chain_id, &payload.into()).map_err(|no| no.reasons)
+}
+
 fn verdict_of(policy: Policy, calls: Vec<Call>) -> Result<Approval, Vec<Reason>> {
-    let payload = Payload::from(PayloadBody::Calls {
-        space: Default::default(),
-        nonce: 0,
-        calls,
-    });
-    decide(&ValidPolicy::try_from(policy).unwrap(), WALLET, &payload).map_err(|no| no.reasons)
+    verdict_on(CHAIN, policy, Payload::calls(Default::default(), 0, calls))
 }
 
 fn verdict(calls: Vec<Call>) -> Result<Approval, Vec<Reason>> {
@@ -178,7 +195,7 @@ fn a_delegate_call_is_never_a_transfer() {
 
 #[test]
 fn the_wallet_may_not_be_told_to_change_itself() {
-    let mut rules = policy();
+    let mut rules = rules();
     rules.allow.push(AllowedContract {
         address: WALLET,
         calls: AllowedCalls::Any,
@@ -187,7 +204,7 @@ fn the_wallet_may_not_be_told_to_change_itself() {
     let update = Call::new(WALLET, U256::ZERO, hex!("29561426").to_vec());
     for call in [update, native(WALLET)] {
         assert_eq!(
-            verdict_of(rules.clone(), vec![call]).unwrap_err(),
+            verdict_of(policy_of(rules.clone()), vec![call]).unwrap_err(),
             [Reason::SelfCall { call: 0 }]
         );
     }
@@ -195,45 +212,96 @@ fn the_wallet_may_not_be_told_to_change_itself() {
 
 #[test]
 fn empty_batches_configuration_updates_and_digests_are_refused() {
-    let rules = ValidPolicy::try_from(policy()).unwrap();
     assert_eq!(verdict(vec![]).unwrap_err(), [Reason::Empty]);
     for body in [
         PayloadBody::ConfigUpdate(Default::default()),
         PayloadBody::Digest(Default::default()),
     ] {
-        let refusal = decide(&rules, WALLET, &body.into()).unwrap_err();
-        assert_eq!(refusal.reasons, [Reason::KindDenied]);
+        let reasons = verdict_on(CHAIN, policy(), body).unwrap_err();
+        assert_eq!(reasons, [Reason::KindDenied]);
     }
 }
 
 #[test]
 fn messages_need_the_policy_and_the_text_prefix() {
-    let text: Payload = PayloadBody::Message(keyfold_wallet::payload::eip191(b"hello")).into();
-    let permit: Payload = PayloadBody::Message(vec![0x19, 0x01, 7].into()).into();
-    let deny = ValidPolicy::try_from(policy()).unwrap();
+    let text = PayloadBody::Message(keyfold_wallet::payload::eip191(b"hello"));
     assert_eq!(
-        decide(&deny, WALLET, &text).unwrap_err().reasons,
+        verdict_on(CHAIN, policy(), text.clone()).unwrap_err(),
         [Reason::MessagesDenied]
     );
-    let allow = ValidPolicy::try_from(Policy {
+    let texts = policy_of(ChainRules {
         messages: Messages::Text,
-        ..policy()
-    })
-    .unwrap();
-    assert!(decide(&allow, WALLET, &text).is_ok());
+        ..rules()
+    });
+    let signed =
+        |bytes: Vec<u8>| verdict_on(CHAIN, texts.clone(), PayloadBody::Message(bytes.into()));
+    assert!(verdict_on(CHAIN, texts.clone(), text).is_ok());
     assert_eq!(
-        decide(&allow, WALLET, &permit).unwrap_err().reasons,
-        [Reason::NotText]
+        signed(vec![0x19, 0x01, 7]).unwrap_err(),
+        [Reason::NotText],
+        "a permit"
     );
-    let lying = b"\x19Ethereum Signed Message:\n4hello".to_vec();
-    assert!(decide(&allow, WALLET, &PayloadBody::Message(lying.into()).into()).is_err());
+    assert!(signed(b"\x19Ethereum Signed Message:\n4hello".to_vec()).is_err());
     let hundred = keyfold_wallet::payload::eip191("x".repeat(100).as_bytes());
-    assert!(decide(&allow, WALLET, &PayloadBody::Message(hundred).into()).is_ok());
+    assert!(signed(hundred.to_vec()).is_ok());
+}
+
+#[test]
+fn what_is_allowed_on_one_chain_is_refused_on_another() {
+    let mut rules = rules();
+    rules.messages = Messages::Text;
+    let policy = policy_of(rules);
+    let text = PayloadBody::Message(keyfold_wallet::payload::eip191(b"hello")).into();
+    for payload in [
+        Payload::calls(Default::default(), 0, vec![transfer(FRIEND)]),
+        Payload::calls(Default::default(), 0, vec![native(FRIEND)]),
+        text,
+    ] {
+        verdict_on(CHAIN, policy.clone(), payload.clone()).unwrap();
+        for chain_id in [OTHER_CHAIN, 0] {
+            assert_eq!(
+                verdict_on(chain_id, policy.clone(), payload.clone()).unwrap_err(),
+                [Reason::ChainNotAllowed { chain_id }]
+            );
+        }
+    }
+}
+
+#[test]
+fn each_chain_has_its_own_rules_and_the_deny_list_is_everybodys() {
+    let mut policy = policy();
+    policy.chains.push(ChainRules {
+        ids: vec![OTHER_CHAIN],
+        native: Recipients::Anybody,
+        ..ChainRules::default()
+    });
+    let calls = |call| Payload::calls(Default::default(), 0, vec![call]);
+    assert!(verdict_on(OTHER_CHAIN, policy.clone(), calls(native(TOKEN))).is_ok());
+    assert!(verdict_on(CHAIN, policy.clone(), calls(native(TOKEN))).is_err());
+    assert!(verdict_on(OTHER_CHAIN, policy.clone(), calls(transfer(FRIEND))).is_err());
+    assert_eq!(
+        verdict_on(OTHER_CHAIN, policy, calls(native(ENEMY))).unwrap_err(),
+        [Reason::Denied {
+            call: 0,
+            address: ENEMY
+        }]
+    );
+}
+
+#[test]
+fn a_refusal_prints_its_first_reasons_and_how_many_more() {
+    let policy = ValidPolicy::try_from(policy()).unwrap();
+    let payload = Payload::calls(Default::default(), 0, vec![native(ENEMY); 10]);
+    let refusal = decide(&policy, WALLET, CHAIN, &payload).unwrap_err();
+    assert_eq!(refusal.reasons.len(), 20);
+    let text = refusal.to_string();
+    assert!(text.starts_with("call 0 touches 0x"), "{text}");
+    assert!(text.ends_with("; and 12 more"), "{text}");
 }
 
 #[test]
 fn malformed_policies_are_refused() {
-    let refuse = |rules: Policy| ValidPolicy::try_from(rules).unwrap_err();
+    let refuse = |policy: Policy| ValidPolicy::try_from(policy).unwrap_err();
     assert_eq!(
         refuse(Policy {
             version: 2,
@@ -248,14 +316,6 @@ fn malformed_policies_are_refused() {
         }),
         PolicyError::Duplicate
     );
-    let zero = Recipients::Only(vec![Address::ZERO]);
-    assert_eq!(
-        refuse(Policy {
-            native: zero,
-            ..policy()
-        }),
-        PolicyError::ZeroAddress
-    );
     assert_eq!(
         refuse(Policy {
             deny: vec![ENEMY; 5000],
@@ -263,13 +323,55 @@ fn malformed_policies_are_refused() {
         }),
         PolicyError::TooLong
     );
-    let unknown = r#"{"version":1,"revision":1,"allow_all":true}"#;
-    assert!(serde_json::from_str::<Policy>(unknown).is_err());
-    let smallest: Policy = serde_json::from_str(r#"{"version":1,"revision":1}"#).unwrap();
-    assert!(verdict_of(smallest, vec![native(FRIEND)]).is_err());
+    let ids = |ids: Vec<u64>| policy_of(ChainRules { ids, ..rules() });
+    assert_eq!(refuse(ids(vec![])), PolicyError::NoChain);
+    assert_eq!(refuse(ids(vec![CHAIN, 0])), PolicyError::ChainZero);
+    assert_eq!(refuse(ids(vec![CHAIN, CHAIN])), PolicyError::DuplicateChain);
+    assert_eq!(refuse(ids((1..5000).collect())), PolicyError::TooLong);
+    assert_eq!(
+        refuse(Policy {
+            chains: vec![rules(), rules()],
+            ..policy()
+        }),
+        PolicyError::DuplicateChain
+    );
+    let only = |list| {
+        policy_of(ChainRules {
+            native: Recipients::Only(list),
+            ..rules()
+        })
+    };
+    assert_eq!(refuse(only(vec![Address::ZERO])), PolicyError::ZeroAddress);
+    assert_eq!(refuse(only(vec![FRIEND, FRIEND])), PolicyError::Duplicate);
+    let twice = policy_of(ChainRules {
+        allow: [rules().allow, rules().allow].concat(),
+        ..rules()
+    });
+    assert_eq!(refuse(twice), PolicyError::Duplicate);
 }
 
-use crate::policy::PolicyError;
+#[test]
+fn a_policy_without_chains_or_with_a_field_too_many_is_no_policy() {
+    for text in [
+        r#"{"version":1,"revision":1}"#,
+        r#"{"version":1,"revision":1,"native":"anybody"}"#,
+        r#"{"version":1,"revision":1,"chains":[],"allow_all":true}"#,
+        r#"{"version":1,"revision":1,"chains":[{"native":"anybody"}]}"#,
+        r#"{"version":1,"revision":1,"chains":[{"ids":[1],"chain":2}]}"#,
+    ] {
+        assert!(serde_json::from_str::<Policy>(text).is_err(), "{text}");
+    }
+    for text in [
+        r#"{"version":1,"revision":1,"chains":[]}"#,
+        r#"{"version":1,"revision":1,"chains":[{"ids":[8453]}]}"#,
+    ] {
+        let smallest: Policy = serde_json::from_str(text).unwrap();
+        assert!(
+            verdict_of(smallest, vec![native(FRIEND)]).is_err(),
+            "{text}"
+        );
+    }
+}
 
 proptest! {
     #[test]
@@ -281,13 +383,13 @@ proptest! {
 
 #[test]
 fn a_contract_that_may_be_called_in_any_way_may_not_be_run_as_the_wallet() {
-    let any = Policy {
+    let any = policy_of(ChainRules {
         allow: vec![AllowedContract {
             address: TOKEN,
             calls: AllowedCalls::Any,
         }],
-        ..policy()
-    };
+        ..rules()
+    });
     let mut call = Call::new(TOKEN, U256::ZERO, Bytes::from_static(b"anything"));
     assert!(verdict_of(any.clone(), vec![call.clone()]).is_ok());
     call.delegate_call = true;

@@ -1,6 +1,7 @@
 //! The guard over its HTTP interface: who may ask, and what is signed.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
 
 use alloy_primitives::{Address, U256, address};
 use axum::body::Body;
@@ -13,7 +14,9 @@ use keyfold_platform_dev::issuer::{DevIssuer, IssueRequest};
 use keyfold_protocol::client_api::{SignRequest, WireCall, WirePayload};
 use keyfold_protocol::ids::{Digest32, RealmId, RequestId};
 use keyfold_protocol::registration::{AttestedBinding, InstanceBinding, realm_pcr16};
-use keyfold_protocol::signed_request::{Profile, SignatureParams, UnsignedRequest, content_digest};
+use keyfold_protocol::signed_request::{
+    Components, Profile, SignatureParams, UnsignedRequest, content_digest,
+};
 use serde::Serialize;
 use tower::ServiceExt as _;
 
@@ -34,13 +37,19 @@ fn measured() -> [u8; 48] {
     [0x42; 48]
 }
 
+fn realm() -> RealmId {
+    RealmId::from_bytes([5; 32])
+}
+
 fn world() -> World {
+    world_of(vec![realm()])
+}
+
+fn world_of(realms: Vec<RealmId>) -> World {
     let data = tempfile::tempdir().unwrap();
-    let config = GuardConfig {
-        listen: "127.0.0.1:0".parse().unwrap(),
-        names: vec!["guard.example".into()],
-        data: data.path().to_owned(),
-    };
+    let listen = "127.0.0.1:7443".parse().unwrap();
+    let mut config = GuardConfig::new(listen, vec!["guard.example".into()], data.path());
+    config.realms = realms;
     crate::config::init(&config).unwrap();
     let mut rng = SeededRng::new(1);
     let issuer = DevIssuer::generate(&mut rng, now_ms()).unwrap();
@@ -50,13 +59,7 @@ fn world() -> World {
         policy: MeasurementPolicy::new(vec![image]),
     };
     let master = MasterKey::load(&master_key_path(&config.data)).unwrap();
-    let guard = Arc::new(Guard {
-        names: config.names,
-        listen: "127.0.0.1:7443".parse().unwrap(),
-        instances: Instances::new(trust, &mut rng),
-        policies: Policies::new(config.data.join("policies")),
-        keys: GuardKeys::new(&master),
-    });
+    let guard = Arc::new(Guard::new(config, trust, &master, listen));
     World {
         router: router(Arc::clone(&guard)),
         guard,
@@ -72,7 +75,7 @@ impl World {
             version: 1,
             signing_key: self.instance.verifying_key(),
             ohttp_config: vec![1, 2, 3],
-            realm: Some(RealmId::from_bytes([5; 32])),
+            realm: Some(realm()),
         }
     }
 
@@ -109,19 +112,11 @@ impl World {
         headers: &[(&str, String)],
         body: Vec<u8>,
     ) -> (u16, serde_json::Value) {
-        let mut request = Request::post(path).header("content-type", "application/json");
-        if !headers.iter().any(|(name, _)| *name == "host") {
-            request = request.header("host", AUTHORITY);
-        }
-        for (name, value) in headers {
-            request = request.header(*name, value);
-        }
-        let response = self
-            .router
-            .clone()
-            .oneshot(request.body(Body::from(body)).unwrap())
-            .await
-            .unwrap();
+        self.send(post_of(path, headers, Body::from(body))).await
+    }
+
+    async fn send(&self, request: Request<Body>) -> (u16, serde_json::Value) {
+        let response = self.router.clone().oneshot(request).await.unwrap();
         let status = response.status().as_u16();
         let body = axum::body::to_bytes(response.into_body(), 1 << 20)
             .await
@@ -193,11 +188,21 @@ impl World {
             .path()
             .join("policies")
             .join(format!("{project}.json"));
-        std::fs::write(path, text).unwrap();
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(path, PermissionsExt::from_mode(0o600)).unwrap();
     }
 }
 
-use keyfold_protocol::signed_request::Components;
+fn post_of(path: &str, headers: &[(&str, String)], body: Body) -> Request<Body> {
+    let mut request = Request::post(path).header("content-type", "application/json");
+    if !headers.iter().any(|(name, _)| *name == "host") {
+        request = request.header("host", AUTHORITY);
+    }
+    for (name, value) in headers {
+        request = request.header(*name, value);
+    }
+    request.body(body).unwrap()
+}
 
 fn question(project: &str, to: Address) -> Cosign {
     Cosign {
@@ -221,8 +226,8 @@ fn question(project: &str, to: Address) -> Cosign {
     }
 }
 
-const FRIENDS_ONLY: &str = r#"{"version":1,"revision":3,
-    "native":{"only":["0x00000000000000000000000000000000000000cc"]}}"#;
+const FRIENDS_ONLY: &str = r#"{"version":1,"revision":3,"chains":[{"ids":[31337],
+    "native":{"only":["0x00000000000000000000000000000000000000cc"]}}]}"#;
 
 #[tokio::test]
 async fn an_allowed_transfer_is_signed_by_the_projects_signer() {
@@ -272,7 +277,7 @@ async fn a_project_without_a_usable_policy_gets_nothing() {
     assert_eq!(world.cosign(&asked).await.0, 403);
     world.policy(
         "app.example",
-        r#"{"version":1,"revision":1,"native":"everybody"}"#,
+        r#"{"version":1,"revision":1,"chains":[{"ids":[31337],"native":"everybody"}]}"#,
     );
     assert_eq!(world.cosign(&asked).await.0, 403);
     world.policy("app.example", FRIENDS_ONLY);
@@ -290,7 +295,7 @@ async fn an_edited_policy_counts_at_once() {
     world.policy("app.example", FRIENDS_ONLY);
     let asked = question("app.example", FRIEND);
     assert_eq!(world.cosign(&asked).await.0, 200);
-    world.policy("app.example", r#"{"version":1,"revision":4}"#);
+    world.policy("app.example", r#"{"version":1,"revision":4,"chains":[]}"#);
     assert_eq!(world.cosign(&asked).await.0, 403);
 }
 
@@ -358,7 +363,13 @@ async fn a_nonce_registers_once() {
     let world = world();
     let nonce = world.nonce().await;
     let attested = world.document(&world.issuer, measured(), &nonce);
-    assert_eq!(world.register_with(nonce, attested.clone()).await.0, 200);
+    assert_eq!(world.register_with(nonce, attested).await.0, 200);
+    // Another instance, with a genuine document for the same nonce.
+    let binding = InstanceBinding {
+        signing_key: SigningKey::from_secret(&Secret::from_array([8; 32])).verifying_key(),
+        ..world.binding()
+    };
+    let attested = world.document_of(binding, &world.issuer, measured(), &nonce);
     let (status, body) = world.register_with(nonce, attested).await;
     assert_eq!(
         (status, body["code"].as_str()),
@@ -393,16 +404,159 @@ async fn strangers_that_ask_for_nonces_keep_no_instance_out() {
 }
 
 #[tokio::test]
-async fn a_genuine_instance_outside_every_realm_registers_not() {
+async fn a_genuine_instance_of_another_realm_or_of_none_registers_not() {
+    for (realms, theirs, words) in [
+        (vec![realm()], None, "does not serve"),
+        (
+            vec![realm()],
+            Some(RealmId::from_bytes([6; 32])),
+            "does not serve",
+        ),
+        (vec![], Some(realm()), "add the realm's id to `realms`"),
+    ] {
+        let world = world_of(realms);
+        let nonce = world.nonce().await;
+        let binding = InstanceBinding {
+            realm: theirs,
+            ..world.binding()
+        };
+        let attested = world.document_of(binding, &world.issuer, measured(), &nonce);
+        let (status, body) = world.register_with(nonce, attested).await;
+        assert_eq!((status, body["code"].as_str()), (403, Some("wrong_realm")));
+        assert!(body["detail"].as_str().unwrap().contains(words), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_allowed_on_one_chain_is_not_signed_for_another() {
     let world = world();
-    let nonce = world.nonce().await;
-    let binding = InstanceBinding {
-        realm: None,
-        ..world.binding()
+    world.register().await;
+    world.policy("app.example", FRIENDS_ONLY);
+    let mut asked = question("app.example", FRIEND);
+    asked.sign.chain_id = 1;
+    let (status, body) = world.cosign(&asked).await;
+    assert_eq!((status, body["code"].as_str()), (403, Some("guard_denied")));
+    let detail = body["detail"].as_str().unwrap();
+    assert_eq!(detail, "the policy allows nothing on chain 1");
+    asked.sign.chain_id = 0;
+    let (status, body) = world.cosign(&asked).await;
+    assert_eq!(
+        (status, body["code"].as_str()),
+        (422, Some("payload_invalid"))
+    );
+}
+
+#[tokio::test]
+async fn a_question_with_an_unknown_field_is_refused() {
+    let world = world();
+    world.register().await;
+    world.policy("app.example", FRIENDS_ONLY);
+    let mut asked = serde_json::to_value(question("app.example", FRIEND)).unwrap();
+    assert_eq!(world.cosign(&asked).await.0, 200);
+    asked["valid_until"] = 1.into();
+    let (status, body) = world.cosign(&asked).await;
+    assert_eq!(
+        (status, body["code"].as_str()),
+        (400, Some("malformed_request"))
+    );
+}
+
+#[tokio::test]
+async fn one_address_cannot_ask_without_end_and_keeps_no_other_out() {
+    let world = world();
+    world.register().await;
+    world.policy("app.example", FRIENDS_ONLY);
+    let from = |mut request: Request<Body>, address: &str| {
+        let peer: SocketAddr = address.parse().unwrap();
+        request.extensions_mut().insert(Peer(Some(peer)));
+        world.send(request)
     };
-    let attested = world.document_of(binding, &world.issuer, measured(), &nonce);
-    let (status, body) = world.register_with(nonce, attested).await;
-    assert_eq!((status, body["code"].as_str()), (403, Some("wrong_realm")));
+    let nonce = || post_of(guard_api::path::NONCE, &[], Body::from("{}"));
+    let register = || post_of(guard_api::path::REGISTER, &[], Body::from("{}"));
+    let signer = || {
+        Request::get("/v1/projects/app.example/signer")
+            .body(Body::empty())
+            .unwrap()
+    };
+    for asked in 0..OPEN_PER_MINUTE.get() {
+        let (status, _) = match asked % 3 {
+            0 => from(nonce(), "192.0.2.1:1").await,
+            1 => from(register(), "192.0.2.1:2").await,
+            _ => from(signer(), "192.0.2.1:3").await,
+        };
+        assert_ne!(status, 429);
+    }
+    for request in [nonce(), register(), signer()] {
+        let (status, body) = from(request, "192.0.2.1:4").await;
+        assert_eq!((status, body["code"].as_str()), (429, Some("rate_limited")));
+    }
+    assert_eq!(from(nonce(), "192.0.2.2:1").await.0, 200);
+    // Who is registered is not counted among strangers.
+    let body = serde_json::to_vec(&question("app.example", FRIEND)).unwrap();
+    let headers = world.signed_headers(&body);
+    let cosign = post_of(guard_api::path::COSIGN, &headers, body.into());
+    assert_eq!(from(cosign, "192.0.2.1:5").await.0, 200);
+}
+
+#[tokio::test]
+async fn documents_that_are_verified_hold_up_no_decision() {
+    let world = world();
+    world.register().await;
+    world.policy("app.example", FRIENDS_ONLY);
+    let nonce = world.nonce().await;
+    let attested = world.document(&world.issuer, measured(), &nonce);
+    // As if as many were being verified as may be at once.
+    let places = u32::try_from(OPEN_AT_ONCE).unwrap();
+    let busy = world.guard.open_places.acquire_many(places).await.unwrap();
+    let asked = question("app.example", FRIEND);
+    let mut waiting = std::pin::pin!(world.register_with(nonce, attested));
+    tokio::select! {
+        biased;
+        answer = &mut waiting => panic!("it did not wait: {answer:?}"),
+        decided = world.cosign(&asked) => assert_eq!(decided.0, 200),
+    }
+    drop(busy);
+    assert_eq!(waiting.await.0, 200);
+}
+
+#[tokio::test]
+async fn a_strangers_body_is_not_waited_for() {
+    let world = world();
+    let body = serde_json::to_vec(&question("app.example", FRIEND)).unwrap();
+    let mut headers = world.signed_headers(&body);
+    // Who asks first is not read to the end after a refusal.
+    headers.push(("expect", "100-continue".to_owned()));
+    let endless = Body::from_stream(futures_util::stream::pending::<std::io::Result<Vec<u8>>>());
+    let request = post_of(guard_api::path::COSIGN, &headers, endless);
+    let (status, answer) = world.send(request).await;
+    assert_eq!(
+        (status, answer["code"].as_str()),
+        (401, Some("not_registered"))
+    );
+}
+
+#[tokio::test]
+async fn only_a_body_that_is_too_large_is_called_so() {
+    let world = world();
+    world.register().await;
+    let body = serde_json::to_vec(&question("app.example", FRIEND)).unwrap();
+    let headers = world.signed_headers(&body);
+    let send = |pieces: Vec<std::io::Result<Vec<u8>>>| {
+        let body = Body::from_stream(futures_util::stream::iter(pieces));
+        world.send(post_of(guard_api::path::COSIGN, &headers, body))
+    };
+    let aborted = Err(std::io::ErrorKind::ConnectionReset.into());
+    let (status, answer) = send(vec![Ok(body.clone()), aborted]).await;
+    assert_eq!(
+        (status, answer["code"].as_str()),
+        (400, Some("bad_request"))
+    );
+    let long = vec![Ok(vec![b' '; guard_api::MAX_BODY]), Ok(vec![b' '])];
+    let (status, answer) = send(long).await;
+    assert_eq!(
+        (status, answer["code"].as_str()),
+        (413, Some("body_too_large"))
+    );
 }
 
 #[tokio::test]
