@@ -65,8 +65,11 @@ impl HolderKeys {
     pub fn init(config: &HolderConfig, rng: &mut impl CryptoRng) -> Result<Self, KeysError> {
         config.check()?;
         make_folder(&config.data_dir)?;
+        let names = [config.host().unwrap_or("localhost").to_owned()];
+        let tls = ServerTls::from_pem_or_generate(&config.data_dir, &names)?;
+        // Last: once it is there, all is, and this does not run again.
         let file = keyfold_storage::MasterKey::init(&config.master_key_path(), rng)?;
-        Self::derive(config, &file)
+        Ok(Self::derive(&file, tls))
     }
 
     /// Reads what [`HolderKeys::init`] made.
@@ -77,23 +80,22 @@ impl HolderKeys {
     pub fn load(config: &HolderConfig) -> Result<Self, KeysError> {
         config.check()?;
         let file = keyfold_storage::MasterKey::load(&config.master_key_path())?;
-        Self::derive(config, &file)
+        // Not made anew here: the realm record names the key.
+        Ok(Self::derive(&file, ServerTls::load(&config.data_dir)?))
     }
 
-    fn derive(config: &HolderConfig, file: &keyfold_storage::MasterKey) -> Result<Self, KeysError> {
-        let names = [config.host().unwrap_or("localhost").to_owned()];
-        let tls = ServerTls::from_pem_or_generate(&config.data_dir, &names)?;
+    fn derive(file: &keyfold_storage::MasterKey, tls: ServerTls) -> Self {
         let master = MasterKey::new(Secret::init_with(|key| {
             file.expose(|bytes| key.copy_from_slice(bytes))
         }));
         let signing = SigningKey::from_secret(&master.derive(SIGNING_LABEL, b""));
         let hpke = derive_key_pair(&master.derive(HPKE_LABEL, b""));
-        Ok(Self {
+        Self {
             ring: KeyRing::new(master),
             signing,
             hpke,
             tls,
-        })
+        }
     }
 
     /// Describes the holder for the realm record.

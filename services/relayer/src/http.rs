@@ -46,7 +46,7 @@ pub async fn run(
     ready: impl FnOnce(SocketAddr),
     shutdown: Shutdown,
 ) -> Result<(), RelayerError> {
-    let tls = ServerTls::from_pem_or_generate(&config.data, &config.names)?;
+    let tls = ServerTls::load(&config.data)?;
     let proxies = config.limits.trusted_proxies.iter().map(|text| {
         text.parse::<IpNet>()
             .map_err(|_| RelayerError::Config(format!("{text} is not a network")))

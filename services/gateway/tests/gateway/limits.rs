@@ -132,3 +132,22 @@ async fn sockets_others_use_and_broken_configurations_stop_the_start() {
     assert_eq!(gateway.send(request, Bytes::new()).await.status(), 204);
     gateway.stop().await;
 }
+
+/// A new key would be one that no client knows; what is wrong is that the old one is gone.
+#[tokio::test]
+async fn a_gateway_without_its_tls_key_does_not_make_another() {
+    let setup = Setup::new(0);
+    keyfold_gateway_service::init(&setup.config).unwrap();
+    let key = setup.config.tls_dir().join("tls-key.pem");
+    let certificate = setup.config.tls_dir().join("tls-cert.pem");
+    for lost in [&key, &certificate] {
+        std::fs::remove_file(lost).unwrap();
+        let (_trigger, shutdown) = keyfold_net::Shutdown::manual();
+        let run = keyfold_gateway_service::run(setup.config.clone(), |_| {}, shutdown).await;
+        assert!(matches!(
+            run,
+            Err(keyfold_gateway_service::GatewayError::Tls(_))
+        ));
+        assert!(!key.exists());
+    }
+}
