@@ -13,6 +13,7 @@ use crate::ids::{Digest32, RealmId, RecordId, Signature64};
 
 /// The version of a record that a holder remembers, and what stands for its bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Anchor {
     /// Version, from 1.
     pub version: u64,
@@ -23,6 +24,7 @@ pub struct Anchor {
 
 /// One step of a record: from an anchor (or nothing) to the next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct AnchorStep {
     /// The record.
     pub record: RecordId,
@@ -65,6 +67,7 @@ impl AnchorStep {
 ///
 /// Those of a write quorum let a holder that fell behind take the anchor over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct AnchorAck {
     /// The holder's index, 1..=n.
     pub holder: u8,

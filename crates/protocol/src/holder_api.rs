@@ -105,6 +105,7 @@ pub struct Nonce {
 
 /// Asks for registration.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Register {
     /// The nonce that the document answers.
     pub nonce: Digest32,
@@ -197,6 +198,7 @@ pub struct SealedShare(#[serde(with = "keyfold_crypto::b64::Bounded::<4096>")] p
 
 /// Genesis, first step.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct GenesisPropose {
     /// The record, unsigned.
     pub record: RealmRecord,
@@ -234,6 +236,7 @@ pub struct LogPosition {
 
 /// States the keys that session attestations are signed with.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct AttestationKeys {
     /// Every key whose attestations may still be valid.
     pub keys: AttestationKeySet,
@@ -241,6 +244,7 @@ pub struct AttestationKeys {
 
 /// A device that signed in. The evidence is the sign-in's signed request.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct DeviceEnrol {
     /// The account that the enclave found or made.
     pub account: AccountId,
@@ -255,6 +259,7 @@ pub struct DeviceEnrol {
 
 /// An operation of a device within its session. The account is the attestation's subject.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct InSession {
     /// Signed request and attestation.
     pub evidence: Evidence,
@@ -262,6 +267,7 @@ pub struct InSession {
 
 /// A device that a holder missed, with the statements of at least t others.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct DeviceSync {
     /// The device's key.
     pub jwk: PublicJwk,
@@ -295,6 +301,7 @@ impl DeviceState {
 
 /// A holder's signed statement that a device is on its list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct DeviceAck {
     /// The holder's index, 1..=n.
     pub holder: u8,
@@ -422,6 +429,7 @@ pub struct DeviceList {
 /// beside the new, since of two attempts at once it cannot tell which became the wallet;
 /// [`ShareRelease::commitment`] says which is meant.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ShareStore {
     /// Signed request and attestation of the owner.
     pub evidence: Evidence,
@@ -435,6 +443,7 @@ pub struct ShareStore {
 
 /// One share to store.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct StoredShare {
     /// What it is a share of.
     pub purpose: SharePurpose,
@@ -446,6 +455,7 @@ pub struct StoredShare {
 
 /// Asks for a share of the key that the signed intent names.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ShareRelease {
     /// Signed request and attestation.
     pub evidence: Evidence,
@@ -459,6 +469,7 @@ pub struct ShareRelease {
 
 /// Asks what a holder remembers of records.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct AnchorRead {
     /// At most 16.
     pub records: Vec<RecordId>,
@@ -473,6 +484,7 @@ pub struct Anchors {
 
 /// Asks for a step of a record.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct AnchorCommit {
     /// The step.
     pub step: AnchorStep,
@@ -480,6 +492,7 @@ pub struct AnchorCommit {
 
 /// Shows a holder what a write quorum of others remembers.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct AnchorRepair {
     /// Statements about one and the same record and anchor.
     pub acks: Vec<AnchorAck>,
@@ -487,6 +500,7 @@ pub struct AnchorRepair {
 
 /// Counts one mail to an address.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct MailReserve {
     /// The project that sends it.
     pub project: ProjectId,
@@ -496,6 +510,7 @@ pub struct MailReserve {
 
 /// Asks for the holder's time.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct TimeRequest {
     /// Random, from the enclave.
     pub nonce: Digest32,

@@ -54,6 +54,7 @@ pub enum RootKind {
 
 /// What a holder tells about itself; made by its `init` command.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct HolderCard {
     /// Short name, for people.
@@ -76,6 +77,7 @@ pub struct HolderCard {
 
 /// The realm as its holders agreed on it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RealmRecord {
     /// 1.
@@ -231,6 +233,7 @@ impl RealmRecord {
 
 /// A realm record with the signatures of its holders, as it is stored and served.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SignedRealmRecord {
     /// The record.

@@ -17,6 +17,7 @@ pub const MAX_OHTTP_CONFIG: usize = 512;
 
 /// What an instance binds to its attestation document.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct InstanceBinding {
     /// Version of the protocol that the instance speaks: 1.
@@ -63,6 +64,7 @@ impl InstanceBinding {
 
 /// An attestation document with the preimage of its `user_data`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AttestedBinding {
     /// The COSE_Sign1 document.
