@@ -12,13 +12,26 @@ use sqlx::SqliteConnection;
 
 use crate::error::ApiError;
 
-/// Proof that a log entry is on disk under a signed checkpoint. Only [`Ledger::record`] makes one.
+/// What leaves an entry in the log before it may happen.
+pub(crate) trait Logged: Send + 'static {
+    /// What the log says of it.
+    fn event(&self) -> Event<'_>;
+}
+
+/// Something whose own log entry is on disk under a signed checkpoint.
+///
+/// Only [`Ledger::record`] makes one, of the very value whose [`Logged::event`] it wrote.
 #[derive(Debug)]
-pub(crate) struct Durable {
+pub(crate) struct Durable<T> {
+    value: T,
     position: LogPosition,
 }
 
-impl Durable {
+impl<T> Durable<T> {
+    pub(crate) fn value(&self) -> &T {
+        &self.value
+    }
+
     pub(crate) fn position(&self) -> LogPosition {
         self.position
     }
@@ -57,13 +70,17 @@ impl Ledger {
         Ok(done.output)
     }
 
-    /// Does work that must leave an entry; returns the proof that it did.
-    pub(crate) async fn record<T, F>(&self, work: F) -> Result<(T, Durable), ApiError>
+    /// Does work that must leave an entry about what it decided; returns that once the entry is
+    /// durable, and what the work found besides.
+    pub(crate) async fn record<T, U, F>(
+        &self,
+        at: Occasion,
+        work: F,
+    ) -> Result<(Durable<T>, U), ApiError>
     where
-        T: Send + 'static,
-        F: for<'c> FnOnce(
-                &'c mut SqliteConnection,
-            ) -> BoxFuture<'c, Result<(T, LogEntry), ApiError>>
+        T: Logged,
+        U: Send + 'static,
+        F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<(T, U), ApiError>>
             + Send
             + 'static,
     {
@@ -71,10 +88,11 @@ impl Ledger {
             .log
             .run(move |connection| {
                 Box::pin(async move {
-                    let (output, entry) = work(connection).await?;
+                    let (value, found) = work(connection).await?;
+                    let entry = Some(at.entry(value.event())?);
                     Ok::<_, ApiError>(Decided {
-                        entry: Some(entry),
-                        output,
+                        entry,
+                        output: (value, found),
                     })
                 })
             })
@@ -82,15 +100,12 @@ impl Ledger {
         let index = done
             .index
             .ok_or(ApiError::Broken("an entry was committed without an index"))?;
-        Ok((
-            done.output,
-            Durable {
-                position: LogPosition {
-                    index,
-                    size: done.size,
-                },
-            },
-        ))
+        let (value, found) = done.output;
+        let position = LogPosition {
+            index,
+            size: done.size,
+        };
+        Ok((Durable { value, position }, found))
     }
 }
 

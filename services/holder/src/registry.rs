@@ -19,6 +19,11 @@ pub(crate) const MAX_INSTANCES: usize = 64;
 pub(crate) const NONCE_LIFE_MS: u64 = 60_000;
 /// Most nonces that were used within their life; each cost a genuine document.
 const MAX_USED_NONCES: usize = 4_096;
+/// Of these, the most that one instance answered: its documents are anybody's for the asking.
+const MAX_USED_BY_ONE: usize = 16;
+/// While a registration has more time left than this, one with the same keys changes nothing,
+/// milliseconds. An instance renews its own ten minutes before the end.
+const UNCHANGED_MS: u64 = 600_000;
 
 /// The nonce was not issued by this process, is too old, or was used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -52,8 +57,9 @@ struct Registration {
 #[derive(Default)]
 struct Inner {
     instances: HashMap<InstanceId, Registration>,
-    /// Used nonces, with the time until which they would otherwise be good.
-    used: HashMap<Digest32, u64>,
+    /// Used nonces, with the instance that answered and the time until which they would otherwise
+    /// be good.
+    used: HashMap<Digest32, (InstanceId, u64)>,
 }
 
 /// Nonces and registrations.
@@ -119,18 +125,45 @@ impl Registry {
         })
     }
 
-    /// Spends the nonce that a verified document answered. Of two at once, one is refused.
-    pub(crate) fn spend(&self, nonce: FreshNonce, now_ms: u64) -> Result<(), NonceUnknown> {
+    /// Spends the nonce that a verified document of an instance answered. Of two at once, one is
+    /// refused.
+    pub(crate) fn spend(
+        &self,
+        nonce: FreshNonce,
+        by: InstanceId,
+        now_ms: u64,
+    ) -> Result<(), NonceUnknown> {
         let mut inner = self.lock();
-        inner.used.retain(|_, until| *until > now_ms);
-        if inner.used.len() >= MAX_USED_NONCES {
+        inner.used.retain(|_, (_, until)| *until > now_ms);
+        let by_one = inner.used.values().filter(|(who, _)| *who == by).count();
+        if inner.used.len() >= MAX_USED_NONCES || by_one >= MAX_USED_BY_ONE {
             return Err(NonceUnknown);
         }
         let until = nonce.issued_ms.saturating_add(NONCE_LIFE_MS);
-        match inner.used.insert(nonce.nonce, until) {
+        match inner.used.insert(nonce.nonce, (by, until)) {
             None => Ok(()),
             Some(_) => Err(NonceUnknown),
         }
+    }
+
+    /// Returns the end of a registration with the same keys and realm, where there is one that has
+    /// more than [`UNCHANGED_MS`] left.
+    pub(crate) fn unchanged(&self, instance: &VerifiedInstance, now_ms: u64) -> Option<u64> {
+        let inner = self.lock();
+        let known = inner.instances.get(&instance.id)?;
+        let VerifiedInstance {
+            signing_key,
+            hpke_key,
+            ohttp_config,
+            realm,
+            ..
+        } = known.instance.as_ref();
+        let same = *signing_key == instance.signing_key
+            && hpke_key.0 == instance.hpke_key.0
+            && *ohttp_config == instance.ohttp_config
+            && *realm == instance.realm;
+        let left = known.expires_ms.saturating_sub(now_ms);
+        (same && left > UNCHANGED_MS).then_some(known.expires_ms)
     }
 
     /// Remembers a verified instance until its document is too old.
@@ -183,6 +216,7 @@ mod tests {
     use super::*;
 
     const NOW: u64 = 1_000_000;
+    const INSTANCE: InstanceId = InstanceId::from_bytes([1; 16]);
 
     fn registry() -> Registry {
         Registry::new(&mut UnwrapErr(SysRng))
@@ -196,8 +230,8 @@ mod tests {
         assert!(registry.check(nonce, NOW + NONCE_LIFE_MS).is_err());
         let fresh = registry.check(nonce, NOW + NONCE_LIFE_MS - 1).unwrap();
         let again = registry.check(nonce, NOW).unwrap();
-        registry.spend(fresh, NOW).unwrap();
-        assert_eq!(registry.spend(again, NOW), Err(NonceUnknown));
+        registry.spend(fresh, INSTANCE, NOW).unwrap();
+        assert_eq!(registry.spend(again, INSTANCE, NOW), Err(NonceUnknown));
         assert!(registry.check(nonce, NOW).is_err());
     }
 
@@ -214,5 +248,19 @@ mod tests {
                 .check(Digest32::from_bytes(moved), NOW + 60_000)
                 .is_err()
         );
+    }
+
+    #[test]
+    fn documents_of_one_instance_use_up_no_nonce_of_anothers() {
+        let registry = registry();
+        let spend = |by| {
+            let nonce = registry.issue(NOW, &mut UnwrapErr(SysRng));
+            registry.spend(registry.check(nonce, NOW).unwrap(), by, NOW)
+        };
+        for _ in 0..MAX_USED_BY_ONE {
+            spend(INSTANCE).unwrap();
+        }
+        assert_eq!(spend(INSTANCE), Err(NonceUnknown));
+        spend(InstanceId::from_bytes([2; 16])).unwrap();
     }
 }

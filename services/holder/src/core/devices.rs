@@ -16,7 +16,7 @@ pub(crate) const MAX_DEVICES: u64 = 32;
 /// Says why a device was not taken onto a list, or not approved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum DeviceRefusal {
-    #[error("the account has as many devices as it may have")]
+    #[error("the account has as many devices that were let in or used as it may have")]
     TooMany,
     #[error("this holder does not know the device that is to be approved")]
     TargetUnknown,
@@ -43,6 +43,25 @@ pub(crate) struct ListFacts {
     pub(crate) device: Option<DeviceState>,
     /// How many devices the account has.
     pub(crate) count: u64,
+    /// The oldest that nobody let in and that never acted: it signed in, and at most its waiting
+    /// time ended.
+    pub(crate) dispensable: Option<Thumbprint>,
+}
+
+impl ListFacts {
+    /// Adds a device, where there is room or some can be made.
+    ///
+    /// # Security
+    ///
+    /// Whoever reads the person's mail can begin with any number of devices. They must not use the
+    /// places up, and they must not push out a device that the person let in or uses.
+    fn add(&self, state: DeviceState) -> Result<Change, DeviceRefusal> {
+        if self.count < MAX_DEVICES {
+            return Ok(Change::Add(state));
+        }
+        let gone = self.dispensable.ok_or(DeviceRefusal::TooMany)?;
+        Ok(Change::AddInsteadOf(gone, state))
+    }
 }
 
 /// What is done to the list.
@@ -52,6 +71,8 @@ pub(crate) enum Change {
     Keep(DeviceState),
     /// The device is added in this state.
     Add(DeviceState),
+    /// The same, and this one goes.
+    AddInsteadOf(Thumbprint, DeviceState),
     /// The device, already listed, gets this state.
     Set(DeviceState),
 }
@@ -60,7 +81,10 @@ impl Change {
     /// Returns the state that the device has afterwards.
     pub(crate) fn state(self) -> DeviceState {
         match self {
-            Self::Keep(state) | Self::Add(state) | Self::Set(state) => state,
+            Self::Keep(state)
+            | Self::Add(state)
+            | Self::AddInsteadOf(_, state)
+            | Self::Set(state) => state,
         }
     }
 }
@@ -82,14 +106,14 @@ pub(crate) fn enrol(
     match facts.device {
         Some(state) => Ok(Change::Keep(settled(state, now))),
         None if facts.count == 0 && first_device => Ok(Change::Add(DeviceState::Active)),
-        None if facts.count >= MAX_DEVICES => Err(DeviceRefusal::TooMany),
-        None => Ok(Change::Add(waiting(now, delay))),
+        None => facts.add(waiting(now, delay)),
     }
 }
 
 /// Decides an approval by a device that is itself active.
-pub(crate) fn approve(facts: &ListFacts, now: u64) -> Result<Change, DeviceRefusal> {
-    match facts.device.map(|state| settled(state, now)) {
+pub(crate) fn approve(facts: &ListFacts) -> Result<Change, DeviceRefusal> {
+    // One whose waiting time is over acts anyway; now it is also one that was let in.
+    match facts.device {
         None => Err(DeviceRefusal::TargetUnknown),
         Some(DeviceState::Active) => Ok(Change::Keep(DeviceState::Active)),
         Some(DeviceState::Pending { .. }) => Ok(Change::Set(DeviceState::Active)),
@@ -159,9 +183,8 @@ impl VerifiedSync {
         match (facts.device.map(|state| settled(state, now)), self.active) {
             (Some(DeviceState::Pending { .. }), true) => Ok(Change::Set(DeviceState::Active)),
             (Some(state), _) => Ok(Change::Keep(state)),
-            (None, _) if facts.count >= MAX_DEVICES => Err(DeviceRefusal::TooMany),
-            (None, true) => Ok(Change::Add(DeviceState::Active)),
-            (None, false) => Ok(Change::Add(waiting(now, delay))),
+            (None, true) => facts.add(DeviceState::Active),
+            (None, false) => facts.add(waiting(now, delay)),
         }
     }
 }
@@ -192,7 +215,11 @@ mod tests {
     const DAY: u64 = 86_400;
 
     fn facts(device: Option<DeviceState>, count: u64) -> ListFacts {
-        ListFacts { device, count }
+        ListFacts {
+            device,
+            count,
+            dispensable: None,
+        }
     }
 
     #[test]
@@ -210,9 +237,12 @@ mod tests {
                 Ok(Change::Add(pending))
             );
         }
+        let mut full = facts(None, MAX_DEVICES);
+        assert_eq!(enrol(&full, true, NOW, DAY), Err(DeviceRefusal::TooMany));
+        full.dispensable = Some(Thumbprint([7; 32]));
         assert_eq!(
-            enrol(&facts(None, MAX_DEVICES), true, NOW, DAY),
-            Err(DeviceRefusal::TooMany)
+            enrol(&full, true, NOW, DAY),
+            Ok(Change::AddInsteadOf(Thumbprint([7; 32]), pending))
         );
     }
 
@@ -234,12 +264,14 @@ mod tests {
         let pending = DeviceState::Pending {
             active_at: NOW + DAY,
         };
+        assert_eq!(approve(&facts(None, 1)), Err(DeviceRefusal::TargetUnknown));
         assert_eq!(
-            approve(&facts(None, 1), NOW),
-            Err(DeviceRefusal::TargetUnknown)
+            approve(&facts(Some(pending), 2)),
+            Ok(Change::Set(DeviceState::Active))
         );
+        let over = DeviceState::Pending { active_at: NOW };
         assert_eq!(
-            approve(&facts(Some(pending), 2), NOW),
+            approve(&facts(Some(over), 2)),
             Ok(Change::Set(DeviceState::Active))
         );
     }

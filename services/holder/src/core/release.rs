@@ -1,24 +1,25 @@
 //! The release of a share: the whole order of checks, in types that cannot be taken out of order.
 //!
 //! ```text
-//! Evidence ─verify→ Requested ─admit→ Admitted ─recorded→ Recorded ─seal→ Released
-//!            pure              in one transaction  durable            to the instance
+//! Evidence ─verify→ Requested ─admit→ Admitted ─record→ Durable<Admitted> ─seal→ Released
+//!            pure         in one transaction    with its entry         to the instance
 //! ```
 //!
 //! [`Requested`] needs a [`Member`]: an instance whose attestation document, registration and
 //! signature over this very call were verified. [`Admitted`] needs the holder's own tables.
-//! [`Recorded`] needs a [`Durable`], which only the ledger makes, after the log entry, the nonce
-//! and the checkpoint over them are on disk. Only a [`Recorded`] can seal a share.
+//! A [`Durable`] one is made only by the ledger, of the very release whose own entry it wrote, after
+//! that entry, the nonce and the checkpoint over them are on disk. Only that can seal a share.
 
-use keyfold_crypto::commitment::{CommittedShare, SharePurpose};
+use keyfold_crypto::commitment::{CommittedShare, ShareContext, SharePurpose};
 use keyfold_crypto::{Canonical as _, hpke};
 use keyfold_protocol::anchor::Anchor;
 use keyfold_protocol::error_code::Code;
 use keyfold_protocol::evidence::AccountRef;
 use keyfold_protocol::holder_api::{
     ReleaseAad, Released, SealDirection, SealedShare, ShareRelease, ShareSeal, key_share_context,
+    seed_share_context,
 };
-use keyfold_protocol::ids::RequestId;
+use keyfold_protocol::ids::{Digest32, RequestId};
 use keyfold_protocol::intent::{KeyUse, Operation};
 use keyfold_protocol::log_entry::Event;
 use rand_core::CryptoRng;
@@ -27,7 +28,7 @@ use super::operation::{EvidenceRefusal, Rules, SessionOperation};
 use super::standing::{Standing, StandingRefusal};
 use super::window::Window;
 use crate::error::{ApiError, Coded};
-use crate::ledger::Durable;
+use crate::ledger::{Durable, Logged};
 use crate::member::Member;
 
 /// The operations for which a leaf key's share leaves the holder.
@@ -141,7 +142,7 @@ impl Requested {
     }
 }
 
-/// A release that was decided. It is worth nothing until it is [`Recorded`].
+/// A release that was decided. It is worth nothing until it is [`Durable`].
 #[derive(Debug)]
 pub(crate) struct Admitted {
     requested: Requested,
@@ -173,9 +174,10 @@ impl Admitted {
     fn request_id(&self) -> RequestId {
         self.operation().intent().request_id()
     }
+}
 
-    /// Returns what the log will say.
-    pub(crate) fn event(&self) -> Event<'_> {
+impl Logged for Admitted {
+    fn event(&self) -> Event<'_> {
         Event::Released {
             owner: self.owner(),
             device: self.operation().device(),
@@ -187,24 +189,9 @@ impl Admitted {
             digest: self.key_use().digest,
         }
     }
-
-    /// Exchanges the proof that the entry is durable for the right to seal.
-    pub(crate) fn recorded(self, durable: Durable) -> Recorded {
-        Recorded {
-            admitted: self,
-            durable,
-        }
-    }
 }
 
-/// A release whose log entry is durable under a signed checkpoint.
-#[derive(Debug)]
-pub(crate) struct Recorded {
-    admitted: Admitted,
-    durable: Durable,
-}
-
-impl Recorded {
+impl Durable<Admitted> {
     /// Seals the share to the instance that asked, for the request at hand.
     ///
     /// # Security
@@ -217,7 +204,7 @@ impl Recorded {
         anchor: Option<Anchor>,
         rng: &mut impl CryptoRng,
     ) -> Result<Released, ApiError> {
-        let admitted = &self.admitted;
+        let admitted = self.value();
         let context = key_share_context(
             member.realm().id(),
             admitted.owner(),
@@ -226,26 +213,72 @@ impl Recorded {
             member.index(),
             admitted.generation(),
         );
-        let seal = ShareSeal {
-            direction: SealDirection::ToInstance,
-            instance: member.instance().id,
-            context: &context,
-        };
         let aad = ReleaseAad {
             request: admitted.request_id(),
             digest: admitted.key_use().digest,
         };
-        let sealed = share
-            .to_bytes()
-            .expose(|bytes| {
-                let (info, aad) = (seal.to_signed_bytes(), aad.to_signed_bytes());
-                hpke::seal(&member.instance().hpke_key, &info, &aad, bytes, rng)
-            })
-            .map_err(|_| ApiError::Broken("a share cannot be sealed to a registered instance"))?;
+        let sealed = seal_share(member, share, &context, &aad, rng)?;
         Ok(Released {
-            share: SealedShare(sealed),
+            share: sealed,
             anchor,
-            entry: self.durable.position(),
+            entry: self.position(),
         })
     }
+}
+
+/// The release of the holder's share of the realm seed to an instance of the realm.
+#[derive(Debug)]
+pub(crate) struct SeedRelease;
+
+impl Logged for SeedRelease {
+    fn event(&self) -> Event<'_> {
+        Event::SeedReleased
+    }
+}
+
+impl Durable<SeedRelease> {
+    /// Seals the share to the instance that asked.
+    ///
+    /// # Security
+    ///
+    /// As [`Durable<Admitted>::seal`].
+    pub(crate) fn seal(
+        self,
+        member: &Member,
+        share: &CommittedShare,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Released, ApiError> {
+        let context = seed_share_context(&member.realm().record().genesis_nonce, member.index());
+        // No device asks for the seed: request and digest are zeros.
+        let aad = ReleaseAad {
+            request: RequestId::from_bytes([0; 16]),
+            digest: Digest32::from_bytes([0; 32]),
+        };
+        Ok(Released {
+            share: seal_share(member, share, &context, &aad, rng)?,
+            anchor: None,
+            entry: self.position(),
+        })
+    }
+}
+
+fn seal_share(
+    member: &Member,
+    share: &CommittedShare,
+    context: &ShareContext,
+    aad: &ReleaseAad,
+    rng: &mut impl CryptoRng,
+) -> Result<SealedShare, ApiError> {
+    let info = ShareSeal {
+        direction: SealDirection::ToInstance,
+        instance: member.instance().id,
+        context,
+    };
+    let sealed = share.to_bytes().expose(|bytes| {
+        let (info, aad) = (info.to_signed_bytes(), aad.to_signed_bytes());
+        hpke::seal(&member.instance().hpke_key, &info, &aad, bytes, rng)
+    });
+    sealed
+        .map(SealedShare)
+        .map_err(|_| ApiError::Broken("a share cannot be sealed to a registered instance"))
 }

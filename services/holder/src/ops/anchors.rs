@@ -87,6 +87,16 @@ pub(crate) async fn repair(
                 let remembered = store::anchors::find(connection, quorum.record).await?;
                 if let Some(next) = quorum.apply(remembered.as_ref())? {
                     let before = remembered.as_ref();
+                    if let Some(rival) = before.filter(|own| own.version == next.version) {
+                        tracing::error!(
+                            record = %quorum.record,
+                            version = rival.version,
+                            given_up = %rival.hash,
+                            taken = %next.hash,
+                            "the others confirmed another version of a record than this holder: \
+                             two writers raced, or a holder has forgotten what it confirmed"
+                        );
+                    }
                     store::anchors::advance(connection, quorum.record, before, &next).await?;
                 }
                 Ok(((), None))

@@ -49,7 +49,7 @@ fn entry_of(
 ) -> Result<Option<keyfold_log::LogEntry>, ApiError> {
     match change {
         Change::Keep(_) => Ok(None),
-        Change::Add(state) | Change::Set(state) => at
+        Change::Add(state) | Change::AddInsteadOf(_, state) | Change::Set(state) => at
             .entry(Event::Device {
                 owner,
                 device,
@@ -113,7 +113,7 @@ pub(crate) async fn approve(
                 let standing = store::sessions::standing(connection, &operation).await?;
                 let _good = standing.check(now.seconds)?;
                 let facts = store::devices::facts(connection, owner, target).await?;
-                let change = decide_approval(&facts, now.seconds)?;
+                let change = decide_approval(&facts)?;
                 if let Change::Set(state) = change {
                     store::devices::set(connection, owner, target, state).await?;
                 }

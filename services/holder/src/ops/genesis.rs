@@ -90,7 +90,7 @@ pub(crate) async fn commit(
     let entry = at.entry(Event::Genesis)?;
     let done = holder
         .ledger()
-        .record(move |connection| {
+        .commit(move |connection| {
             Box::pin(async move {
                 if store::realm::id(connection).await?.is_some() {
                     return Err(GenesisRefusal::RealmExists.into());
@@ -99,12 +99,12 @@ pub(crate) async fn commit(
                     return Err(GenesisRefusal::NotProposed.into());
                 }
                 store::realm::commit(connection, id, &text).await?;
-                Ok(((), entry))
+                Ok(((), Some(entry)))
             })
         })
         .await;
     match done {
-        Ok(_) => {
+        Ok(()) => {
             holder.set_realm(own);
             tracing::info!(realm = %id, "this holder is part of a realm");
             Ok(Empty {})

@@ -2,22 +2,21 @@
 
 use keyfold_attest::{DEFAULT_MAX_AGE_MS, Expectations, Nonce};
 use keyfold_crypto::hash::sha256;
-use keyfold_crypto::{Canonical as _, hpke};
 use keyfold_protocol::error_code::Code;
 use keyfold_protocol::holder_api::{
-    AttestationKeys, Empty, Register, Registered, ReleaseAad, Released, SealDirection, SealedShare,
-    ShareSeal, SignedTime, TimeRequest, TimeStatement, seed_share_context,
+    AttestationKeys, Empty, Register, Registered, Released, SignedTime, TimeRequest, TimeStatement,
 };
-use keyfold_protocol::ids::{Digest32, RealmId, RequestId};
+use keyfold_protocol::ids::{Digest32, RealmId};
 use keyfold_protocol::log_entry::Event;
 use keyfold_protocol::registration::{RegistrationError, VerifiedInstance, document_hash};
 
 use super::{Moment, occasion};
+use crate::core::release::SeedRelease;
 use crate::error::{ApiError, Coded};
 use crate::holder::{Holder, rng};
 use crate::ledger::Occasion;
 use crate::member::{Caller, Member};
-use crate::registry::NonceUnknown;
+use crate::registry::{FreshNonce, NonceUnknown};
 use crate::store;
 use crate::store::sealing::Place;
 
@@ -50,9 +49,9 @@ impl Coded for RegisterRefusal {
 fn verify(
     holder: &Holder,
     message: &Register,
+    nonce: FreshNonce,
     now: Moment,
 ) -> Result<VerifiedInstance, RegisterRefusal> {
-    let fresh = holder.registry().check(message.nonce, now.ms)?;
     let ours = holder.realm().map(|own| own.realm.id());
     match (message.attested.binding.realm, ours) {
         (Some(_), None) => return Err(RegisterRefusal::NoRealm),
@@ -60,21 +59,40 @@ fn verify(
         // Without a realm an instance can only repeat a genesis that was cut off.
         _ => {}
     }
-    let nonce = Nonce::new(fresh.bytes()).map_err(|_| NonceUnknown)?;
+    let nonce = Nonce::new(nonce.bytes()).map_err(|_| NonceUnknown)?;
     let expect = Expectations::new(&nonce, now.ms, &holder.trust().policy);
     let instance = message.attested.verify(
         &holder.trust().root,
         &expect,
         message.attested.binding.realm,
     )?;
-    holder.registry().spend(fresh, now.ms)?;
     Ok(instance)
 }
 
 /// Registers an instance until its document is an hour old, or a certificate of its chain ends.
+///
+/// # Security
+///
+/// Anybody can have an instance answer our nonce, at its gateway, and bring us the document. So
+/// what changes nothing costs nothing: while a registration with the same keys has time left, its
+/// end is all that is answered, and neither nonce nor log entry is spent.
 pub(crate) async fn register(holder: &Holder, message: Register) -> Result<Registered, ApiError> {
     let now = Moment::now(holder);
-    let instance = verify(holder, &message, now)?;
+    let nonce = holder
+        .registry()
+        .check(message.nonce, now.ms)
+        .map_err(RegisterRefusal::from)?;
+    let instance = verify(holder, &message, nonce, now)?;
+    if let Some(expires_ms) = holder.registry().unchanged(&instance, now.ms) {
+        return Ok(Registered {
+            instance: instance.id,
+            expires: expires_ms / 1000,
+        });
+    }
+    holder
+        .registry()
+        .spend(nonce, instance.id, now.ms)
+        .map_err(RegisterRefusal::from)?;
     let expires_ms = instance
         .document_timestamp_ms
         .saturating_add(DEFAULT_MAX_AGE_MS)
@@ -88,7 +106,7 @@ pub(crate) async fn register(holder: &Holder, message: Register) -> Result<Regis
     let entry = at.entry(Event::Registered { document })?;
     holder
         .ledger()
-        .record(move |_| Box::pin(async move { Ok(((), entry)) }))
+        .commit(move |_| Box::pin(async move { Ok(((), Some(entry))) }))
         .await?;
     let registered = Registered {
         instance: instance.id,
@@ -101,40 +119,18 @@ pub(crate) async fn register(holder: &Holder, message: Register) -> Result<Regis
 /// Releases the holder's share of the realm seed to an instance of the realm.
 pub(crate) async fn seed(holder: &Holder, member: Member, _: Empty) -> Result<Released, ApiError> {
     let realm = member.realm().id();
-    let entry = occasion(&member, holder.now_ms()).entry(Event::SeedReleased)?;
-    let (sealed, durable) = holder
+    let at = occasion(&member, holder.now_ms());
+    let (release, sealed) = holder
         .ledger()
-        .record(move |connection| {
+        .record(at, move |connection| {
             Box::pin(async move {
                 let sealed = store::realm::seed_share(connection, realm).await?;
-                Ok((sealed, entry))
+                Ok((SeedRelease, sealed))
             })
         })
         .await?;
     let share = Place::of_seed(realm).open(holder.keys().ring(), &sealed)?;
-    let context = seed_share_context(&member.realm().record().genesis_nonce, member.index());
-    let seal = ShareSeal {
-        direction: SealDirection::ToInstance,
-        instance: member.instance().id,
-        context: &context,
-    };
-    // No device asks for the seed: request and digest are zeros.
-    let aad = ReleaseAad {
-        request: RequestId::from_bytes([0; 16]),
-        digest: Digest32::from_bytes([0; 32]),
-    };
-    let sealed = share
-        .to_bytes()
-        .expose(|bytes| {
-            let (info, aad) = (seal.to_signed_bytes(), aad.to_signed_bytes());
-            hpke::seal(&member.instance().hpke_key, &info, &aad, bytes, &mut rng())
-        })
-        .map_err(|_| ApiError::Broken("the seed share cannot be sealed to an instance"))?;
-    Ok(Released {
-        share: SealedShare(sealed),
-        anchor: None,
-        entry: durable.position(),
-    })
+    release.seal(&member, &share, &mut rng())
 }
 
 /// Takes over the keys that session attestations are signed with.

@@ -1,7 +1,7 @@
 //! Sessions: whether one still stands, and its end; and the count of mails before there is one.
 
 use keyfold_protocol::error_code::Code;
-use keyfold_protocol::holder_api::{DeviceAck, Empty, InSession, MailReserve};
+use keyfold_protocol::holder_api::{DeviceAck, DeviceState, Empty, InSession, MailReserve};
 use keyfold_protocol::intent::Operation;
 use keyfold_protocol::log_entry::Event;
 
@@ -20,14 +20,20 @@ const DAY: u64 = 86_400;
 
 /// Confirms that the session stands and says whether its device may act yet.
 ///
-/// A device that waits keeps its session: nothing is released here.
+/// A device that waits keeps its session: nothing is released here. It does not count as used by
+/// that, or whoever reads the mail could keep a place on the list by asking.
 pub(crate) async fn check(
     holder: &Holder,
     member: Member,
     message: InSession,
 ) -> Result<DeviceAck, ApiError> {
     let now = Moment::now(holder);
-    let allowed = [Operation::Renew, Operation::ListWallets];
+    // To make a wallet that is there already, an enclave stores nothing and asks only this.
+    let allowed = [
+        Operation::Renew,
+        Operation::ListWallets,
+        Operation::CreateWallet,
+    ];
     let operation = verify_session(holder, &member, &message.evidence, &allowed, now)?;
     let (owner, device) = (operation.owner().clone(), operation.device());
     let state = holder
@@ -35,10 +41,12 @@ pub(crate) async fn check(
         .commit(move |connection| {
             Box::pin(async move {
                 let standing = store::sessions::standing(connection, &operation).await?;
-                let state = standing.check_listed()?;
-                let (owner, device) = (operation.owner(), operation.device());
-                store::devices::touch(connection, owner, device, now.seconds).await?;
-                Ok((settled(state, now.seconds), None))
+                let state = settled(standing.check_listed()?, now.seconds);
+                if state == DeviceState::Active {
+                    let (owner, device) = (operation.owner(), operation.device());
+                    store::devices::touch(connection, owner, device, now.seconds).await?;
+                }
+                Ok((state, None))
             })
         })
         .await?;

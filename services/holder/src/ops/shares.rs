@@ -44,7 +44,7 @@ pub(crate) async fn store(
     let at = occasion(&member, now.ms);
     holder
         .ledger()
-        .record(move |connection| {
+        .commit(move |connection| {
             Box::pin(async move {
                 let standing = store::sessions::standing(connection, &operation).await?;
                 let _good = standing.check(now.seconds)?;
@@ -71,11 +71,10 @@ pub(crate) async fn store(
                     key,
                     generation,
                 })?;
-                Ok(((), entry))
+                Ok((Empty {}, Some(entry)))
             })
         })
-        .await?;
-    Ok(Empty {})
+        .await
 }
 
 /// Releases the share of a leaf key for one signature. [`crate::core::release`] has the order of
@@ -92,9 +91,9 @@ pub(crate) async fn release(
 
     let limit = holder.config().releases_per_key_per_minute;
     let at = occasion(&member, now.ms);
-    let ((admitted, sharing, sealed, anchor), durable) = holder
+    let (admitted, (sharing, sealed, anchor)) = holder
         .ledger()
-        .record(move |connection| {
+        .record(at, move |connection| {
             Box::pin(async move {
                 let operation = requested.operation();
                 let standing = store::sessions::standing(connection, operation).await?;
@@ -116,16 +115,13 @@ pub(crate) async fn release(
                     .await?
                     .ok_or(ReleaseRefusal::OtherSharing)?;
                 let anchor = store::anchors::find(connection, message.record).await?;
-                let entry = at.entry(admitted.event())?;
-                Ok(((admitted, sharing, sealed, anchor), entry))
+                Ok((admitted, (sharing, sealed, anchor)))
             })
         })
         .await?;
 
-    let owner = admitted.operation().owner();
+    let owner = admitted.value().operation().owner();
     let place = Place::of_key(owner, &sharing, SharePurpose::LeafKey);
     let share = place.open(holder.keys().ring(), &sealed)?;
-    admitted
-        .recorded(durable)
-        .seal(&member, &share, anchor, &mut rng())
+    admitted.seal(&member, &share, anchor, &mut rng())
 }

@@ -55,10 +55,23 @@ pub(crate) async fn facts(
             .bind(&owner.account.as_bytes()[..])
             .fetch_one(&mut *connection)
             .await?;
+    // Who was let in has no waiting time, and who acted was used: `touch` is for devices that may.
+    let dispensable: Option<Vec<u8>> = sqlx::query_scalar(
+        "SELECT device FROM devices
+         WHERE project = ? AND account = ? AND active_at IS NOT NULL AND last_used IS NULL
+         ORDER BY added, device LIMIT 1",
+    )
+    .bind(owner.project.as_str())
+    .bind(&owner.account.as_bytes()[..])
+    .fetch_optional(&mut *connection)
+    .await?;
     let device = find(connection, owner, device).await?;
     Ok(ListFacts {
         device,
         count: from_i64(count)?,
+        dispensable: dispensable
+            .map(|device| fixed(&device).map(Thumbprint))
+            .transpose()?,
     })
 }
 
@@ -84,6 +97,21 @@ pub(crate) async fn add(
     .bind(to_i64(now)?)
     .execute(connection)
     .await?;
+    changed_one(&done)
+}
+
+/// Strikes a device off the list.
+async fn remove(
+    connection: &mut SqliteConnection,
+    owner: &AccountRef,
+    device: Thumbprint,
+) -> Result<()> {
+    let done = sqlx::query("DELETE FROM devices WHERE project = ? AND account = ? AND device = ?")
+        .bind(owner.project.as_str())
+        .bind(&owner.account.as_bytes()[..])
+        .bind(&device.0[..])
+        .execute(connection)
+        .await?;
     changed_one(&done)
 }
 
@@ -117,11 +145,15 @@ pub(crate) async fn apply(
     match change {
         Change::Keep(_) => Ok(()),
         Change::Add(state) => add(connection, owner, jwk, state, now).await,
+        Change::AddInsteadOf(gone, state) => {
+            remove(connection, owner, gone).await?;
+            add(connection, owner, jwk, state, now).await
+        }
         Change::Set(state) => set(connection, owner, jwk.thumbprint(), state).await,
     }
 }
 
-/// Notes that a listed device acted.
+/// Notes that a listed device acted. Not for one that still waits.
 pub(crate) async fn touch(
     connection: &mut SqliteConnection,
     owner: &AccountRef,

@@ -215,18 +215,70 @@ async fn a_device_of_another_account_or_on_no_list_is_not_approved() {
     }
 }
 
+async fn check(world: &World, person: &Person) -> Answer<DeviceAck> {
+    let evidence = person.evidence(&world.plain(person, Operation::Renew));
+    world
+        .call(path::SESSION_CHECK, &InSession { evidence })
+        .await
+}
+
 #[tokio::test]
-async fn an_account_has_at_most_32_devices() {
+async fn of_32_devices_the_oldest_that_nobody_let_in_and_that_never_acted_makes_room() {
     let world = World::new().await;
-    let first = Person::new("app.example");
-    world.enrol(&first).await.unwrap();
-    for _ in 1..32 {
-        world.enrol(&Person::of(first.owner.clone())).await.unwrap();
+    let owner = Person::new("app.example");
+    world.enrol(&owner).await.unwrap();
+    let join = async || {
+        world.advance(1);
+        let person = Person::of(owner.owner.clone());
+        world.enrol(&person).await.map(|_| person)
+    };
+    let approved = join().await.unwrap();
+    approve(&world, &owner, &approved).await.unwrap();
+    let (used, unused) = (join().await.unwrap(), join().await.unwrap());
+    world.advance_far(DAY).await;
+    check(&world, &used).await.unwrap();
+    // Whoever reads the mail asks again and again, and asks in its sessions too.
+    let mut crowd = Vec::new();
+    for _ in 0..40 {
+        let one = join().await.unwrap();
+        check(&world, &one).await.unwrap();
+        crowd.push(one);
     }
-    let one_more = Person::of(first.owner.clone());
+    let listed = list(&world, &owner).await.unwrap().devices;
+    assert_eq!(listed.len(), 32);
+    let is_listed = |person: &Person| {
+        listed
+            .iter()
+            .any(|entry| entry.device == person.thumbprint())
+    };
+    for kept in [&owner, &approved, &used, crowd.last().unwrap()] {
+        assert!(is_listed(kept));
+    }
+    // The one whose wait was over too, since it did nothing with it; then the crowd's oldest.
+    for gone in [&unused, &crowd[0]] {
+        assert!(!is_listed(gone));
+        assert_eq!(code(check(&world, gone).await), Code::DeviceUnknown);
+    }
+}
+
+#[tokio::test]
+async fn no_device_that_was_let_in_makes_room() {
+    let world = World::new().await;
+    let owner = Person::new("app.example");
+    world.enrol(&owner).await.unwrap();
+    for _ in 1..32 {
+        let person = Person::of(owner.owner.clone());
+        world.enrol(&person).await.unwrap();
+        approve(&world, &owner, &person).await.unwrap();
+    }
+    let one_more = Person::of(owner.owner.clone());
     assert_eq!(code(world.enrol(&one_more).await), Code::DeviceLimit);
-    assert!(world.enrol(&first).await.is_ok());
-    assert_eq!(list(&world, &first).await.unwrap().devices.len(), 32);
+    let acks = [0, 1]
+        .map(|by| ack(&world, by, &one_more, DeviceState::Active))
+        .to_vec();
+    assert_eq!(code(sync(&world, &one_more, acks).await), Code::DeviceLimit);
+    assert!(world.enrol(&owner).await.is_ok());
+    assert_eq!(list(&world, &owner).await.unwrap().devices.len(), 32);
 }
 
 #[tokio::test]

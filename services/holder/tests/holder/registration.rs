@@ -131,24 +131,25 @@ async fn a_document_that_answers_another_nonce_or_none_is_refused() {
 #[tokio::test]
 async fn a_nonce_works_for_one_document_within_a_minute() {
     let world = World::new().await;
+    let enclave = Enclave::new(Some(world.realm_id()));
     let nonce = world.nonce().await;
     let document = |world: &World| {
-        let request = world.enclave.document(nonce, START_MS);
+        let request = enclave.document(nonce, START_MS);
         world.issuer.issue(&request, &mut rng()).unwrap()
     };
     world.advance(60);
     let late = world
-        .register_document(&world.enclave, nonce, document(&world))
+        .register_document(&enclave, nonce, document(&world))
         .await;
     assert_eq!(code(late), Code::NonceUnknown);
     world.set_ms(START_MS + 59_999);
     let first = document(&world);
     world
-        .register_document(&world.enclave, nonce, first.clone())
+        .register_document(&enclave, nonce, first.clone())
         .await
         .unwrap();
     for again in [first, document(&world)] {
-        let answer = world.register_document(&world.enclave, nonce, again).await;
+        let answer = world.register_document(&enclave, nonce, again).await;
         assert_eq!(code(answer), Code::NonceUnknown);
     }
 }
@@ -163,6 +164,36 @@ async fn a_nonce_that_the_holder_did_not_issue_is_refused() {
         .register_document(&world.enclave, nonce, document)
         .await;
     assert_eq!(code(answer), Code::NonceUnknown);
+}
+
+async fn log_size(world: &World) -> usize {
+    world.holder.log().entries(0, 1_000).await.unwrap().len()
+}
+
+#[tokio::test]
+async fn documents_that_strangers_bring_of_a_registered_instance_cost_nothing_and_block_nobody() {
+    let world = World::new().await;
+    let before = log_size(&world).await;
+    let ends = START_MS / 1000 + 3_600;
+    // Genuine documents, which the instance's gateway made for whoever asked with our nonces.
+    for _ in 0..50 {
+        let registered = world.register(&world.enclave).await.unwrap();
+        assert_eq!(registered.expires, ends);
+    }
+    assert_eq!(log_size(&world).await, before);
+    // Other keys, or the end of the hour, are a registration like any other.
+    let mut rotated = Enclave::new(Some(world.realm_id()));
+    world.register(&rotated).await.unwrap();
+    rotated.binding.ohttp_config = vec![2; 41];
+    world.register(&rotated).await.unwrap();
+    assert_eq!(log_size(&world).await, before + 2);
+    world.advance(2_999);
+    world.register(&world.enclave).await.unwrap();
+    assert_eq!(log_size(&world).await, before + 2);
+    world.advance(1);
+    let registered = world.register(&world.enclave).await.unwrap();
+    assert_eq!(registered.expires, ends + 3_000);
+    assert_eq!(log_size(&world).await, before + 3);
 }
 
 #[tokio::test]
