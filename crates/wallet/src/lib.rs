@@ -18,9 +18,12 @@ pub mod abi;
 pub mod address;
 pub mod config;
 pub mod payload;
+pub mod quirks;
+pub mod session;
 pub mod signature;
 
 mod bytes;
+mod json;
 
 #[cfg(test)]
 mod contract_tests;

@@ -2,14 +2,14 @@
 //! `0x` hex for bytes, a pair as an array, an opaque node as a string.
 
 use core::fmt;
-use core::str::FromStr;
 
-use alloy_primitives::{Address, B256, hex};
+use alloy_primitives::{Address, B256};
 use serde::de::{self, MapAccess, SeqAccess, Visitor};
 use serde::ser::{SerializeMap, SerializeTuple};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{Config, Topology};
+use crate::json::{Decimal, HexBytes};
 
 impl Serialize for Topology {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -82,45 +82,6 @@ impl Serialize for Config {
             map.serialize_entry("checkpointer", &checkpointer.to_string())?;
         }
         map.end()
-    }
-}
-
-/// A number written as a decimal string, nothing else.
-#[derive(Clone, Copy)]
-struct Decimal<T>(T);
-
-impl<'de, T: FromStr> Deserialize<'de> for Decimal<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
-            return Err(de::Error::custom("expected a decimal number in a string"));
-        }
-        text.parse()
-            .map(Decimal)
-            .map_err(|_| de::Error::custom("the number is out of range"))
-    }
-}
-
-/// `N` bytes written as `0x` and hex.
-struct HexBytes<const N: usize>([u8; N]);
-
-impl<const N: usize> FromStr for HexBytes<N> {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let digits = text
-            .strip_prefix("0x")
-            .ok_or("expected 0x and hex digits")?;
-        let mut bytes = [0u8; N];
-        hex::decode_to_slice(digits, &mut bytes).map_err(|_| "wrong length or not hex")?;
-        Ok(Self(bytes))
-    }
-}
-
-impl<'de, const N: usize> Deserialize<'de> for HexBytes<N> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        text.parse().map_err(de::Error::custom)
     }
 }
 

@@ -50,6 +50,23 @@ impl EcdsaSignature {
         Self::new(B256::from(*r), B256::from(*s), y_parity)
     }
 
+    /// Reads the text `r:s:v`: two words in hex, and 27 or 28 in decimal.
+    #[must_use]
+    pub fn from_colon_rsv(text: &str) -> Option<Self> {
+        let mut fields = text.split(':');
+        let mut word = || fields.next()?.parse::<crate::json::HexBytes<32>>().ok();
+        let (r, s) = (word()?, word()?);
+        let y_parity = match fields.next()? {
+            "27" => false,
+            "28" => true,
+            _ => return None,
+        };
+        if fields.next().is_some() {
+            return None;
+        }
+        Self::new(B256::from(r.0), B256::from(s.0), y_parity)
+    }
+
     /// Reads the 64-byte form of ERC-2098.
     #[must_use]
     pub fn from_compact(bytes: &[u8; 64]) -> Option<Self> {

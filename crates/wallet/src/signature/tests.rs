@@ -39,7 +39,7 @@ pub(crate) fn sign(byte: u8, hash: &B256) -> EcdsaSignature {
     EcdsaSignature::from_rsv(&rsv).unwrap()
 }
 
-fn ecrecover(hash: &B256, signature: &EcdsaSignature) -> Option<Address> {
+pub(crate) fn ecrecover(hash: &B256, signature: &EcdsaSignature) -> Option<Address> {
     let rsv = signature.to_rsv();
     let id = RecoveryId::new(signature.y_parity(), false);
     let signature = Signature::from_slice(&rsv[..64]).ok()?;
