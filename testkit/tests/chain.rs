@@ -33,6 +33,8 @@ use keyfold_wallet::signature::{Header, Parts, encode};
 use keyfold_wallet::{Call, EcdsaSignature, Encoding, Payload, PayloadBody, SignaturePart, abi};
 use serde_json::{Value, json};
 
+/// A chain on which the guard lets texts be signed, and nothing else.
+const OTHER_CHAIN: u64 = 1;
 const COIN: u128 = 1_000_000_000_000_000_000;
 /// A signature that a wallet takes for its own (ERC-1271).
 const MAGIC: [u8; 4] = [0x16, 0x26, 0xba, 0x7e];
@@ -48,7 +50,14 @@ struct World {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn guard_relayer_and_contracts_let_nothing_pass() {
-    let system = common::start(|_| {}).await;
+    let system = common::start(|options| {
+        let policy = options.projects[0].policy.as_mut().unwrap();
+        let mut texts_only = policy.chains[0].clone();
+        texts_only.ids = vec![OTHER_CHAIN];
+        texts_only.native = Default::default();
+        policy.chains.push(texts_only);
+    })
+    .await;
     let alice = Person::sign_in(&system, system.project(), "alice@mail.example").await;
     let (wallet, sibling) = (alice.wallet("main").await, alice.wallet("sibling").await);
     for each in [&wallet, &sibling] {
@@ -200,6 +209,17 @@ async fn what_the_guard_denies_gets_no_share(world: &World) {
         .device
         .sign_message(&alice.session, wallet, CHAIN_ID, &[0xff, 0x00, 0xfe]);
     refused(bytes.await, "guard_denied");
+    // What may be done here, on a chain where something else may be done, or nothing.
+    let calls = vec![pay(anybody(), 1)];
+    let elsewhere =
+        alice
+            .device
+            .sign_transaction(&alice.session, wallet, OTHER_CHAIN, U160::ZERO, 0, calls);
+    refused(elsewhere.await, "guard_denied");
+    let unnamed = alice
+        .device
+        .sign_message(&alice.session, wallet, CHAIN_ID + 1, b"text");
+    refused(unnamed.await, "guard_denied");
     assert_eq!(
         all_uses(&world.system).await,
         before,
@@ -575,7 +595,7 @@ async fn a_signed_message_is_its_wallets_alone(world: &World) {
         !is_valid(system, wallet, keccak256(text), &signed.signature).await,
         "no prefix"
     );
-    let elsewhere = of(wallet, 1).await;
+    let elsewhere = of(wallet, OTHER_CHAIN).await;
     assert!(
         !is_valid(system, wallet, hash, &elsewhere.signature).await,
         "another chain's"
