@@ -146,7 +146,7 @@ pub(crate) fn inner_request() -> InnerRequest {
             ("content-type".to_owned(), "application/json".to_owned()),
             ("cookie".to_owned(), "a=b; c=d".to_owned()),
         ],
-        body: b"{}".to_vec(),
+        body: b"{}".to_vec().into(),
     }
 }
 

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::path::Path;
 
 use keyfold_holder_service::{CONFIG_FILE, HolderConfig, Trust, card, init, run, status};
-use keyfold_net::{Shutdown, descriptors, telemetry};
+use keyfold_net::{Shutdown, descriptors, dumps, telemetry};
 
 use crate::args::{Arguments, Command, Init};
 
@@ -63,6 +63,7 @@ fn make(arguments: &Init) -> Outcome {
 fn serve(config: &HolderConfig) -> Outcome {
     telemetry::init()?;
     descriptors::raise_limit_or_warn();
+    dumps::switch_off_or_warn();
     let trust = Trust::aws_nitro(&config.measurement_policy)?;
     runtime()?.block_on(async {
         let shutdown = Shutdown::on_signals()?;

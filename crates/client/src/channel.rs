@@ -138,6 +138,6 @@ async fn sign(
         authority: target.id().to_string(),
         path_and_query: call.path.to_owned(),
         headers: fields,
-        body: call.body.clone(),
+        body: call.body.clone().into(),
     })
 }

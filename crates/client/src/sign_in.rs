@@ -73,7 +73,7 @@ impl<T: Transport, C: Credential, E: Environment> Client<T, C, E> {
     ) -> Result<Session, ClientError> {
         let body = EmailFinish {
             sign_in: pending.sign_in,
-            code: code.to_owned(),
+            code: code.to_owned().into(),
             device: self.credential.public_jwk(),
             device_name: device_name.to_owned(),
         };

@@ -12,9 +12,8 @@
 //!   array on the stack first and then calls [`Secret::from_array`] has left a copy there;
 //!   [`Secret::init_with`] avoids it.
 //! - What a closure copies out of `expose` is its own to wipe.
-//! - Registers, spilled temporaries inside cryptographic libraries, swap, hibernation and core
-//!   dumps are out of reach. Processes that hold secrets switch core dumps off and lock memory
-//!   where the platform lets them; a browser does not.
+//! - Registers, spilled temporaries inside cryptographic libraries, swap and hibernation are out of
+//!   reach: no memory is locked. Core dumps are the program's to switch off; Keyfold's servers do.
 //! - Lengths are not secret.
 
 use core::fmt;

@@ -11,8 +11,8 @@
 //! - [`pipe`]: the two byte pipes of an enclave and the host's egress proxy.
 //! - [`problem`]: `application/problem+json` with stable codes.
 //! - [`limit`]: rate limits in bounded memory, and who the client is.
-//! - [`shutdown`], [`health`], [`telemetry`], [`descriptors`]: how a process begins, reports and
-//!   ends.
+//! - [`shutdown`], [`health`], [`telemetry`], [`descriptors`], [`dumps`]: how a process begins,
+//!   reports and ends.
 
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
@@ -21,6 +21,7 @@
 mod body;
 pub mod client;
 pub mod descriptors;
+pub mod dumps;
 pub mod health;
 pub mod limit;
 pub mod pipe;

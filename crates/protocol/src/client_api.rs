@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::holder_api::DeviceState;
 use crate::ids::{AccountId, Digest32, KeyId, ProjectId, SessionId, SignInHandle};
+use crate::secret_text::SecretText;
 
 /// Header names.
 pub mod header {
@@ -99,7 +100,7 @@ pub struct EmailFinish {
     /// From [`SignInStarted`].
     pub sign_in: SignInHandle,
     /// Eight digits.
-    pub code: String,
+    pub code: SecretText,
     /// The same key that began.
     pub device: PublicJwk,
     /// What the device is called in lists; at most 64 characters.
@@ -122,11 +123,11 @@ pub struct SignedIn {
     pub session_ends: u64,
     /// Whether the device may act yet.
     pub device: DeviceState,
-    /// The account's wallets.
+    /// The account's wallets; none while the device may not act.
     pub wallets: Vec<WalletInfo>,
 }
 
-/// A renewed attestation.
+/// A renewed attestation. It names no wallet while the device may not act.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Renewed {
     /// Compact JWT.
@@ -393,7 +394,7 @@ pub struct CreateProject {
 }
 
 /// How the enclave sends a project's mail: SMTP with TLS that ends in the enclave.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MailSettings {
     /// Host name of the server, as in its certificate.
@@ -407,7 +408,7 @@ pub struct MailSettings {
     pub username: Option<String>,
     /// Password, where the server asks for one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub password: Option<String>,
+    pub password: Option<SecretText>,
     /// PEM certificates that the server's certificate must lead to; the public roots where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub roots_pem: Option<String>,

@@ -251,7 +251,7 @@ impl Draft {
             authority: self.authority.clone(),
             path_and_query: self.path.clone(),
             headers,
-            body: self.body.clone(),
+            body: self.body.clone().into(),
         }
     }
 }

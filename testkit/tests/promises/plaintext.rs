@@ -43,7 +43,7 @@ pub(super) async fn a_host_that_records_everything_finds_no_plaintext(world: &Wo
         port: 465,
         from: "codes@keyfold.test".to_owned(),
         username: Some(SMTP_USER.to_owned()),
-        password: Some(SMTP_PASSWORD.to_owned()),
+        password: Some(SMTP_PASSWORD.to_owned().into()),
         roots_pem: Some(
             std::fs::read_to_string(system.files().root().join("mail-root.pem")).unwrap(),
         ),

@@ -81,7 +81,7 @@ impl Inputs {
             authority: "a".repeat(32),
             path_and_query: "/v1/sign/transaction".to_owned(),
             headers: headers.map(|(name, value)| (name.to_owned(), value)).into(),
-            body,
+            body: body.into(),
         };
         request
             .to_bhttp()

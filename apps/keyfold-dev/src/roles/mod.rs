@@ -17,7 +17,7 @@ use keyfold_attest::{MeasurementPolicy, Measurements, TrustRoot};
 use keyfold_gateway_service::GatewayConfig;
 use keyfold_guard_service::GuardConfig;
 use keyfold_holder_service::HolderConfig;
-use keyfold_net::{Shutdown, descriptors, telemetry};
+use keyfold_net::{Shutdown, descriptors, dumps, telemetry};
 use keyfold_relayer_service::RelayerConfig;
 use serde::de::DeserializeOwned;
 
@@ -142,6 +142,7 @@ pub(crate) fn run(role: Role) -> Outcome {
     }
     telemetry::init()?;
     descriptors::raise_limit_or_warn();
+    dumps::switch_off_or_warn();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(WORKERS)
         .enable_all()

@@ -31,7 +31,7 @@ pub(crate) async fn run(user: User, command: ProjectCommand) -> Result<Report, C
             port: arguments.mail_port,
             from: arguments.mail_from.clone(),
             username: arguments.mail_username.clone(),
-            password: password.map(|text| text.trim_end_matches(['\r', '\n']).to_owned()),
+            password: password.map(|text| text.trim_end_matches(['\r', '\n']).to_owned().into()),
             roots_pem: arguments.mail_roots.as_deref().map(read).transpose()?,
         },
         guard: guard(&arguments),

@@ -72,13 +72,13 @@ fn check(body: &CreateProject) -> Result<(), &'static str> {
 
 fn check_mail(mail: &MailSettings) -> Result<(), &'static str> {
     let text_ok = |text: &str| text.len() <= MAX_TEXT && !text.chars().any(char::is_control);
-    let optional_ok = |text: &Option<String>| text.as_deref().is_none_or(text_ok);
+    let optional_ok = |text: Option<&str>| text.is_none_or(text_ok);
     EmailAddress::parse(&mail.from).map_err(|_| "the sender's address is not acceptable")?;
     if !is_host(&mail.host) || mail.port == 0 {
         return Err("the mail server's name or port is not acceptable");
     }
-    if !optional_ok(&mail.username)
-        || !optional_ok(&mail.password)
+    if !optional_ok(mail.username.as_deref())
+        || !optional_ok(mail.password.as_deref())
         || mail.username.is_some() != mail.password.is_some()
     {
         return Err("the mail server's user name and password are not acceptable");

@@ -28,8 +28,8 @@ async fn whatever_is_altered_after_signing_is_refused_and_no_share_is_asked_for(
         ),
         (
             Box::new(|r| {
-                let text = String::from_utf8(r.body.clone()).unwrap();
-                r.body = text.replace("\"0x1\"", "\"0x2\"").into_bytes();
+                let text = String::from_utf8(r.body.to_vec()).unwrap();
+                *r.body = text.replace("\"0x1\"", "\"0x2\"").into_bytes();
             }),
             Code::DigestMismatch,
         ),

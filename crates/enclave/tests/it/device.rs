@@ -166,7 +166,7 @@ impl Device {
             authority,
             path_and_query: path.into(),
             headers,
-            body,
+            body: body.into(),
         }
     }
 
@@ -228,7 +228,7 @@ impl Device {
     pub(crate) async fn finish(&self, started: &SignInStarted, code: &str) -> Reply {
         let body = EmailFinish {
             sign_in: started.sign_in,
-            code: code.to_owned(),
+            code: code.to_owned().into(),
             device: self.jwk(),
             device_name: "laptop".to_owned(),
         };

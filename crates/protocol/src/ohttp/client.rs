@@ -1,6 +1,7 @@
 //! The client's side: seal a request, open its response.
 
 use ohttp::{ClientRequest, ClientResponse};
+use zeroize::Zeroizing;
 
 use super::{
     EncodedKeyConfig, InnerRequest, InnerResponse, KeyConfigError, MAX_ENCAPSULATED_LEN,
@@ -54,7 +55,7 @@ pub fn encapsulate(
     config: &EncodedKeyConfig,
     request: &InnerRequest,
 ) -> Result<(Vec<u8>, ResponseContext), EncapsulateError> {
-    let inner = request.to_bhttp()?;
+    let inner = Zeroizing::new(request.to_bhttp()?);
     let sealer = ClientRequest::from_config(&mut config.decode()?)
         .map_err(|_| EncapsulateError::KeyConfig)?;
     // Fails for public keys of small order, whose shared secret everybody knows.

@@ -157,6 +157,7 @@ impl GatewayKeys {
             .server
             .decapsulate(encapsulated)
             .map_err(|_| OpenError::NotAuthentic)?;
+        let inner = Zeroizing::new(inner);
         Ok((InnerRequest::from_bhttp(&inner)?, ResponseSealer(sealer)))
     }
 

@@ -8,6 +8,7 @@
 use core::fmt;
 
 use bhttp::{Message, Mode, StatusCode};
+use zeroize::Zeroizing;
 
 use super::{MAX_BODY_LEN, MAX_HEADER_SECTION_LEN, MAX_HEADERS, MAX_INNER_LEN, PADDING_BLOCK};
 
@@ -46,8 +47,8 @@ pub struct InnerRequest {
     pub path_and_query: String,
     /// Header fields: lower-case name, value.
     pub headers: Vec<(String, String)>,
-    /// Body.
-    pub body: Vec<u8>,
+    /// Body. It may hold a mail code or a password, so it wipes itself.
+    pub body: Zeroizing<Vec<u8>>,
 }
 
 /// A response inside the channel.
@@ -109,7 +110,7 @@ impl InnerRequest {
             authority,
             path_and_query,
             headers,
-            body,
+            body: body.into(),
         };
         request.check()?;
         Ok(request)

@@ -15,7 +15,7 @@ fn request(body: &[u8]) -> InnerRequest {
         authority: "00112233445566778899aabbccddeeff".into(),
         path_and_query: "/v1/sign?wallet=1".into(),
         headers: vec![("content-type".into(), "application/json".into())],
-        body: body.to_vec(),
+        body: body.to_vec().into(),
     }
 }
 
