@@ -2,14 +2,12 @@
 
 use std::sync::Arc;
 
-use keyfold_crypto::commitment::CommittedShare;
 use keyfold_crypto::shamir::{Share, Threshold, combine};
-use keyfold_crypto::{Canonical, Secret, b64, hpke};
+use keyfold_crypto::{Secret, b64};
 use keyfold_protocol::error_code::Code;
 use keyfold_protocol::gateway_api::host_path;
 use keyfold_protocol::holder_api::{
-    AttestationKeys, Empty, ReleaseAad, Released, SealDirection, ShareSeal, path,
-    seed_share_context,
+    AttestationKeys, Empty, ReleaseAad, Released, path, seed_share_context,
 };
 use keyfold_protocol::ids::{Digest32, RequestId};
 use keyfold_protocol::realm::{SignedRealmRecord, VerifiedRealm};
@@ -20,11 +18,12 @@ use crate::BootError;
 use crate::core::Core;
 use crate::holders::{Holders, first};
 use crate::keys::RealmKeys;
-use crate::peers::{CallError, call_host, to_json};
+use crate::peers::{call_host, to_json};
 use crate::platform::Platform;
 use crate::problem::Problem;
 use crate::realm::{Realm, check_clock};
 use crate::records::{Change, RealmKeysRecord, Records, StoredAttestationKey};
+use crate::released::open_share;
 
 /// Most bytes of a stored attestation key.
 const MAX_STORED_KEY: usize = 4 * 1024;
@@ -59,7 +58,15 @@ pub(crate) async fn fetch_seed<P: Platform>(
         async move {
             holder.link.register(None).await?;
             let released: Released = holder.link.call(path::SEED, &to_json(&Empty {})?).await?;
-            open_seed_share(&core, &verified, holder.index, &released)
+            let record = verified.record();
+            let context = seed_share_context(&record.genesis_nonce, holder.index);
+            // No device asks for the seed: request and digest are zeros.
+            let aad = ReleaseAad {
+                request: RequestId::from_bytes([0; 16]),
+                digest: Digest32::from_bytes([0; 32]),
+            };
+            let commitments = &record.seed_commitments;
+            open_share(&core, holder.index, commitments, &context, &aad, &released)
         }
     });
     let gathered = first(holders.threshold(), asked).await;
@@ -81,41 +88,6 @@ pub(crate) async fn fetch_seed<P: Platform>(
         .and_then(|threshold| combine(threshold, &shares).ok())
         .and_then(|seed| seed.to_secret::<32>())
         .ok_or_else(|| Problem::internal("the seed's shares do not combine"))
-}
-
-fn open_seed_share<P: Platform>(
-    core: &Core<P>,
-    verified: &VerifiedRealm,
-    index: u8,
-    released: &Released,
-) -> Result<Share, CallError> {
-    let record = verified.record();
-    let context = seed_share_context(&record.genesis_nonce, index);
-    let commitment = usize::from(index)
-        .checked_sub(1)
-        .and_then(|at| record.seed_commitments.get(at))
-        .ok_or(CallError::Local)?;
-    let info = ShareSeal {
-        direction: SealDirection::ToInstance,
-        instance: core.instance(),
-        context: &context,
-    };
-    let aad = ReleaseAad {
-        request: RequestId::from_bytes([0; 16]),
-        digest: Digest32::from_bytes([0; 32]),
-    };
-    let opened = hpke::open(
-        core.hpke_key(),
-        &info.to_signed_bytes(),
-        &aad.to_signed_bytes(),
-        &released.share.0,
-    )
-    .map_err(|_| CallError::WrongShare)?;
-    opened
-        .expose(CommittedShare::from_bytes)
-        .ok()
-        .and_then(|share| share.open(&context, commitment).ok())
-        .ok_or(CallError::WrongShare)
 }
 
 /// Takes the realm's keys into use: from here on the instance serves.

@@ -29,6 +29,18 @@ impl Clock {
     }
 }
 
+/// How far a holder's time is from the own one, milliseconds, given that it was said at some moment
+/// between asking and hearing: 0 where it lies between. A slow answer is no wrong clock.
+pub(crate) fn offset(said_unix_ms: u64, asked_unix_ms: u64, heard_unix_ms: u64) -> i64 {
+    let nearest = if said_unix_ms < asked_unix_ms {
+        asked_unix_ms
+    } else {
+        said_unix_ms.min(heard_unix_ms)
+    };
+    let offset = i128::from(said_unix_ms) - i128::from(nearest);
+    i64::try_from(offset).unwrap_or(if offset < 0 { i64::MIN } else { i64::MAX })
+}
+
 /// What the holders' times say of the own clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ClockVerdict {
@@ -64,6 +76,18 @@ mod tests {
         assert_eq!(clock.unix_ms(Duration::from_secs(5)), 1_000_000);
         assert_eq!(clock.unix_ms(Duration::from_millis(6_500)), 1_001_500);
         assert_eq!(clock.unix_ms(Duration::from_secs(1)), 1_000_000);
+    }
+
+    #[test]
+    fn a_slow_answer_is_no_wrong_clock() {
+        // Asked at 100 s, heard at 140 s: whatever it said between is right.
+        for said in [100_000, 120_000, 140_000] {
+            assert_eq!(offset(said, 100_000, 140_000), 0);
+        }
+        assert_eq!(offset(99_000, 100_000, 140_000), -1_000);
+        assert_eq!(offset(141_000, 100_000, 140_000), 1_000);
+        assert_eq!(offset(u64::MAX, 0, 0), i64::MAX);
+        assert_eq!(offset(0, u64::MAX, u64::MAX), i64::MIN);
     }
 
     #[test]

@@ -98,6 +98,18 @@ impl Proposal {
         })
     }
 
+    /// What each holder is asked to agree to, in order.
+    fn bodies(&self) -> Result<Vec<Arc<[u8]>>, Problem> {
+        let bodies = self.shares.iter().map(|share| {
+            let body = GenesisPropose {
+                record: self.record.clone(),
+                seed_share: share.clone(),
+            };
+            to_json(&body).map(Arc::from).map_err(local)
+        });
+        bodies.collect()
+    }
+
     fn is_for(&self, plan: &GenesisPlan) -> bool {
         self.record.threshold == plan.threshold
             && self.record.holders == plan.holders
@@ -145,11 +157,7 @@ pub(crate) async fn run<P: Platform>(
         .ok()
         .flatten()
         .ok_or_else(|| Problem::new(Code::Unavailable, "the host did not keep the realm record"))?;
-    everybody(
-        &holders,
-        holders.ask_same::<Empty>(path::GENESIS_COMMIT, signed),
-    )
-    .await?;
+    commit(&holders, proposal, signed.into()).await?;
     core.enter_realm(verified.id()).map_err(|error| {
         tracing::error!(%error, "genesis");
         Problem::from(Code::Internal)
@@ -185,28 +193,53 @@ pub(crate) async fn resume<P: Platform>(
     Ok(())
 }
 
+/// Has every holder commit itself.
+///
+/// A holder keeps one proposal, and that of another enclave may have taken the place of ours since
+/// it signed: it is shown ours again, then. It is the same record, so its signature stays good.
+async fn commit<P: Platform>(
+    holders: &Arc<Holders<P>>,
+    proposal: &Proposal,
+    signed: Arc<[u8]>,
+) -> Result<(), Problem> {
+    let bodies = proposal.bodies()?;
+    let asked = holders.ask(|holder| {
+        let (body, signed) = (at(&bodies, holder.index), Arc::clone(&signed));
+        async move {
+            let link = &holder.link;
+            match link.call::<Empty>(path::GENESIS_COMMIT, &signed).await {
+                Err(error) if error.code() == Some(Code::RealmInvalid) => {
+                    let name = &holder.card.name;
+                    tracing::warn!(holder = name, %error, "another genesis is under way");
+                    let _consent: GenesisConsent = link.call(path::GENESIS_PROPOSE, &body?).await?;
+                    link.call(path::GENESIS_COMMIT, &signed).await
+                }
+                other => other,
+            }
+        }
+    });
+    everybody(holders, asked).await.map(drop)
+}
+
+/// The body for the holder of an index, 1..=n.
+fn at(bodies: &[Arc<[u8]>], index: u8) -> Result<Arc<[u8]>, CallError> {
+    let body = bodies.get(usize::from(index).saturating_sub(1));
+    body.cloned().ok_or(CallError::Local)
+}
+
 /// Collects the signatures of every holder.
 async fn propose<P: Platform>(
     core: &Arc<Core<P>>,
     holders: &Arc<Holders<P>>,
     proposal: &Proposal,
 ) -> Result<VerifiedRealm, Problem> {
-    let mut bodies = Vec::new();
-    for share in &proposal.shares {
-        let body = GenesisPropose {
-            record: proposal.record.clone(),
-            seed_share: share.clone(),
-        };
-        bodies.push(Arc::<[u8]>::from(to_json(&body).map_err(local)?));
-    }
+    let bodies = proposal.bodies()?;
     let bytes: Arc<[u8]> = proposal.record.to_signed_bytes().into();
     let asked = holders.ask(|holder| {
-        let body = bodies
-            .get(usize::from(holder.index).saturating_sub(1))
-            .cloned();
+        let body = at(&bodies, holder.index);
         let bytes = Arc::clone(&bytes);
         async move {
-            let body = body.ok_or(CallError::Local)?;
+            let body = body?;
             holder.link.register(None).await?;
             let consent: GenesisConsent = holder.link.call(path::GENESIS_PROPOSE, &body).await?;
             holder

@@ -78,10 +78,17 @@ impl RealmKeys {
     }
 
     /// Names a mailbox to holders, which count mails to it; the same in every project, since it is
-    /// the mailbox that a flood fills.
+    /// the mailbox that a flood fills. For the same reason without a `+tag`, which most providers
+    /// deliver to the address without it. Accounts are of the whole address all the same.
     pub(crate) fn mailbox(&self, email: &EmailAddress) -> Digest32 {
+        let local = email.local();
+        let without_tag = match local.split_once('+') {
+            Some((name, _)) if !name.is_empty() => name,
+            _ => local,
+        };
         let name = Encoder::new("keyfold/mailbox/v1")
-            .bytes(email.lookup_bytes())
+            .str(without_tag)
+            .str(email.domain())
             .finish();
         Digest32::from_bytes(self.mac(&name))
     }
@@ -188,6 +195,22 @@ mod tests {
             keys.identity(&project, "a:b", b"c"),
             keys.identity(&project, "a", b"b:c")
         );
+    }
+
+    #[test]
+    fn a_tag_does_not_make_another_mailbox() {
+        let mailbox = |email: &str| keys(1).mailbox(&email.parse().unwrap());
+        let base = mailbox("anna@mail.example");
+        assert_eq!(base, mailbox("Anna+1@mail.example"));
+        assert_eq!(base, mailbox("anna+a+b@mail.example"));
+        for other in [
+            "anna.1@mail.example",
+            "anna@mail1.example",
+            "ann@mail.example",
+        ] {
+            assert_ne!(base, mailbox(other), "{other}");
+        }
+        assert_ne!(mailbox("+a@mail.example"), mailbox("+b@mail.example"));
     }
 
     #[test]

@@ -27,6 +27,7 @@ pub mod platform;
 mod problem;
 mod realm;
 mod records;
+mod released;
 mod request;
 mod rng;
 

@@ -15,7 +15,7 @@ use keyfold_protocol::realm::VerifiedRealm;
 use keyfold_protocol::session::{AttestationSigner, SessionClaims};
 use rand_core::Rng;
 
-use crate::clock::{ClockVerdict, judge};
+use crate::clock::{ClockVerdict, judge, offset};
 use crate::core::Core;
 use crate::holders::{Holders, first};
 use crate::keys::RealmKeys;
@@ -248,7 +248,9 @@ pub(crate) async fn check_clock<P: Platform>(
     let asked = holders.ask(|holder| {
         let (core, body) = (Arc::clone(core), Arc::clone(&body));
         async move {
+            let asked = core.unix_ms();
             let time: SignedTime = holder.link.call(path::TIME, &body).await?;
+            let heard = core.unix_ms();
             let statement = TimeStatement {
                 nonce,
                 unix_ms: time.unix_ms,
@@ -256,8 +258,7 @@ pub(crate) async fn check_clock<P: Platform>(
             if !statement.verify(&holder.card.signing_key, &time.signature) {
                 return Err(CallError::Wrong("did not sign its time"));
             }
-            let offset = i128::from(time.unix_ms) - i128::from(core.unix_ms());
-            let offset = i64::try_from(offset).unwrap_or(i64::MAX);
+            let offset = offset(time.unix_ms, asked, heard);
             if offset.unsigned_abs() > MAX_CLOCK_OFFSET_MS {
                 tracing::warn!(
                     holder = holder.card.name,

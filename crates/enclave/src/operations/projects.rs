@@ -48,10 +48,13 @@ pub(super) async fn create<P: Platform>(
                 };
                 Ok(Change::Write(project, ()))
             }
-            // A client that timed out may ask again; anybody else learns nothing but that it is
-            // taken.
+            // A client that timed out may ask again, for the same; anybody else learns nothing but
+            // that it is taken.
             Some(known)
-                if known.administrators == [*request.device()] && known.guard == body.guard =>
+                if known.administrators == [*request.device()]
+                    && known.display_name == body.display_name
+                    && known.mail == body.mail
+                    && known.guard == body.guard =>
             {
                 Ok(Change::Keep(()))
             }

@@ -17,8 +17,13 @@ use crate::peers::{CallError, to_json};
 use crate::platform::Platform;
 use crate::problem::Problem;
 use crate::realm::Realm;
-use crate::records::{Account, Change, Message, SessionRecord};
+use crate::records::{Account, Change, DeviceRecord, Message, SessionRecord};
 use crate::request::{Body, SessionRequest};
+
+/// `acr` of a session whose device may act.
+const EMAIL_CODE: &str = "email-code";
+/// `acr` of one whose device still waits: the mailbox is all that was proved.
+const EMAIL_CODE_WAITING: &str = "email-code-waiting";
 
 /// A fresh attestation.
 pub(super) struct Issued {
@@ -26,11 +31,17 @@ pub(super) struct Issued {
     pub(super) expires: u64,
 }
 
-/// Signs an attestation of what the account's record says.
+/// Signs an attestation of what the account's record says, as far as the device may know it.
+///
+/// # Security
+///
+/// One that waits is attested as such: `acr` says so, and no wallet is named, so that nothing can
+/// be signed with it, and an app that looks at either does not take its holder for the owner.
 pub(super) fn issue<P: Platform>(
     realm: &Realm<P>,
     account: &Account,
     session: &SessionRecord,
+    device: DeviceState,
 ) -> Result<Issued, Problem> {
     let now = realm.now();
     let expires = now.saturating_add(ATTESTATION_SECONDS).min(session.ends);
@@ -39,18 +50,23 @@ pub(super) fn issue<P: Platform>(
     }
     let mut jti = [0; 16];
     realm.core.rng()?.fill_bytes(&mut jti);
+    let may_act = device == DeviceState::Active;
+    let named = account.wallets().filter(|_| may_act);
     let claims = SessionClaims {
         iss: realm.verified.id(),
         aud: account.project.clone(),
         sub: account.account,
         cnf: Confirmation { jkt: session.jkt },
-        wallets: account
-            .wallets
-            .iter()
+        wallets: named
             .map(|w| AddressId::from_bytes(w.address.into()))
             .collect(),
         amr: vec!["otp".to_owned()],
-        acr: "email-code".to_owned(),
+        acr: if may_act {
+            EMAIL_CODE
+        } else {
+            EMAIL_CODE_WAITING
+        }
+        .to_owned(),
         auth_time: session.auth_time,
         sid: session.sid,
         iat: now,
@@ -81,8 +97,11 @@ pub(super) async fn renew<P: Platform>(
     let session = *account
         .session(&request.session().claims().sid)
         .ok_or(Code::SessionRevoked)?;
-    let issued = issue(realm, &account, &session)?;
     let device = state?;
+    let issued = issue(realm, &account, &session, device)?;
+    if device == DeviceState::Active {
+        note_active(realm, &request, &account).await;
+    }
     Ok(Renewed {
         attestation: issued.attestation,
         attestation_expires: issued.expires,
@@ -90,10 +109,52 @@ pub(super) async fn renew<P: Platform>(
     })
 }
 
-/// Asks whether the session stands and its device may act.
-async fn check<P: Platform>(
+/// Notes in the account's record that a device that waited acts now, so that it keeps its place.
+async fn note_active<P: Platform>(
     realm: &Realm<P>,
     request: &SessionRequest<Nothing>,
+    account: &Account,
+) {
+    let jkt = request.thumbprint();
+    let waits = |device: &&mut DeviceRecord| device.jkt == jkt && device.waiting;
+    if !account.devices.iter().any(|d| d.jkt == jkt && d.waiting) {
+        return;
+    }
+    let id = realm.account_id(&request.owner());
+    let noted = realm.records.change(id, |current: Option<Account>| {
+        let mut account = current.ok_or(Code::SessionInvalid)?;
+        match account.devices.iter_mut().find(waits) {
+            Some(device) => device.waiting = false,
+            None => return Ok(Change::Keep(())),
+        }
+        Ok(Change::Write(account, ()))
+    });
+    if let Err(problem) = noted.await {
+        // The next renewal notes it.
+        tracing::info!(code = %problem.code, "a device's first use is not in its record yet");
+    }
+}
+
+/// Whether the attestation of a request was issued while its device still waited.
+pub(super) fn was_waiting<B: Body>(request: &SessionRequest<B>) -> bool {
+    request.session().claims().acr == EMAIL_CODE_WAITING
+}
+
+/// Refuses a device that t holders do not let act yet.
+pub(super) async fn check_active<P: Platform, B: Body>(
+    realm: &Realm<P>,
+    request: &SessionRequest<B>,
+) -> Result<(), Problem> {
+    match check(realm, request).await? {
+        DeviceState::Active => Ok(()),
+        DeviceState::Pending { .. } => Err(Code::DevicePending.into()),
+    }
+}
+
+/// Asks whether the session stands and its device may act.
+async fn check<P: Platform, B: Body>(
+    realm: &Realm<P>,
+    request: &SessionRequest<B>,
 ) -> Result<DeviceState, Problem> {
     let body: Arc<[u8]> = in_session(request)?.into();
     let (owner, device) = (request.owner(), request.thumbprint());

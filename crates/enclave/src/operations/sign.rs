@@ -8,22 +8,20 @@ use std::sync::Arc;
 
 use alloy_primitives::{Address, B256};
 use futures_util::future::join;
-use keyfold_crypto::commitment::{CommittedShare, ShareCommitment, ShareContext, SharePurpose};
+use keyfold_crypto::commitment::SharePurpose;
 use keyfold_crypto::secp256k1::{RecoverableSignature, SigningKey, recover};
 use keyfold_crypto::shamir::{Share, Threshold, combine};
-use keyfold_crypto::{Canonical, hpke};
 use keyfold_protocol::anchor::{Anchor, AnchorView, combine as combine_anchors};
 use keyfold_protocol::client_api::{GuardSettings, SignRequest, Signed, WirePayload};
 use keyfold_protocol::error_code::Code;
 use keyfold_protocol::evidence::AccountRef;
 use keyfold_protocol::guard_api::{Cosign, Cosigned, path as guard_path};
-use keyfold_protocol::holder_api::{
-    ReleaseAad, Released, SealDirection, ShareRelease, ShareSeal, key_share_context, path,
-};
+use keyfold_protocol::holder_api::{ReleaseAad, Released, ShareRelease, key_share_context, path};
 use keyfold_protocol::ids::{AddressId, Digest32, RequestId};
 use keyfold_wallet::signature::{Header, Parts, encode};
 use keyfold_wallet::{EcdsaSignature, SignaturePart, ValidConfig};
 
+use super::session::was_waiting;
 use crate::core::Core;
 use crate::holders::first;
 use crate::keys::RealmKeys;
@@ -32,6 +30,7 @@ use crate::platform::Platform;
 use crate::problem::Problem;
 use crate::realm::Realm;
 use crate::records::{Account, Held, WalletRecord};
+use crate::released::open_share;
 use crate::request::SessionRequest;
 
 /// Signs a transaction.
@@ -86,6 +85,9 @@ async fn approve<P: Platform>(
     let address = AddressId::from_bytes(order.request.wallet.into());
     // Holders refuse it too. Whose the wallet is not must hear that, not that renewing would help.
     if !request.session().has_wallet(&address) {
+        if was_waiting(request) {
+            return Err(Code::DevicePending.into());
+        }
         find_wallet(realm, request).await?;
         return Err(Problem::new(
             Code::SessionInvalid,
@@ -106,18 +108,31 @@ async fn approve<P: Platform>(
         }
         None => (find_wallet(realm, request).await?, None),
     };
-    let guard_part = match (wallet.record.guard, settings) {
-        (None, _) => None,
-        (Some(signer), Some(settings)) if signer == settings.signer => {
-            let cosigned = cosigned.ok_or_else(|| Problem::internal("the guard was not asked"))?;
-            Some((signer, cosigned?))
-        }
-        (Some(_), _) => {
-            let why = "the wallet's guard is not the project's any more";
-            return Err(Problem::new(Code::GuardUnavailable, why));
-        }
-    };
+    let signer = settings.map(|settings| settings.signer);
+    let guard_part = guard_part(wallet.record.guard, signer, cosigned)?;
     Ok(Approved { wallet, guard_part })
+}
+
+/// The guard's part of the signature, where the wallet has a leaf for it.
+///
+/// A guard that was asked is obeyed, also where the chain would not ask for its signature.
+fn guard_part<S>(
+    leaf: Option<Address>,
+    signer: Option<Address>,
+    cosigned: Option<Result<S, Problem>>,
+) -> Result<Option<(Address, S)>, Problem> {
+    let cosigned = cosigned.transpose()?;
+    match (leaf, signer) {
+        (None, _) => Ok(None),
+        (Some(leaf), Some(signer)) if leaf == signer => {
+            let part = cosigned.ok_or_else(|| Problem::internal("the guard was not asked"))?;
+            Ok(Some((leaf, part)))
+        }
+        (Some(_), _) => Err(Problem::new(
+            Code::GuardUnavailable,
+            "the wallet's guard is not the project's any more",
+        )),
+    }
 }
 
 /// Finds the wallet in the account's record, which may be old: the anchors decide later.
@@ -347,11 +362,7 @@ struct Opener<P> {
 
 impl<P: Platform> Opener<P> {
     fn open(&self, index: u8, released: &Released) -> Result<Share, CallError> {
-        let commitment: &ShareCommitment = usize::from(index)
-            .checked_sub(1)
-            .and_then(|at| self.wallet.leaf.get(at))
-            .ok_or(CallError::Local)?;
-        let context: ShareContext = key_share_context(
+        let context = key_share_context(
             self.realm,
             &self.owner,
             self.wallet.key,
@@ -359,27 +370,12 @@ impl<P: Platform> Opener<P> {
             index,
             self.wallet.generation,
         );
-        let info = ShareSeal {
-            direction: SealDirection::ToInstance,
-            instance: self.core.instance(),
-            context: &context,
-        };
         let aad = ReleaseAad {
             request: self.request,
             digest: self.digest,
         };
-        let opened = hpke::open(
-            self.core.hpke_key(),
-            &info.to_signed_bytes(),
-            &aad.to_signed_bytes(),
-            &released.share.0,
-        )
-        .map_err(|_| CallError::WrongShare)?;
-        opened
-            .expose(CommittedShare::from_bytes)
-            .ok()
-            .and_then(|share| share.open(&context, commitment).ok())
-            .ok_or(CallError::WrongShare)
+        let commitments = &self.wallet.leaf;
+        open_share(&self.core, index, commitments, &context, &aad, released)
     }
 }
 
@@ -414,5 +410,27 @@ impl ReleasedShares {
             digest: self.digest,
             signature,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guard_that_denies_is_obeyed_also_by_a_wallet_without_its_leaf() {
+        let signer = Address::repeat_byte(1);
+        let denied = || Some(Err::<(), _>(Problem::from(Code::GuardDenied)));
+        for leaf in [None, Some(signer)] {
+            let refused = guard_part(leaf, Some(signer), denied()).map_err(|p| p.code);
+            assert_eq!(refused, Err(Code::GuardDenied));
+        }
+        let part = |leaf, signer| guard_part(leaf, signer, Some(Ok(7))).map_err(|p| p.code);
+        assert_eq!(part(None, Some(signer)), Ok(None));
+        assert_eq!(part(Some(signer), Some(signer)), Ok(Some((signer, 7))));
+        let other = Address::repeat_byte(2);
+        assert_eq!(part(Some(signer), Some(other)), Err(Code::GuardUnavailable));
+        let unasked = guard_part::<()>(Some(signer), Some(signer), None);
+        assert_eq!(unasked.map_err(|p| p.code), Err(Code::Internal));
     }
 }

@@ -15,13 +15,13 @@ use rand_core::Rng;
 use super::is_name;
 use super::session::{issue, settle};
 use crate::holders::first;
-use crate::limits::{MAX_DEVICES, SESSION_SECONDS};
+use crate::limits::SESSION_SECONDS;
 use crate::peers::{CallError, to_json};
 use crate::platform::Platform;
 use crate::problem::Problem;
 use crate::realm::Realm;
 use crate::records::{
-    Account, Change, DeviceRecord, Identity, IdentityRecord, Project, SessionRecord, WalletRecord,
+    Account, Change, Identity, IdentityRecord, Project, SessionRecord, WalletRecord,
 };
 use crate::request::SignInRequest;
 
@@ -40,10 +40,9 @@ pub(super) async fn start<P: Platform>(
     let project = realm.project(request.project()).await?;
     let email = EmailAddress::parse(request.body().email.trim())
         .map_err(|error| Problem::new(Code::EmailInvalid, error.to_string()))?;
-    reserve_mail(realm, &request, &email).await?;
-
     let mut rng = realm.core.rng()?;
     let now = realm.now();
+    // First what costs nobody else anything: a mail that is refused here is not counted there.
     let (id, code) = realm
         .pending
         .lock()
@@ -59,6 +58,7 @@ pub(super) async fn start<P: Platform>(
             StartError::Full => Code::RateLimited,
             _ => Code::MailLimit,
         })?;
+    reserve_mail(realm, &request, &email).await?;
     let mut message_id = [0; 16];
     rng.fill_bytes(&mut message_id);
     let mail = compose(&project, &email, &code, now, message_id)?;
@@ -154,8 +154,9 @@ pub(super) async fn finish<P: Platform>(
         auth_time,
         ends: auth_time.saturating_add(SESSION_SECONDS),
     };
-    let account = start_session(realm, &request, &owner, session).await?;
-    let issued = issue(realm, &account, &session)?;
+    let account = start_session(realm, &request, &owner, session, state).await?;
+    let issued = issue(realm, &account, &session, state)?;
+    let shown = account.wallets().filter(|_| state == DeviceState::Active);
     Ok(SignedIn {
         account: owner.account,
         session: session.sid,
@@ -163,7 +164,7 @@ pub(super) async fn finish<P: Platform>(
         attestation_expires: issued.expires,
         session_ends: session.ends,
         device: state,
-        wallets: account.wallets.iter().map(WalletRecord::info).collect(),
+        wallets: shown.map(WalletRecord::info).collect(),
     })
 }
 
@@ -275,6 +276,7 @@ async fn start_session<P: Platform>(
     request: &SignInRequest<EmailFinish>,
     owner: &AccountRef,
     session: SessionRecord,
+    state: DeviceState,
 ) -> Result<Account, Problem> {
     let now = realm.now();
     realm
@@ -283,23 +285,8 @@ async fn start_session<P: Platform>(
             let mut account =
                 current.ok_or_else(|| Problem::internal("an identity without an account"))?;
             let name = request.body().device_name.clone();
-            let full = account.devices.len() >= MAX_DEVICES;
-            match account
-                .devices
-                .iter_mut()
-                .find(|device| device.jkt == session.jkt)
-            {
-                Some(known) => known.name = name,
-                None if full => {
-                    return Err(Code::DeviceLimit.into());
-                }
-                None => account.devices.push(DeviceRecord {
-                    jkt: session.jkt,
-                    jwk: *request.device(),
-                    name,
-                    added: now,
-                }),
-            }
+            let waiting = state != DeviceState::Active;
+            account.name_device(request.device(), name, waiting, now)?;
             account.add_session(session, now);
             Ok(Change::Write(account.clone(), account))
         })

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use alloy_primitives::Address;
+use futures_util::future::join;
 use keyfold_crypto::commitment::{CommittedShare, ShareCommitment, SharePurpose};
 use keyfold_crypto::hd::derive_ethereum;
 use keyfold_crypto::mnemonic::Entropy;
@@ -19,31 +20,45 @@ use keyfold_wallet::config::default_tree;
 use keyfold_wallet::{Context, wallet_address};
 
 use super::is_name;
+use super::session::check_active;
 use crate::holders::first;
 use crate::limits::MAX_WALLETS;
 use crate::peers::{CallError, to_json};
 use crate::platform::Platform;
 use crate::problem::Problem;
 use crate::realm::Realm;
-use crate::records::{Account, Change, WalletRecord};
+use crate::records::{Account, Change, Held, WalletRecord};
 use crate::request::SessionRequest;
 use crate::rng::OperationRng;
 
 /// The first generation of a sharing.
 const FIRST_GENERATION: u32 = 1;
 
-/// Lists the account's wallets, oldest first.
+/// Lists the account's wallets, oldest first, to a device that t holders let act.
 pub(super) async fn list<P: Platform>(
     realm: &Realm<P>,
     request: SessionRequest<Nothing>,
 ) -> Result<Wallets, Problem> {
-    let account = realm.session_account(&request).await?.value;
+    let (account, active) = join(
+        realm.session_account(&request),
+        check_active(realm, &request),
+    )
+    .await;
+    let account = account?.value;
+    active?;
     Ok(Wallets {
-        wallets: account.wallets.iter().map(WalletRecord::info).collect(),
+        wallets: account.wallets().map(WalletRecord::info).collect(),
     })
 }
 
 /// Makes a wallet, or returns the one of that label.
+///
+/// In three steps, each of which may be cut off and repeated: all n holders store their shares; the
+/// account's record names the wallet as staged, and all n holders hold that version; the record
+/// names it for good. Whoever asks for wallets is told of it only then, for one that fewer than n
+/// hold may still be left behind by a later change of the record ([`Records::read_held_by_all`]).
+///
+/// [`Records::read_held_by_all`]: crate::records::Records::read_held_by_all
 pub(super) async fn create<P: Platform>(
     realm: &Realm<P>,
     request: SessionRequest<CreateWallet>,
@@ -55,28 +70,67 @@ pub(super) async fn create<P: Platform>(
             "the label is not acceptable",
         ));
     }
+    let id = realm.account_id(&request.owner());
     // Every holder must store a share anyway, so every one may be asked for the newest version: a
     // wallet that somebody hides would be made again beside it.
     let account = realm.session_account_of_all(&request).await?.value;
-    if let Some(known) = account.wallets.iter().find(|wallet| wallet.label == label) {
-        return Ok(known.info());
+    let wallet = match account.wallet_of(label) {
+        // Storing shares asks the holders whether the device may act; here nothing else does.
+        Some(known) => {
+            check_active(realm, &request).await?;
+            known.clone()
+        }
+        None => stage(realm, &request, &account).await?,
+    };
+    if !wallet.staged {
+        return Ok(wallet.info());
     }
+    let held: Held<Account> = realm.records.read_held_by_all(id).await?;
+    let same = |held: &WalletRecord| held.leaf == wallet.leaf;
+    if !held.value.wallet_of(label).is_some_and(same) {
+        return Err(Code::RecordConflict.into());
+    }
+    let wallet = realm
+        .records
+        .change(id, |current: Option<Account>| {
+            let mut account = current.ok_or(Code::SessionInvalid)?;
+            realm.check_session(&account, &request)?;
+            let mut of_label = account.wallets.iter_mut().filter(|w| w.label == label);
+            let held = of_label.find(|held| same(held));
+            let held = held.ok_or(Code::RecordConflict)?;
+            if !core::mem::take(&mut held.staged) {
+                return Ok(Change::Keep(held.clone()));
+            }
+            let wallet = held.clone();
+            Ok(Change::Write(account, wallet))
+        })
+        .await?;
+    Ok(wallet.info())
+}
+
+/// Draws a key, has the holders store its shares, and names the wallet as staged.
+async fn stage<P: Platform>(
+    realm: &Realm<P>,
+    request: &SessionRequest<CreateWallet>,
+    account: &Account,
+) -> Result<WalletRecord, Problem> {
+    let label = request.body().label.as_str();
     if account.wallets.len() >= MAX_WALLETS {
         return Err(Code::WalletLimit.into());
     }
     let project = realm.project(request.project()).await?;
     let guard = project.guard.as_ref().map(|guard| guard.signer);
     let new = NewKey::draw(realm, &request.owner(), guard, label)?;
-    store(realm, &request, &new).await?;
+    store(realm, request, &new).await?;
 
     let id = realm.account_id(&request.owner());
-    let wallet = realm
+    realm
         .records
         .change(id, |current: Option<Account>| {
             let mut account = current.ok_or(Code::SessionInvalid)?;
-            realm.check_session(&account, &request)?;
+            realm.check_session(&account, request)?;
             // Somebody asked for the same label at the same time: theirs is the wallet.
-            if let Some(known) = account.wallets.iter().find(|wallet| wallet.label == label) {
+            if let Some(known) = account.wallet_of(label) {
                 return Ok(Change::Keep(known.clone()));
             }
             if account.wallets.len() >= MAX_WALLETS {
@@ -85,8 +139,7 @@ pub(super) async fn create<P: Platform>(
             account.wallets.push(new.wallet.clone());
             Ok(Change::Write(account, new.wallet.clone()))
         })
-        .await?;
-    Ok(wallet.info())
+        .await
 }
 
 /// A key that was drawn, split and sealed to the holders. The key itself is gone already.
@@ -126,6 +179,7 @@ impl NewKey {
         let image_hash = config.image_hash();
         let wallet = WalletRecord {
             label: label.to_owned(),
+            staged: true,
             key,
             generation: FIRST_GENERATION,
             threshold: realm.verified.record().threshold,

@@ -26,10 +26,18 @@
 //!   exists would be loss (another account for the same address), so a record is created only when
 //!   all n holders answered and all remember nothing: of W that confirmed it at least one is honest
 //!   and says so.
-//! * **An older version.** The same liar can hide one write from a reader, together with a host
-//!   that keeps it from the third holder. What must not come back by that (ended sessions, lists
-//!   of devices) holders decide by themselves; and whoever missed a write is shown it until it has
-//!   it ([`CatchUp`](super::catch_up::CatchUp)), so that there are few moments for it.
+//! * **An older version.** The same liar (or a holder whose disk was restored) can hide one write
+//!   from a reader, together with a host that keeps it from the third holder; and the next write
+//!   then takes the hidden one's place. What must not come back by that (ended sessions, lists of
+//!   devices) holders decide by themselves. What must never be lost, a wallet, nobody is told of
+//!   before all n holders hold a version with it ([`Records::read_held_by_all`]): from then on every
+//!   t of them include an honest one that takes no step from before it. And whoever missed a write
+//!   is shown it until it has it ([`CatchUp`](super::catch_up::CatchUp)).
+//! * **A rival.** A holder that refuses a step because it remembers another version of that number,
+//!   or a newer one, says what the others left out: either two writers raced and one was cut off,
+//!   or the version that it holds was confirmed with a holder that has forgotten it. The writer
+//!   cannot tell, so it raises an alarm that names the holder, repairs nothing, and answers
+//!   `record_conflict`; the next reader asks everybody, and settles it as loudly.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -37,19 +45,16 @@ use std::sync::Arc;
 use keyfold_protocol::anchor::{Anchor, AnchorAck, AnchorStep, AnchorView, combine};
 use keyfold_protocol::error_code::Code;
 use keyfold_protocol::gateway_api::RecordVersion;
-use keyfold_protocol::holder_api::{AnchorCommit, AnchorRead, Anchors, path};
+use keyfold_protocol::holder_api::{AnchorCommit, path};
 use keyfold_protocol::ids::RecordId;
-use keyfold_protocol::realm::VerifiedRealm;
 
 use super::catch_up::Message;
+use super::memory::{Memory, check_ack, is_conflict};
 use super::{Body, Held, Records};
 use crate::holders::{Gathered, first};
 use crate::peers::{CallError, to_json};
 use crate::platform::Platform;
 use crate::problem::Problem;
-
-/// What one holder remembers of the record.
-type Memory = Option<AnchorAck>;
 
 /// What the holders say of a record.
 pub(super) enum Named {
@@ -90,25 +95,7 @@ impl<P: Platform> Records<P> {
     /// Asks what is current. With `everybody`, waits for all n holders, however many agree.
     pub(super) async fn named(&self, id: RecordId, everybody: bool) -> Result<Named, Problem> {
         let threshold = self.holders.threshold();
-        let body = to_json(&AnchorRead { records: vec![id] })
-            .map_err(|_| Problem::internal("an anchor cannot be asked for"))?;
-        let body: Arc<[u8]> = body.into();
-        let asked = self.holders.ask(|holder| {
-            let (realm, keys) = (Arc::clone(&self.realm), Arc::clone(&self.keys));
-            let body = Arc::clone(&body);
-            async move {
-                let answer: Anchors = holder.link.call(path::ANCHOR_READ, &body).await?;
-                let [memory] = <[Memory; 1]>::try_from(answer.anchors)
-                    .map_err(|_| CallError::Wrong("answered for other records"))?;
-                let memory = check(memory, holder.index, id, &realm)?;
-                if let Some(ack) = &memory
-                    && !keys.is_stamped(&id, &ack.anchor)
-                {
-                    return Err(CallError::InventedAnchor);
-                }
-                Ok(memory)
-            }
-        });
+        let asked = self.asker.ask_all(id)?;
         let needed = if everybody {
             self.holders.count()
         } else {
@@ -120,7 +107,7 @@ impl<P: Platform> Records<P> {
             gathered = gathered.all().await;
             view = combine(&anchors(&gathered.good));
         }
-        self.accuse(id, &gathered.bad);
+        self.asker.accuse(id, &gathered.bad);
         if gathered.good.len() < needed {
             return Err(self.holders.shortage(needed, &gathered.bad));
         }
@@ -199,17 +186,6 @@ impl<P: Platform> Records<P> {
         Problem::new(Code::RecordRolledBack, said)
     }
 
-    /// Names holders that signed anchors which nobody made.
-    fn accuse(&self, id: RecordId, bad: &[(u8, CallError)]) {
-        for (index, _) in bad
-            .iter()
-            .filter(|(_, error)| *error == CallError::InventedAnchor)
-        {
-            let holder = self.holders.name(*index);
-            tracing::error!(holder, record = %id, "a holder signed an anchor that no enclave made");
-        }
-    }
-
     /// Commits a version, whose bytes were opened, at enough holders before it is used.
     async fn complete(
         &self,
@@ -222,6 +198,9 @@ impl<P: Platform> Records<P> {
         let mut behind = Vec::new();
         let quorum = self.holders.write_quorum();
         for (index, memory) in answers.iter().filter(|(_, memory)| !holds(memory)) {
+            if let Some(rival) = memory.filter(|ack| ack.anchor.version == anchor.version) {
+                self.asker.alarm(id, *index, &rival.anchor, &anchor);
+            }
             if acks.len() >= quorum {
                 behind.push(*index);
                 continue;
@@ -259,7 +238,7 @@ impl<P: Platform> Records<P> {
         let holder = self.holders.get(index).ok_or(CallError::Local)?;
         let body = to_json(&AnchorCommit { step })?;
         let ack: AnchorAck = holder.link.call(path::ANCHOR_COMMIT, &body).await?;
-        check_ack(ack, index, &step, &self.realm)
+        check_ack(ack, index, step.record, step.next, &self.realm)
     }
 
     /// Commits a step. `false` where somebody else was first.
@@ -272,20 +251,21 @@ impl<P: Platform> Records<P> {
             let (realm, body) = (Arc::clone(&self.realm), Arc::clone(&body));
             async move {
                 let ack: AnchorAck = holder.link.call(path::ANCHOR_COMMIT, &body).await?;
-                check_ack(ack, holder.index, &step, &realm)
+                check_ack(ack, holder.index, step.record, step.next, &realm)
             }
         });
         let gathered = first(quorum, asked).await;
         if gathered.good.len() >= quorum {
-            self.repair_late(gathered);
-            return Ok(true);
+            let dissent = self.asker.dissent(&step, &gathered.bad).await;
+            let said = self.asker.alarm_all(&step, &dissent.rivals);
+            self.repair_late(step, gathered, dissent.behind);
+            return match said {
+                None => Ok(true),
+                Some(said) => Err(Problem::new(Code::RecordConflict, said)),
+            };
         }
         let gathered = gathered.all().await;
-        if gathered
-            .bad
-            .iter()
-            .any(|(_, error)| error.code() == Some(Code::AnchorConflict))
-        {
+        if gathered.bad.iter().any(|(_, error)| is_conflict(error)) {
             return Ok(false);
         }
         let named = self.holders.shortage(quorum, &gathered.bad).detail;
@@ -293,24 +273,6 @@ impl<P: Platform> Records<P> {
             code: Code::RecordPending,
             detail: named,
         })
-    }
-
-    /// Shows holders that missed a step what the others hold, once all have answered.
-    fn repair_late(&self, gathered: Gathered<AnchorAck>) {
-        if gathered.rest.is_empty() && gathered.bad.is_empty() {
-            return;
-        }
-        let (holders, catch_up) = (Arc::clone(&self.holders), Arc::clone(&self.catch_up));
-        self.core.background.run(async move {
-            let gathered = gathered.all().await;
-            let acks: Vec<AnchorAck> = gathered.good.into_iter().map(|(_, ack)| ack).collect();
-            let Some(message) = Message::repair(acks) else {
-                return;
-            };
-            for (index, _) in gathered.bad {
-                catch_up.tell(&holders, index, message.clone()).await;
-            }
-        });
     }
 
     fn repair(&self, acks: Vec<AnchorAck>, behind: Vec<u8>) {
@@ -352,7 +314,7 @@ fn unconfirmed(gathered: Gathered<Memory>) -> Unconfirmed {
 }
 
 /// Those who hold an anchor, and those who hold another one or none.
-fn divide(answers: &[(u8, Memory)], anchor: Anchor) -> (Vec<AnchorAck>, Vec<u8>) {
+pub(super) fn divide(answers: &[(u8, Memory)], anchor: Anchor) -> (Vec<AnchorAck>, Vec<u8>) {
     let (mut acks, mut behind) = (Vec::new(), Vec::new());
     for (index, memory) in answers {
         match memory {
@@ -368,30 +330,4 @@ fn anchors(answers: &[(u8, Memory)]) -> Vec<Option<Anchor>> {
         .iter()
         .map(|(_, memory)| memory.map(|ack| ack.anchor))
         .collect()
-}
-
-fn check(
-    memory: Memory,
-    holder: u8,
-    record: RecordId,
-    realm: &VerifiedRealm,
-) -> Result<Memory, CallError> {
-    match memory {
-        Some(ack) if ack.holder != holder || ack.record != record || !ack.verify(realm) => {
-            Err(CallError::Wrong("signed for something else"))
-        }
-        other => Ok(other),
-    }
-}
-
-fn check_ack(
-    ack: AnchorAck,
-    holder: u8,
-    step: &AnchorStep,
-    realm: &VerifiedRealm,
-) -> Result<AnchorAck, CallError> {
-    if ack.anchor != step.next {
-        return Err(CallError::Wrong("confirmed another anchor"));
-    }
-    check(Some(ack), holder, step.record, realm)?.ok_or(CallError::Local)
 }

@@ -6,13 +6,14 @@ use alloy_primitives::{Address, B256};
 use keyfold_crypto::commitment::ShareCommitment;
 use keyfold_crypto::jwk::{PublicJwk, Thumbprint};
 use keyfold_protocol::client_api::{GuardSettings, MailSettings, WalletInfo};
+use keyfold_protocol::error_code::Code;
 use keyfold_protocol::ids::{AccountId, Digest32, KeyId, ProjectId, SessionId};
 use keyfold_wallet::Config;
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use super::Body;
-use crate::limits::MAX_SESSIONS;
+use crate::limits::{MAX_DEVICES, MAX_SESSIONS};
 
 /// The version of a form; reading another one fails.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -130,6 +131,10 @@ pub(crate) struct DeviceRecord {
     pub(crate) name: String,
     /// Unix seconds.
     pub(crate) added: u64,
+    /// Whether the holders let it wait when it signed in, and it did nothing since as one that may
+    /// act.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub(crate) waiting: bool,
 }
 
 /// A session.
@@ -147,6 +152,10 @@ pub(crate) struct SessionRecord {
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct WalletRecord {
     pub(crate) label: String,
+    /// Set until all n holders hold a version of the record with the wallet in it. Nobody is told
+    /// of it before: one that fewer hold might still be left behind.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub(crate) staged: bool,
     pub(crate) key: KeyId,
     pub(crate) generation: u32,
     pub(crate) threshold: u8,
@@ -170,10 +179,55 @@ impl Account {
         self.sessions.iter().find(|session| session.sid == *sid)
     }
 
+    /// The wallets that somebody may be told of.
+    pub(crate) fn wallets(&self) -> impl Iterator<Item = &WalletRecord> {
+        self.wallets.iter().filter(|wallet| !wallet.staged)
+    }
+
+    /// The wallet of a label, staged or not.
+    pub(crate) fn wallet_of(&self, label: &str) -> Option<&WalletRecord> {
+        self.wallets.iter().find(|wallet| wallet.label == label)
+    }
+
     pub(crate) fn wallet(&self, address: &Address) -> Option<&WalletRecord> {
         self.wallets
             .iter()
             .find(|wallet| wallet.address == *address)
+    }
+
+    /// Names a device that signed in, in the state that the holders know it in.
+    ///
+    /// Where there are as many as there may be, the oldest that was let in by nobody and never
+    /// acted makes room, so that whoever only reads the mailbox cannot use the places up.
+    ///
+    /// # Errors
+    ///
+    /// `device_limit` where every device was let in.
+    pub(crate) fn name_device(
+        &mut self,
+        jwk: &PublicJwk,
+        name: String,
+        waiting: bool,
+        now_unix_seconds: u64,
+    ) -> Result<(), Code> {
+        let jkt = jwk.thumbprint();
+        if let Some(known) = self.devices.iter_mut().find(|device| device.jkt == jkt) {
+            known.name = name;
+            known.waiting &= waiting;
+            return Ok(());
+        }
+        if self.devices.len() >= MAX_DEVICES {
+            let oldest = self.devices.iter().position(|device| device.waiting);
+            self.devices.remove(oldest.ok_or(Code::DeviceLimit)?);
+        }
+        self.devices.push(DeviceRecord {
+            jkt,
+            jwk: *jwk,
+            name,
+            added: now_unix_seconds,
+            waiting,
+        });
+        Ok(())
     }
 
     /// Adds a session; those that ended make room, then the oldest.
@@ -222,5 +276,61 @@ impl fmt::Debug for Project {
 impl fmt::Debug for RealmKeysRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("RealmKeysRecord([redacted])")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use keyfold_crypto::jwk::DeviceSigningKey;
+    use keyfold_crypto::testing::SeededRng;
+
+    use super::*;
+
+    fn account() -> Account {
+        Account {
+            v: One,
+            account: AccountId::from_bytes([1; 16]),
+            project: "app.example".parse().unwrap(),
+            identities: Vec::new(),
+            devices: Vec::new(),
+            sessions: Vec::new(),
+            wallets: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_device_that_was_let_in_or_used_makes_no_room_and_one_that_waits_does() {
+        let mut rng = SeededRng::new(1);
+        let mut key = || DeviceSigningKey::generate_p256(&mut rng).public_jwk();
+        let mut account = account();
+        let keys: Vec<PublicJwk> = (0..MAX_DEVICES).map(|_| key()).collect();
+        for (at, key) in keys.iter().enumerate() {
+            // The third and the fourth wait.
+            let waiting = matches!(at, 2 | 3);
+            account
+                .name_device(key, at.to_string(), waiting, 0)
+                .unwrap();
+        }
+        let mut add = |account: &mut Account| account.name_device(&key(), String::new(), true, 1);
+        add(&mut account).unwrap();
+        let names = |account: &Account| -> Vec<String> {
+            account.devices.iter().map(|d| d.name.clone()).collect()
+        };
+        assert_eq!(account.devices.len(), MAX_DEVICES);
+        assert!(!names(&account).contains(&"2".to_owned()));
+        // Signing in again as one that may act keeps the place.
+        account
+            .name_device(&keys[3], "3".to_owned(), false, 2)
+            .unwrap();
+        add(&mut account).unwrap();
+        assert!(names(&account).contains(&"3".to_owned()));
+        for device in &mut account.devices {
+            device.waiting = false;
+        }
+        assert_eq!(add(&mut account), Err(Code::DeviceLimit));
+        account
+            .name_device(&keys[0], "first".to_owned(), true, 3)
+            .unwrap();
+        assert_eq!(account.devices[0].name, "first");
     }
 }

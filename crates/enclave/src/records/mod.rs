@@ -7,6 +7,8 @@ mod anchors;
 mod cache;
 mod catch_up;
 mod kinds;
+mod memory;
+mod spread;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -32,6 +34,7 @@ pub(crate) use kinds::{
     Account, DeviceRecord, Identity, IdentityRecord, Project, RealmKeysRecord, SessionRecord,
     StoredAttestationKey, WalletRecord,
 };
+use memory::Asker;
 
 use crate::core::Core;
 use crate::holders::{Gathered, Holders};
@@ -80,6 +83,7 @@ pub(crate) struct Records<P> {
     holders: Arc<Holders<P>>,
     realm: Arc<keyfold_protocol::realm::VerifiedRealm>,
     keys: Arc<RealmKeys>,
+    asker: Asker<P>,
     locks: Vec<AsyncMutex<()>>,
     accounts: Mutex<Cache<RecordId, Arc<Held<Account>>>>,
     catch_up: Arc<CatchUp>,
@@ -92,11 +96,17 @@ impl<P: Platform> Records<P> {
         realm: Arc<keyfold_protocol::realm::VerifiedRealm>,
         keys: Arc<RealmKeys>,
     ) -> Self {
+        let asker = Asker {
+            holders: Arc::clone(&holders),
+            realm: Arc::clone(&realm),
+            keys: Arc::clone(&keys),
+        };
         Self {
             core,
             holders,
             realm,
             keys,
+            asker,
             locks: (0..LOCKS).map(|_| AsyncMutex::new(())).collect(),
             accounts: Mutex::new(Cache::new(CACHED_ACCOUNTS)),
             catch_up: Arc::new(CatchUp::new()),

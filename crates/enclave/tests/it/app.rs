@@ -88,7 +88,21 @@ pub(crate) async fn create_project(
     project: &str,
     guard: Option<GuardSettings>,
 ) -> Reply {
-    let body = CreateProject {
+    admin
+        .before_session(
+            path::PROJECT_CREATE,
+            Operation::CreateProject,
+            &project_of(admin, project, guard),
+        )
+        .await
+}
+
+pub(crate) fn project_of(
+    admin: &Device,
+    project: &str,
+    guard: Option<GuardSettings>,
+) -> CreateProject {
+    CreateProject {
         project: project.parse().unwrap(),
         display_name: "Demo".to_owned(),
         administrator: admin.jwk(),
@@ -101,10 +115,7 @@ pub(crate) async fn create_project(
             roots_pem: None,
         },
         guard,
-    };
-    admin
-        .before_session(path::PROJECT_CREATE, Operation::CreateProject, &body)
-        .await
+    }
 }
 
 pub(crate) fn payment(wallet: &WalletInfo, wei: u64) -> SignRequest {

@@ -18,6 +18,8 @@ pub(crate) struct SimHost {
     pub(crate) records: HashMap<RecordId, Vec<RecordVersion>>,
     pub(crate) gets: usize,
     pub(crate) keeps_no_realm: bool,
+    /// Keeps every version for ever, to show the one it likes.
+    pub(crate) hoards: bool,
     /// So many changes of records it refuses as if somebody else had been first.
     pub(crate) conflicts: usize,
 }
@@ -52,6 +54,7 @@ impl SimHost {
                     .push(put.version);
                 ok(Empty {})
             }
+            host_path::RECORD_SETTLE if self.hoards => ok(Empty {}),
             host_path::RECORD_SETTLE => {
                 let settle: RecordSettle = serde_json::from_slice(&request.body).unwrap();
                 if let Some(versions) = self.records.get_mut(&settle.record) {

@@ -10,6 +10,7 @@ use keyfold_protocol::ids::{Digest32, RecordId};
 use keyfold_protocol::intent::Operation;
 
 use crate::app::{ANNA, APP, App, BORIS, assert_refused, assert_wallet_accepts, payment};
+use crate::device::Device;
 use crate::world::settle;
 
 /// All that a holder remembers.
@@ -87,10 +88,10 @@ async fn a_made_up_anchor_names_its_holder_where_the_others_do_not_suffice() {
 #[tokio::test]
 async fn a_liar_cannot_win_against_a_version_of_the_same_number() {
     let app = App::new().await;
-    let device = app.signed_in(APP, ANNA).await;
+    let (device, wallet) = app.with_wallet().await;
     settle().await;
     let old = app.world.holder(3, |h| h.anchors.clone());
-    let wallet: WalletInfo = device.create_wallet("main").await.ok();
+    let _: SignedIn = app.device(APP).sign_in(ANNA).await;
     settle().await;
     let before = anchors(&app, 2);
     // One has the newest version, one the version before, and one invents a rival of the newest.
@@ -159,9 +160,11 @@ async fn a_version_that_the_host_lost_is_refused_with_names_and_nothing_is_commi
     }
     // With the bytes back it is completed.
     *app.world.host.lock().unwrap() = complete;
+    let _: Wallets = device.wallets().await.ok();
+    app.world.holder(2, |h| assert_eq!(h.anchors[&id], claimed));
+    let _: WalletInfo = device.create_wallet("main").await.ok();
     let listed: Wallets = device.wallets().await.ok();
     assert_eq!(listed.wallets.len(), 1);
-    app.world.holder(2, |h| assert_eq!(h.anchors[&id], claimed));
 }
 
 #[tokio::test]
@@ -275,19 +278,81 @@ async fn a_wallet_that_could_not_be_stored_is_made_again_under_the_same_name() {
     }
 }
 
+/// What a holder remembers, as its disk keeps it.
+type Disk = std::collections::HashMap<RecordId, Anchor>;
+
+fn disk(app: &App, holder: usize) -> Disk {
+    app.world.holder(holder, |h| h.anchors.clone())
+}
+
+fn restore(app: &App, holder: usize, disk: &Disk) {
+    app.world.holder(holder, |h| h.anchors.clone_from(disk));
+}
+
+/// Keeps holder 3 from hearing of any change, or no more.
+fn block_the_third(app: &App, blocked: bool) {
+    app.world.holder(3, |h| {
+        h.commits_nothing = blocked;
+        h.silent_at = blocked.then_some(path::ANCHOR_REPAIR);
+    });
+}
+
+/// A device, and a wallet that holder 3 never heard of; what the holders remembered before, and
+/// what those remember that heard.
+async fn with_staged_wallet(app: &App) -> (Device, Disk, Disk) {
+    let device = app.signed_in(APP, ANNA).await;
+    settle().await;
+    app.world.host.lock().unwrap().hoards = true;
+    let before = disk(app, 1);
+    block_the_third(app, true);
+    let pending = device.create_wallet("main").await;
+    assert_refused(&pending, Code::RecordPending);
+    assert!(pending.detail().contains("holder-3"), "{pending:?}");
+    settle().await;
+    let staged = disk(app, 1);
+    (device, before, staged)
+}
+
+#[tokio::test]
+async fn a_wallet_that_not_all_holders_hold_is_told_to_nobody_and_completed_by_asking_again() {
+    let app = App::new().await;
+    let (mut device, ..) = with_staged_wallet(&app).await;
+    for _ in 0..2 {
+        let listed: Wallets = device.wallets().await.ok();
+        assert_eq!(listed.wallets, []);
+        assert_refused(&device.create_wallet("main").await, Code::RecordPending);
+    }
+    let again: SignedIn = device.sign_in(ANNA).await;
+    assert_eq!(again.wallets, []);
+    block_the_third(&app, false);
+    let wallet: WalletInfo = device.create_wallet("main").await.ok();
+    // One attempt at the key is all that there was.
+    for index in 1..=3 {
+        app.world.holder(index, |h| {
+            let (_, shares) = h.shares.values().next().unwrap();
+            assert_eq!((h.shares.len(), shares.len()), (1, 2));
+        });
+    }
+    let listed: Wallets = device.wallets().await.ok();
+    assert_eq!(listed.wallets, std::slice::from_ref(&wallet));
+    device.renewed().await;
+    let request = payment(&wallet, 1);
+    let signed: Signed = device.sign_with(&wallet, &request).await.ok();
+    assert_wallet_accepts(&wallet, &request, &signed.signature);
+}
+
 #[tokio::test]
 async fn a_wallet_that_a_holder_hides_is_not_made_again() {
     let app = App::new().await;
-    let mut device = app.signed_in(APP, ANNA).await;
-    settle().await;
-    let before = app.world.holder(1, |h| h.anchors.clone());
-    app.world
-        .holder(3, |h| h.silent_at = Some(path::ANCHOR_COMMIT));
+    let (mut device, before, staged) = with_staged_wallet(&app).await;
+    block_the_third(&app, false);
     let wallet: WalletInfo = device.create_wallet("main").await.ok();
-    // Holder 1 says what it remembered before, holder 3 remembers no better.
+    settle().await;
+    // Holder 1 says what it remembered before, holder 3 missed the last change.
     app.world.holder(1, |h| {
         h.claims = before.into_iter().map(|(id, a)| (id, Some(a))).collect();
     });
+    restore(&app, 3, &staged);
     app.world
         .holder(2, |h| h.silent_at = Some(path::ANCHOR_READ));
     let refused = device.create_wallet("main").await;
@@ -296,6 +361,91 @@ async fn a_wallet_that_a_holder_hides_is_not_made_again() {
     let again: WalletInfo = device.create_wallet("main").await.ok();
     assert_eq!(again, wallet);
     device.renewed().await;
+}
+
+#[tokio::test]
+async fn a_wallet_outlives_a_holder_that_forgot_it_and_a_host_that_hides_another() {
+    let app = App::new().await;
+    let (mut device, before, staged) = with_staged_wallet(&app).await;
+    block_the_third(&app, false);
+    let wallet: WalletInfo = device.create_wallet("main").await.ok();
+    settle().await;
+    // Holder 1 was restored from before the wallet, holder 3 missed the last change, and the only
+    // one that remembers it is kept from answering while somebody signs in.
+    restore(&app, 1, &before);
+    restore(&app, 3, &staged);
+    app.world.holder(2, |h| {
+        h.silent_at = Some(path::ANCHOR_READ);
+        h.commits_nothing = true;
+    });
+    let _: SignedIn = app.device(APP).sign_in(ANNA).await;
+    settle().await;
+    app.world
+        .holder(2, |h| (h.silent_at, h.commits_nothing) = (None, false));
+    let again: WalletInfo = device.create_wallet("main").await.ok();
+    assert_eq!(again, wallet);
+    device.renewed().await;
+    let request = payment(&wallet, 1);
+    let signed: Signed = device.sign_with(&wallet, &request).await.ok();
+    assert_wallet_accepts(&wallet, &request, &signed.signature);
+}
+
+#[tokio::test]
+async fn a_staged_wallet_that_is_left_behind_is_made_anew() {
+    let app = App::new().await;
+    let (mut device, before, _) = with_staged_wallet(&app).await;
+    // Of the two that remember it one is restored, and the other does not answer.
+    restore(&app, 1, &before);
+    app.world.holder(2, |h| {
+        h.silent_at = Some(path::ANCHOR_READ);
+        h.commits_nothing = true;
+    });
+    block_the_third(&app, false);
+    let _: SignedIn = app.device(APP).sign_in(ANNA).await;
+    settle().await;
+    app.world
+        .holder(2, |h| (h.silent_at, h.commits_nothing) = (None, false));
+    let wallet: WalletInfo = device.create_wallet("main").await.ok();
+    device.renewed().await;
+    let request = payment(&wallet, 1);
+    let signed: Signed = device.sign_with(&wallet, &request).await.ok();
+    assert_wallet_accepts(&wallet, &request, &signed.signature);
+}
+
+#[tokio::test]
+async fn a_rival_of_a_write_is_an_error_that_names_its_holder_and_is_not_overwritten_by_the_writer()
+{
+    let app = App::new().await;
+    let device = app.signed_in(APP, ANNA).await;
+    settle().await;
+    let before = anchors(&app, 1);
+    // A writer that was cut off after holder 2, as it seems to everybody else.
+    for index in [1, 3] {
+        app.world.holder(index, |h| h.commits_nothing = true);
+    }
+    assert_refused(&device.create_wallet("main").await, Code::RecordPending);
+    for index in [1, 3] {
+        app.world.holder(index, |h| h.commits_nothing = false);
+    }
+    let rival = anchors(&app, 2);
+    assert_ne!(rival, before);
+    // The next writer does not hear of it while it reads, but while it writes.
+    let other = app.device(APP);
+    let started = other.start(ANNA).await.ok();
+    app.world.holder(2, |h| h.misses_reads = 3);
+    let refused = other.finish(&started, &app.world.code()).await;
+    assert_refused(&refused, Code::RecordConflict);
+    assert!(
+        refused.detail().contains("holder-2 remembers"),
+        "{refused:?}"
+    );
+    settle().await;
+    assert_eq!(anchors(&app, 2), rival);
+    // Whoever reads next asks everybody, and what two confirmed stands.
+    let _: SignedIn = app.device(APP).sign_in(ANNA).await;
+    settle().await;
+    assert_eq!(anchors(&app, 2), anchors(&app, 1));
+    let _: WalletInfo = device.create_wallet("main").await.ok();
 }
 
 #[tokio::test]

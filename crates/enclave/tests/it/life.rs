@@ -96,6 +96,29 @@ async fn no_holder_commits_itself_before_the_host_has_the_record() {
 }
 
 #[tokio::test]
+async fn a_genesis_that_another_enclave_got_in_the_way_of_goes_on() {
+    let world = World::new(3);
+    let (first, second) = (world.instance().await, world.instance().await);
+    // Both have every signature, and the holders keep what the second proposed.
+    world.host.lock().unwrap().keeps_no_realm = true;
+    for enclave in [&first, &second] {
+        let refused = problem(&genesis(enclave, &world.plan(2)).await);
+        assert_eq!(refused.code, Code::Unavailable);
+    }
+    world.host.lock().unwrap().keeps_no_realm = false;
+    let signed: SignedRealmRecord = json(&genesis(&first, &world.plan(2)).await);
+    let id = signed.record.id();
+    for index in 1..=3 {
+        assert_eq!(world.holder(index, |h| h.realm.as_ref().unwrap().id()), id);
+        assert!(world.holder(index, |h| h.seed.is_some()));
+    }
+    let third = world.instance().await;
+    assert!(status(&third).await.ready);
+    let late = problem(&genesis(&second, &world.plan(2)).await);
+    assert_eq!(late.code, Code::RealmExists);
+}
+
+#[tokio::test]
 async fn a_plan_without_a_majority_is_refused_before_any_holder_is_asked() {
     let world = World::new(3);
     let enclave = world.instance().await;

@@ -118,8 +118,10 @@ async fn a_holder_that_fell_behind_is_repaired() {
     let app = App::new().await;
     let device = app.signed_in(APP, ANNA).await;
     settle().await;
-    let (id, before) = account(&app);
     let _: WalletInfo = device.create_wallet("main").await.ok();
+    settle().await;
+    let (id, before) = account(&app);
+    let _: keyfold_protocol::client_api::SignedIn = app.device(APP).sign_in(ANNA).await;
     settle().await;
     let (_, after) = account(&app);
     // As if it had been away for the last change, and then for two.

@@ -7,8 +7,11 @@ use keyfold_protocol::error_code::Code;
 use keyfold_protocol::holder_api::{DeviceState, path as holder_path};
 use keyfold_protocol::ids::RequestId;
 use keyfold_protocol::intent::{Intent, Operation};
+use keyfold_protocol::session::SessionClaims;
 
-use crate::app::{ANNA, APP, App, BORIS, OTHER, assert_refused, create_project, payment};
+use crate::app::{
+    ANNA, APP, App, BORIS, OTHER, assert_refused, create_project, payment, project_of,
+};
 use crate::device::Device;
 use crate::world::settle;
 
@@ -81,7 +84,13 @@ async fn three_wrong_codes_end_a_sign_in_and_starting_again_gives_no_attempt_bac
         assert_refused(&device.finish(&started, &wrong).await, Code::SignInRefused);
     }
     assert_refused(&device.finish(&started, &code).await, Code::SignInRefused);
-    assert_refused(&device.start(ANNA).await, Code::MailLimit);
+    // Nor does asking again use up mails that the address may still get.
+    let counted = app.world.calls(holder_path::MAIL_RESERVE);
+    for _ in 0..5 {
+        assert_refused(&device.start(ANNA).await, Code::MailLimit);
+    }
+    assert_eq!(app.world.calls(holder_path::MAIL_RESERVE), counted);
+    let _: SignInStarted = app.device(APP).start(ANNA).await.ok();
 }
 
 #[tokio::test]
@@ -110,10 +119,13 @@ async fn mails_to_one_address_are_limited_by_the_holders() {
     for _ in 0..2 {
         let _: SignInStarted = app.device(APP).start(ANNA).await.ok();
     }
-    assert_refused(
-        &app.device(APP).start("ANNA@mail.example").await,
-        Code::MailLimit,
-    );
+    for spelling in [
+        "ANNA@mail.example",
+        "anna+1@mail.example",
+        "anna+2@mail.example",
+    ] {
+        assert_refused(&app.device(APP).start(spelling).await, Code::MailLimit);
+    }
     let _: SignInStarted = app.device(APP).start(BORIS).await.ok();
     assert_eq!(app.world.mails.lock().unwrap().len(), 3);
 }
@@ -218,13 +230,54 @@ async fn signing_out_with_two_holders_away_is_pending() {
     assert_eq!(out.state, Revocation::Pending);
 }
 
+/// What a device's attestation says.
+fn claims(device: &Device) -> SessionClaims {
+    let claims = device.attestation.split('.').nth(1).unwrap();
+    serde_json::from_slice(&keyfold_crypto::b64::decode(claims, 8_192).unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn whoever_reads_the_mailbox_uses_up_no_place_for_devices() {
+    let app = App::new().await;
+    for index in 1..=3 {
+        app.world.holder(index, |h| h.mail_limit = u32::MAX);
+    }
+    let owner = app.signed_in(APP, ANNA).await;
+    for _ in 0..40 {
+        let pending = app.device(APP).sign_in(ANNA).await;
+        assert!(matches!(pending.device, DeviceState::Pending { .. }));
+    }
+    let devices: Devices = owner
+        .in_session(path::DEVICE_LIST, Operation::ListDevices, &Nothing {})
+        .await
+        .ok();
+    let this = devices.devices.iter().find(|device| device.this).unwrap();
+    assert_eq!((&*this.name, this.state), ("laptop", DeviceState::Active));
+    // The account's record names the owner's and the newest, and is not full for ever.
+    let named = devices.devices.iter().filter(|d| !d.name.is_empty());
+    assert_eq!(named.count(), 32);
+}
+
 #[tokio::test]
 async fn a_second_device_waits_until_the_first_approves_it() {
     let app = App::new().await;
     let (first, wallet) = app.with_wallet().await;
     let mut second = app.device(APP);
-    let state = second.sign_in(ANNA).await.device;
-    assert!(matches!(state, DeviceState::Pending { .. }));
+    let signed_in = second.sign_in(ANNA).await;
+    assert!(matches!(signed_in.device, DeviceState::Pending { .. }));
+    // It learns of no wallet, and nobody can take its attestation for the owner's.
+    assert_eq!(signed_in.wallets, []);
+    for _ in 0..2 {
+        let claims = claims(&second);
+        assert_eq!(
+            (claims.wallets.len(), &*claims.acr),
+            (0, "email-code-waiting")
+        );
+        second.renewed().await;
+    }
+    assert_refused(&second.wallets().await, Code::DevicePending);
+    assert_refused(&second.create_wallet("main").await, Code::DevicePending);
+    assert_refused(&second.create_wallet("other").await, Code::DevicePending);
     assert_refused(
         &second.sign_with(&wallet, &payment(&wallet, 1)).await,
         Code::DevicePending,
@@ -250,6 +303,11 @@ async fn a_second_device_waits_until_the_first_approves_it() {
         Code::DevicePending,
     );
     let _: Nothing = first.send(&approve(&first, &second)).await.ok();
+    second.renewed().await;
+    let claims = claims(&second);
+    assert_eq!((claims.wallets.len(), &*claims.acr), (1, "email-code"));
+    let listed: Wallets = second.wallets().await.ok();
+    assert_eq!(listed.wallets, std::slice::from_ref(&wallet));
     let _: Signed = second.sign_with(&wallet, &payment(&wallet, 1)).await.ok();
 
     let devices: Devices = first
@@ -363,4 +421,21 @@ async fn a_project_is_made_once_and_its_maker_may_ask_again() {
         &create_project(&stranger, "x.example", None).await,
         Code::ProjectInvalid,
     );
+    // Who corrects something is not told that it was taken over.
+    let changes: [fn(&mut CreateProject); 3] = [
+        |body| body.display_name = "Another".to_owned(),
+        |body| body.mail.host = "smtp2.example".to_owned(),
+        |body| {
+            body.mail.username = Some("app".to_owned());
+            body.mail.password = Some("corrected".to_owned().into());
+        },
+    ];
+    for change in changes {
+        let mut body = project_of(&maker, "new.example", None);
+        change(&mut body);
+        let answer = maker
+            .before_session(path::PROJECT_CREATE, Operation::CreateProject, &body)
+            .await;
+        assert_refused(&answer, Code::ProjectExists);
+    }
 }
