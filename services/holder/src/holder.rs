@@ -8,6 +8,7 @@ use getrandom::SysRng;
 use keyfold_log::NoteError;
 use keyfold_net::limit::RateLimit;
 use keyfold_protocol::realm::{HolderCard, RealmError, SignedRealmRecord};
+use keyfold_protocol::registry::Registry;
 use keyfold_protocol::session::AttestationKeySet;
 use keyfold_storage::{
     Database, LogAppender, LogOpenError, LogStore, MigrateError, OpenError, StorageError, migrate,
@@ -24,7 +25,6 @@ use crate::error::ApiError;
 use crate::keys::HolderKeys;
 use crate::ledger::Ledger;
 use crate::member::OwnRealm;
-use crate::registry::Registry;
 use crate::store;
 
 /// Documents that are verified for one peer in a minute; an instance needs about one in an hour.

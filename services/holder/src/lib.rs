@@ -26,7 +26,6 @@ mod keys;
 mod ledger;
 mod member;
 mod ops;
-mod registry;
 mod run;
 mod status;
 mod store;

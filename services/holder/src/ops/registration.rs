@@ -1,6 +1,5 @@
 //! Registration of instances, and what they may ask before there are users: seed, keys, time.
 
-use keyfold_attest::{DEFAULT_MAX_AGE_MS, Expectations, Nonce};
 use keyfold_crypto::hash::sha256;
 use keyfold_protocol::error_code::Code;
 use keyfold_protocol::holder_api::{
@@ -9,6 +8,7 @@ use keyfold_protocol::holder_api::{
 use keyfold_protocol::ids::{Digest32, RealmId};
 use keyfold_protocol::log_entry::Event;
 use keyfold_protocol::registration::{RegistrationError, VerifiedInstance, document_hash};
+use keyfold_protocol::registry::NotVerified;
 
 use super::{Moment, occasion};
 use crate::core::release::SeedRelease;
@@ -16,30 +16,30 @@ use crate::error::{ApiError, Coded};
 use crate::holder::{Holder, rng};
 use crate::ledger::Occasion;
 use crate::member::{Caller, Member};
-use crate::registry::{FreshNonce, NonceUnknown};
 use crate::store;
 use crate::store::sealing::Place;
 
 /// Says why an instance was not registered.
 #[derive(Debug, thiserror::Error)]
 enum RegisterRefusal {
-    #[error(transparent)]
-    Nonce(#[from] NonceUnknown),
     #[error("this holder belongs to no realm yet")]
     NoRealm,
     #[error("the instance belongs to another realm")]
     OtherRealm,
-    #[error("the attestation document was refused: {0}")]
-    Document(#[from] RegistrationError),
+    #[error(transparent)]
+    NotVerified(#[from] NotVerified),
 }
 
 impl Coded for RegisterRefusal {
     fn code(&self) -> Code {
         match self {
-            Self::Nonce(nonce) => nonce.code(),
             Self::NoRealm => Code::RealmMissing,
-            Self::OtherRealm | Self::Document(RegistrationError::WrongRealm) => Code::WrongRealm,
-            Self::Document(_) => Code::AttestationRefused,
+            Self::OtherRealm => Code::WrongRealm,
+            Self::NotVerified(NotVerified::Nonce(_)) => Code::NonceUnknown,
+            Self::NotVerified(NotVerified::Document(RegistrationError::WrongRealm)) => {
+                Code::WrongRealm
+            }
+            Self::NotVerified(NotVerified::Document(_)) => Code::AttestationRefused,
         }
     }
 }
@@ -49,9 +49,12 @@ impl Coded for RegisterRefusal {
 fn verify(
     holder: &Holder,
     message: &Register,
-    nonce: FreshNonce,
     now: Moment,
 ) -> Result<VerifiedInstance, RegisterRefusal> {
+    let (registry, trust) = (holder.registry(), holder.trust());
+    let nonce = registry
+        .check(message.nonce, now.ms)
+        .map_err(NotVerified::from)?;
     let ours = holder.realm().map(|own| own.realm.id());
     match (message.attested.binding.realm, ours) {
         (Some(_), None) => return Err(RegisterRefusal::NoRealm),
@@ -59,14 +62,8 @@ fn verify(
         // Without a realm an instance can only repeat a genesis that was cut off.
         _ => {}
     }
-    let nonce = Nonce::new(nonce.bytes()).map_err(|_| NonceUnknown)?;
-    let expect = Expectations::new(&nonce, now.ms, &holder.trust().policy);
-    let instance = message.attested.verify(
-        &holder.trust().root,
-        &expect,
-        message.attested.binding.realm,
-    )?;
-    Ok(instance)
+    let attested = &message.attested;
+    Ok(registry.verify(nonce, attested, &trust.root, &trust.policy, now.ms)?)
 }
 
 /// Registers an instance until its document is an hour old, or a certificate of its chain ends.
@@ -78,25 +75,13 @@ fn verify(
 /// end is all that is answered, and neither nonce nor log entry is spent.
 pub(crate) async fn register(holder: &Holder, message: Register) -> Result<Registered, ApiError> {
     let now = Moment::now(holder);
-    let nonce = holder
-        .registry()
-        .check(message.nonce, now.ms)
-        .map_err(RegisterRefusal::from)?;
-    let instance = verify(holder, &message, nonce, now)?;
+    let instance = verify(holder, &message, now)?;
     if let Some(expires_ms) = holder.registry().unchanged(&instance, now.ms) {
         return Ok(Registered {
             instance: instance.id,
             expires: expires_ms / 1000,
         });
     }
-    holder
-        .registry()
-        .spend(nonce, instance.id, now.ms)
-        .map_err(RegisterRefusal::from)?;
-    let expires_ms = instance
-        .document_timestamp_ms
-        .saturating_add(DEFAULT_MAX_AGE_MS)
-        .min(instance.valid_until_ms);
     let document = Digest32::from_bytes(document_hash(&message.attested.document));
     let at = Occasion {
         realm: instance.realm.unwrap_or(RealmId::from_bytes([0; 32])),
@@ -108,12 +93,12 @@ pub(crate) async fn register(holder: &Holder, message: Register) -> Result<Regis
         .ledger()
         .commit(move |_| Box::pin(async move { Ok(((), Some(entry))) }))
         .await?;
-    let registered = Registered {
-        instance: instance.id,
+    let id = instance.id;
+    let expires_ms = holder.registry().insert(instance, now.ms);
+    Ok(Registered {
+        instance: id,
         expires: expires_ms / 1000,
-    };
-    holder.registry().insert(instance, expires_ms, now.ms);
-    Ok(registered)
+    })
 }
 
 /// Releases the holder's share of the realm seed to an instance of the realm.
