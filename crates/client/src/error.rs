@@ -330,7 +330,9 @@ fn what_to_do(code: Code) -> &'static str {
         Code::DevicePending => {
             "Approve this device from one you already use, or wait until it becomes active."
         }
-        Code::DeviceLimit => "Revoke a device you no longer use.",
+        Code::DeviceLimit => {
+            "Use one of the account's devices; this release cannot strike one off the list."
+        }
         Code::ProjectUnknown => "Check the project's name.",
         Code::ProjectExists => "Choose another name, or use the project that exists.",
         Code::ProjectInvalid | Code::PayloadInvalid | Code::InvalidRequest => {

@@ -77,7 +77,7 @@ codes! {
     SessionRevoked "session_revoked" 401 "This session was ended; sign in again.";
     DeviceUnknown "device_unknown" 403 "The key holders do not know this device for this account; sign in with it.";
     DevicePending "device_pending" 403 "This device is not active yet; approve it from a known device, or wait.";
-    DeviceLimit "device_limit" 409 "The account has as many devices as it may have; revoke one.";
+    DeviceLimit "device_limit" 409 "The account has as many devices as it may have, and each was let in or used.";
 
     // Projects
     ProjectUnknown "project_unknown" 404 "There is no such project.";

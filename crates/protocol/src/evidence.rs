@@ -8,7 +8,6 @@ use keyfold_crypto::hash::sha256;
 use keyfold_crypto::jwk::PublicJwk;
 use serde::{Deserialize, Serialize};
 
-use crate::holder_api::DeviceAck;
 use crate::ids::{AccountId, Digest32, InstanceId, ProjectId, RealmId};
 use crate::signed_request::{
     Profile, SignatureError, SignedComponents, VerifiedRequest, verify_device,
@@ -47,11 +46,6 @@ pub enum Item {
     Session {
         /// Compact JWT.
         attestation: String,
-    },
-    /// Statements of other holders that a device is on their lists.
-    HolderAcks {
-        /// One for each holder.
-        acks: Vec<DeviceAck>,
     },
     /// Evidence of a later release.
     #[serde(other)]
@@ -98,8 +92,6 @@ pub struct VerifiedEvidence {
     pub jwk: PublicJwk,
     /// The attestation whose hash the device signed; its own signature is not verified yet.
     pub attestation: Option<String>,
-    /// Other holders' statements, not verified yet.
-    pub acks: Vec<DeviceAck>,
 }
 
 impl Evidence {
@@ -119,8 +111,8 @@ impl Evidence {
     ///
     /// # Security
     ///
-    /// Does not check: the attestation's signature, the acks' signatures, that the nonce is new,
-    /// that the device is on a list. Those need the holder's own state.
+    /// Does not check: the attestation's signature, that the nonce is new, that the device is on
+    /// a list. Those need the holder's own state.
     pub fn verify(
         &self,
         profile: Profile,
@@ -130,12 +122,11 @@ impl Evidence {
         if self.version != EVIDENCE_VERSION || self.items.len() > MAX_ITEMS {
             return Err(EvidenceError::Malformed);
         }
-        let (mut request, mut attestation, mut acks) = (None, None, None);
+        let (mut request, mut attestation) = (None, None);
         for item in &self.items {
             let twice = match item {
                 Item::Request { signed, jwk } => request.replace((signed, jwk)).is_some(),
                 Item::Session { attestation: jwt } => attestation.replace(jwt).is_some(),
-                Item::HolderAcks { acks: list } => acks.replace(list).is_some(),
                 Item::Unknown => false,
             };
             if twice {
@@ -160,7 +151,6 @@ impl Evidence {
             request: verified,
             jwk: *jwk,
             attestation: attestation.cloned(),
-            acks: acks.cloned().unwrap_or_default(),
         })
     }
 }
