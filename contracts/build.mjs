@@ -20,6 +20,10 @@ const CONTRACTS = [
   { name: 'Stage1', source: 'src/Stage1.sol', folder: '' },
   { name: 'Stage2', source: 'src/Stage2.sol', folder: '' },
   { name: 'Guest', source: 'src/Guest.sol', folder: '' },
+  { name: 'Checkpointer', source: 'src/extensions/Checkpointer.sol', folder: '' },
+  { name: 'Passkeys', source: 'src/extensions/Passkeys.sol', folder: '' },
+  { name: 'Recovery', source: 'src/extensions/Recovery.sol', folder: '' },
+  { name: 'Sessions', source: 'src/extensions/Sessions.sol', folder: '' },
   { name: 'TestToken', source: 'test/TestToken.sol', folder: 'test' },
 ]
 
@@ -44,6 +48,9 @@ const DEPLOYMENTS = [
   { name: 'Stage2', arguments: [] },
   { name: 'Stage1', arguments: ['Factory', 'Stage2'] },
   { name: 'Guest', arguments: [] },
+  { name: 'Passkeys', arguments: [] },
+  { name: 'Recovery', arguments: [] },
+  { name: 'Sessions', arguments: [] },
 ]
 
 const keccak = (hex) => '0x' + sha3.keccak256(Buffer.from(hex.replace(/^0x/, ''), 'hex'))
@@ -63,10 +70,11 @@ function compile() {
   const sources = {}
   const load = (path) => {
     if (sources[path]) return
-    const content = readFileSync(join(root, path), 'utf8')
+    // What begins with @ is a package that package-lock.json pins.
+    const content = readFileSync(join(root, path.startsWith('@') ? 'node_modules' : '', path), 'utf8')
     sources[path] = { content }
-    for (const [, target] of content.matchAll(/^import\s+.*?["'](\.[^"']+)["'];/gms)) {
-      load(posix.join(posix.dirname(path), target))
+    for (const [, target] of content.matchAll(/^import\s[^;]*?["']([^"']+)["'];/gm)) {
+      load(target.startsWith('.') ? posix.join(posix.dirname(path), target) : target)
     }
   }
   for (const { source } of CONTRACTS) load(source)

@@ -12,7 +12,7 @@ use crate::node::Node;
 use crate::rpc::{Rpc, RpcError};
 
 const DEPLOYMENTS: &str = include_str!("../../../contracts/deployments.json");
-const ARTIFACTS: [(&str, &str); 4] = [
+const ARTIFACTS: [(&str, &str); 7] = [
     (
         "Factory",
         include_str!("../../../contracts/artifacts/Factory.json"),
@@ -28,6 +28,18 @@ const ARTIFACTS: [(&str, &str); 4] = [
     (
         "Guest",
         include_str!("../../../contracts/artifacts/Guest.json"),
+    ),
+    (
+        "Passkeys",
+        include_str!("../../../contracts/artifacts/Passkeys.json"),
+    ),
+    (
+        "Recovery",
+        include_str!("../../../contracts/artifacts/Recovery.json"),
+    ),
+    (
+        "Sessions",
+        include_str!("../../../contracts/artifacts/Sessions.json"),
     ),
 ];
 

@@ -150,10 +150,8 @@ fn own_addresses_are_those_of_the_committed_artifacts() {
             Vec::new(),
         ),
     ];
-    assert_eq!(
-        deployments["contracts"].as_array().unwrap().len(),
-        expected.len()
-    );
+    // The extensions come after them.
+    assert!(deployments["contracts"].as_array().unwrap().len() >= expected.len());
     for (index, (artifact, address, arguments)) in expected.into_iter().enumerate() {
         let artifact = parse(artifact);
         let name = &artifact["contractName"];
