@@ -8,8 +8,6 @@ pub(crate) const MAX_DEVICES: usize = 32;
 pub(crate) const MAX_WALLETS: usize = 16;
 /// Sessions of one account; the oldest that ended make room.
 pub(crate) const MAX_SESSIONS: usize = 64;
-/// Characters of a label or a device's name.
-pub(crate) const MAX_NAME_CHARS: usize = 64;
 /// Opened account records that are kept in memory.
 pub(crate) const CACHED_ACCOUNTS: usize = 4_096;
 /// Project records that are kept in memory, and for how many seconds.

@@ -17,7 +17,7 @@
 //! | [`registry`] | whom a holder or guard knows |
 //! | [`anchor`] | what must not go backwards |
 //! | [`ohttp`] | the channel between client and enclave |
-//! | [`secret_text`] | texts that wipe themselves |
+//! | [`text`], [`secret_text`] | texts for people; those that wipe themselves |
 //! | [`holder_api`], [`client_api`], [`gateway_api`], [`guard_api`], [`relayer_api`] | messages |
 //! | [`log_entry`] | what a key holder records before it acts |
 //!
@@ -44,3 +44,4 @@ pub mod relayer_api;
 pub mod secret_text;
 pub mod session;
 pub mod signed_request;
+pub mod text;

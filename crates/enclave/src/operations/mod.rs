@@ -13,7 +13,6 @@ use keyfold_protocol::intent::Operation;
 use keyfold_protocol::ohttp::InnerRequest;
 use serde::Serialize;
 
-use crate::limits::MAX_NAME_CHARS;
 use crate::platform::Platform;
 use crate::problem::Problem;
 use crate::realm::Realm;
@@ -67,13 +66,4 @@ pub(crate) async fn answer<P: Platform>(
 
 fn json(body: impl Serialize) -> Result<Vec<u8>, Problem> {
     serde_json::to_vec(&body).map_err(|_| Problem::internal("an answer cannot be written"))
-}
-
-/// A text that a person chose and may read again: bounded, on one line, nothing invisible.
-fn is_name(text: &str) -> bool {
-    text.len() <= MAX_NAME_CHARS * 4
-        && text.chars().count() <= MAX_NAME_CHARS
-        && !text
-            .chars()
-            .any(|c| c.is_control() || ('\u{200b}'..='\u{202e}').contains(&c))
 }

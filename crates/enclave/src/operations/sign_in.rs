@@ -10,9 +10,9 @@ use keyfold_protocol::error_code::Code;
 use keyfold_protocol::evidence::AccountRef;
 use keyfold_protocol::holder_api::{DeviceAck, DeviceEnrol, DeviceState, Empty, MailReserve, path};
 use keyfold_protocol::ids::{AccountId, SessionId, SignInHandle};
+use keyfold_protocol::text::is_name;
 use rand_core::Rng;
 
-use super::is_name;
 use super::session::{issue, settle};
 use crate::holders::first;
 use crate::limits::SESSION_SECONDS;
@@ -125,7 +125,7 @@ pub(super) async fn finish<P: Platform>(
     request: SignInRequest<EmailFinish>,
 ) -> Result<SignedIn, Problem> {
     let body = request.body();
-    if !is_name(&body.device_name) {
+    if !body.device_name.is_empty() && !is_name(&body.device_name) {
         return Err(Problem::new(
             Code::MalformedRequest,
             "the device's name is not acceptable",

@@ -16,10 +16,10 @@ use keyfold_protocol::holder_api::{
     Empty, SealDirection, SealedShare, ShareSeal, ShareStore, StoredShare, key_share_context, path,
 };
 use keyfold_protocol::ids::KeyId;
+use keyfold_protocol::text::is_name;
 use keyfold_wallet::config::default_tree;
 use keyfold_wallet::{Context, wallet_address};
 
-use super::is_name;
 use super::session::check_active;
 use crate::holders::first;
 use crate::limits::MAX_WALLETS;
@@ -64,7 +64,7 @@ pub(super) async fn create<P: Platform>(
     request: SessionRequest<CreateWallet>,
 ) -> Result<WalletInfo, Problem> {
     let label = request.body().label.as_str();
-    if label.is_empty() || !is_name(label) {
+    if !is_name(label) {
         return Err(Problem::new(
             Code::MalformedRequest,
             "the label is not acceptable",

@@ -19,7 +19,7 @@ async fn a_wallet_is_made_once_for_each_label() {
     assert_ne!((other.address, other.key), (first.address, first.key));
     let listed: Wallets = device.wallets().await.ok();
     assert_eq!(listed.wallets, [first, other]);
-    for bad in ["", "a\nb", &"x".repeat(65)] {
+    for bad in ["", "a\nb", "a\u{2060}", &"x".repeat(65)] {
         assert_refused(&device.create_wallet(bad).await, Code::MalformedRequest);
     }
 }
