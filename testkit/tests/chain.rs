@@ -180,6 +180,7 @@ async fn what_the_guard_denies_gets_no_share(world: &World) {
             vec![
                 pay(anybody(), 1),
                 WireCall {
+                    gas_limit: U256::from(50_000),
                     ignore_error: true,
                     ..call
                 },

@@ -234,10 +234,10 @@ pub struct WireCall {
     /// Call data.
     #[serde(default)]
     pub data: Bytes,
-    /// Gas units; 0 for all there is.
+    /// Gas units that must be left for the call; 0 for none in particular.
     #[serde(default)]
     pub gas_limit: U256,
-    /// Go on when the call fails. Otherwise the whole transaction reverts.
+    /// Go on when the call fails. Otherwise the whole transaction reverts. Needs a `gas_limit`.
     #[serde(default)]
     pub ignore_error: bool,
 }
@@ -274,6 +274,10 @@ pub enum PayloadError {
     /// The message or the call data is too long.
     #[error("the message or call data is too long")]
     TooLong,
+    /// A call may fail and has no gas limit: whoever sends the transaction could give it so little
+    /// gas that it fails, and the nonce would be spent all the same.
+    #[error("a call that may fail needs a gas limit")]
+    GasLimit,
     /// The chain id is 0, which would be valid on every chain.
     #[error("the chain id is missing")]
     ChainId,
@@ -300,6 +304,12 @@ impl WirePayload {
                 }
                 if calls.iter().map(|call| call.data.len()).sum::<usize>() > MAX_BODY {
                     return Err(PayloadError::TooLong);
+                }
+                if calls
+                    .iter()
+                    .any(|call| call.ignore_error && call.gas_limit.is_zero())
+                {
+                    return Err(PayloadError::GasLimit);
                 }
                 PayloadBody::Calls {
                     space: *space,
