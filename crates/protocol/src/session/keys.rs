@@ -320,6 +320,14 @@ impl AttestationKeySet {
         Ok(Self { keys })
     }
 
+    /// Keeps the keys of these thumbprints: for a set that came from somebody who could add to it,
+    /// as the gateway can.
+    #[must_use]
+    pub fn pinned(mut self, thumbprints: &[Thumbprint]) -> Self {
+        self.keys.retain(|key| thumbprints.contains(&key.kid));
+        self
+    }
+
     /// Returns the keys.
     pub fn keys(&self) -> &[AttestationKey] {
         &self.keys

@@ -48,6 +48,24 @@ fn keys_survive_json_and_their_secrets_sealing() {
 }
 
 #[test]
+fn a_key_that_the_gateway_adds_attests_nothing_for_an_app_that_pinned_the_realms() {
+    let served = set(&[&RS256, &ES256]);
+    let pinned = served.clone().pinned(&[RS256.public_jwk().kid()]);
+    assert_eq!(pinned, set(&[&RS256]));
+    let (forged, genuine) = (
+        ES256.sign(&claims()).unwrap(),
+        RS256.sign(&claims()).unwrap(),
+    );
+    assert!(check(&forged, &[&RS256, &ES256]).is_ok(), "it would pass");
+    assert_eq!(
+        check(&forged, &[&RS256]).unwrap_err(),
+        SessionError::UnknownKey
+    );
+    assert!(check(&genuine, &[&RS256]).is_ok());
+    assert_eq!(pinned.pinned(&[]), AttestationKeySet::default());
+}
+
+#[test]
 fn a_key_that_contradicts_itself_is_refused() {
     let rsa = serde_json::to_value(RS256.public_jwk()).unwrap();
     let ec = serde_json::to_value(ES256.public_jwk()).unwrap();
