@@ -78,25 +78,6 @@ pub(crate) mod address {
     }
 }
 
-/// For `#[serde(with)]`: a list of addresses.
-pub(crate) mod addresses {
-    use super::*;
-
-    pub(crate) fn serialize<S: Serializer>(value: &[Address], to: S) -> Result<S::Ok, S::Error> {
-        to.collect_seq(value.iter().map(Address::to_string))
-    }
-
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
-        from: D,
-    ) -> Result<Vec<Address>, D::Error> {
-        let list = Vec::<HexBytes<20>>::deserialize(from)?;
-        Ok(list
-            .into_iter()
-            .map(|bytes| Address::from(bytes.0))
-            .collect())
-    }
-}
-
 /// For `#[serde(with)]`: 32 bytes.
 pub(crate) mod word {
     use super::*;

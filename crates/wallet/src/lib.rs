@@ -17,8 +17,10 @@
 pub mod abi;
 pub mod address;
 pub mod config;
+pub mod passkey;
 pub mod payload;
 pub mod quirks;
+pub mod recovery;
 pub mod session;
 pub mod signature;
 

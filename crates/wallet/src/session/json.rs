@@ -292,10 +292,10 @@ impl<'de> Deserialize<'de> for SignedCall {
                 signature,
             }),
             (Some(attestation), Some(by), None) => Ok(Self::Implicit {
-                attestation: SignedAttestation {
+                attestation: Box::new(SignedAttestation {
                     attestation,
                     signature: by.0,
-                },
+                }),
                 signature,
             }),
             _ => Err(de::Error::custom(

@@ -63,7 +63,7 @@ pub enum SignedCall {
     /// By a key that an attestation names.
     Implicit {
         /// The attestation, signed.
-        attestation: SignedAttestation,
+        attestation: Box<SignedAttestation>,
         /// The signature over [`call_hash`].
         signature: EcdsaSignature,
     },
@@ -149,7 +149,7 @@ impl SessionSignature {
                 } => {
                     let same = |one: &SignedAttestation| one.attestation == attestation.attestation;
                     let index = attestations.iter().position(same).unwrap_or_else(|| {
-                        attestations.push(attestation.clone());
+                        attestations.push(SignedAttestation::clone(attestation));
                         attestations.len() - 1
                     });
                     let index = u8::try_from(index)

@@ -158,7 +158,7 @@ proptest! {
             .collect();
         let second = totals
             .into_iter()
-            .map(|(usageHash, amount)| AbiUsage { usageHash, usageAmount: amount.into() });
+            .map(|(hash, amount)| AbiUsage { usageHash: hash, usageAmount: amount.into() });
         let call = incrementUsageLimitCall { limits: second.collect() };
         prop_assert_eq!(increment_data(&ours).to_vec(), call.abi_encode());
     }

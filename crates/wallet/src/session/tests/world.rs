@@ -105,10 +105,10 @@ impl World {
                     let attestation = attestation(owner(key));
                     let signature = sign(identity, &attestation.hash().unwrap());
                     SignedCall::Implicit {
-                        attestation: SignedAttestation {
+                        attestation: Box::new(SignedAttestation {
                             attestation,
                             signature,
-                        },
+                        }),
                         signature: sign(key, &call_hash(&hash, index)),
                     }
                 }

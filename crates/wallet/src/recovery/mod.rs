@@ -1,0 +1,17 @@
+//! Taking a wallet over after a time lock: the recovery contract's tree and queue (format
+//! section 6).
+//!
+//! The wallet's configuration holds the tree's root in a sapient leaf of the recovery contract.
+//! A recovery signer queues a payload; once its waiting time has passed, the visible leaf alone
+//! approves it. Pure, like the rest of the crate: the queue is a [`RecoveryReader`].
+
+mod queue;
+mod tree;
+
+#[cfg(test)]
+mod tests;
+
+pub use queue::{
+    QueueState, RecoveryError, RecoveryReader, queue_view, recover, verify_queue_signature,
+};
+pub use tree::{DELTA_LIMIT, MAX_RECOVERY_DEPTH, RecoveryLeaf, RecoveryTree, RecoveryTreeError};

@@ -1,0 +1,256 @@
+//! Vectors of the format description (section 12) and of the npm package; early, late and forged.
+
+use alloy_primitives::{Address, B256, Bytes, b256, hex};
+use proptest::prelude::*;
+use serde::Deserialize;
+
+use super::*;
+use crate::Encoding;
+use crate::payload::{Payload, PayloadBody};
+use crate::signature::tests::{ecrecover, owner, sign};
+
+const A: Address = Address::repeat_byte(0x11);
+const B: Address = Address::repeat_byte(0x22);
+const C: Address = Address::repeat_byte(0x33);
+
+fn leaf(signer: Address, required_delta_seconds: u32, min_timestamp: u64) -> RecoveryLeaf {
+    RecoveryLeaf {
+        signer,
+        required_delta_seconds,
+        min_timestamp,
+    }
+}
+
+fn three() -> RecoveryTree {
+    RecoveryTree::balanced(&[
+        leaf(A, 100, 1_600_000_000),
+        leaf(B, 2_592_000, 0),
+        leaf(C, 0, 0),
+    ])
+    .unwrap()
+}
+
+#[test]
+fn trees_match_published_vectors() {
+    let first = b256!("65e4e1834310f04f31c2d5a688b0d09693229564e8e8679a02bd98b148980a35");
+    assert_eq!(leaf(A, 100, 1_600_000_000).hash(), first);
+    let tree = three();
+    assert_eq!(
+        tree.hash(),
+        b256!("d451503106aeacea18a5938dcb58f40a202addf8eb515b2d93483d7be4e547cb")
+    );
+    let trimmed = tree.trimmed(&B).unwrap();
+    let expected = format!(
+        "03{}0400004101{}278d00000000000000000003\
+         82ea614f3ae607717cc62130d14cb45f9612fc550183eeca81b5ce0906d7bd12",
+        hex::encode(first),
+        hex::encode(B)
+    );
+    assert_eq!(
+        hex::encode(trimmed.encode(Encoding::Shortest).unwrap()),
+        expected
+    );
+    assert_eq!(trimmed.hash(), tree.hash());
+}
+
+#[derive(Deserialize)]
+struct Case {
+    leaves: Vec<String>,
+    root: B256,
+    encoded: Bytes,
+    signer: Address,
+    trimmed: Bytes,
+}
+
+#[test]
+fn trees_are_those_of_the_package() {
+    let cases: Vec<Case> =
+        serde_json::from_str(include_str!("../../vectors/recovery.json")).unwrap();
+    for case in cases {
+        let leaves: Vec<RecoveryLeaf> = case
+            .leaves
+            .iter()
+            .map(|text| text.parse().unwrap())
+            .collect();
+        let tree = RecoveryTree::balanced(&leaves).unwrap();
+        assert_eq!(tree.hash(), case.root);
+        assert_eq!(tree.encode(Encoding::Npm).unwrap(), case.encoded);
+        let trimmed = tree.trimmed(&case.signer).unwrap();
+        assert_eq!(trimmed.encode(Encoding::Npm).unwrap(), case.trimmed);
+        let decoded = RecoveryTree::decode(&case.trimmed).unwrap();
+        assert_eq!(decoded.hash(), case.root);
+        let visible = decoded.leaves();
+        assert!(visible.iter().all(|leaf| leaf.signer == case.signer));
+    }
+}
+
+struct Queue {
+    now: u64,
+    queued: Option<(Address, u64)>,
+}
+
+impl RecoveryReader for Queue {
+    fn queued_at(&self, _: &Address, signer: &Address, _: &B256) -> Option<u64> {
+        self.queued
+            .map(|(by, at)| if by == *signer { at } else { 0 })
+    }
+
+    fn now_unix_seconds(&self) -> u64 {
+        self.now
+    }
+}
+
+fn attempt(
+    signer: Address,
+    queued: Option<(Address, u64)>,
+    now: u64,
+) -> Result<B256, RecoveryError> {
+    let bytes = three()
+        .trimmed(&signer)
+        .unwrap()
+        .encode(Encoding::Shortest)
+        .unwrap();
+    recover(&bytes, &C, &B256::ZERO, &Queue { now, queued })
+}
+
+#[test]
+fn a_payload_counts_when_its_time_has_come_and_not_a_second_before() {
+    let root = three().hash();
+    let queued = 1_700_000_000;
+    let ready = queued + 2_592_000;
+    assert_eq!(attempt(B, Some((B, queued)), ready), Ok(root));
+    assert_eq!(
+        attempt(B, Some((B, queued)), ready - 1),
+        Err(RecoveryError::NotReady)
+    );
+    assert_eq!(
+        leaf(B, 2_592_000, 0).state(queued, ready - 1),
+        QueueState::Waiting { ready_at: ready }
+    );
+}
+
+#[test]
+fn a_payload_queued_before_the_minimal_time_never_counts() {
+    let last = 1_600_000_000;
+    assert!(attempt(A, Some((A, last)), last + 100).is_ok());
+    assert_eq!(
+        attempt(A, Some((A, last - 1)), u64::MAX),
+        Err(RecoveryError::NotReady)
+    );
+    assert_eq!(
+        leaf(A, 100, last).state(last - 1, u64::MAX),
+        QueueState::TooOld
+    );
+}
+
+#[test]
+fn what_another_signer_queued_does_not_count() {
+    assert_eq!(
+        attempt(B, Some((C, 1)), u64::MAX),
+        Err(RecoveryError::NotReady)
+    );
+    assert_eq!(attempt(B, None, 0), Err(RecoveryError::Unreadable));
+    // A time lock of zero still needs the queue.
+    assert_eq!(
+        attempt(C, Some((B, 1)), u64::MAX),
+        Err(RecoveryError::NotReady)
+    );
+}
+
+#[test]
+fn queueing_is_signed_in_a_domain_of_its_own() {
+    let payload = Payload::from(PayloadBody::Message(Bytes::from_static(b"take over")));
+    let verify = |hash| {
+        let signature = sign(1, &hash);
+        verify_queue_signature(&payload, &A, 1, &owner(1), &signature, ecrecover)
+    };
+    assert!(verify(payload.recovery_hash(&A, 1)));
+    assert!(!verify(payload.op_hash(&A, 1)));
+    assert!(!verify(payload.recovery_hash(&B, 1)));
+    assert!(!verify(payload.recovery_hash(&A, 10)));
+    let signature = sign(1, &B256::ZERO);
+    assert!(!verify_queue_signature(
+        &payload,
+        &A,
+        1,
+        &Address::ZERO,
+        &signature,
+        |_, _| Some(Address::ZERO)
+    ));
+}
+
+#[test]
+fn malformed_trees_are_refused() {
+    use RecoveryTreeError as E;
+    let decode = |text: String| RecoveryTree::decode(&hex::decode(text).unwrap());
+    let (zero, a) = ("00".repeat(20), "11".repeat(20));
+    let times = "000064000000005f5e1000";
+    let node = format!("03{}", "07".repeat(32));
+    for (text, expected) in [
+        (String::new(), E::MalformedTree),
+        (format!("01{zero}{times}"), E::ZeroSigner),
+        (format!("01{a}"), E::Truncated),
+        (format!("03{}", "00".repeat(32)), E::MalformedTree),
+        ("00".into(), E::UnknownFlag(0)),
+        ("02".into(), E::UnknownFlag(2)),
+        (format!("{node}00"), E::UnknownFlag(0)),
+        (format!("04000021{node}"), E::MalformedTree),
+        (format!("{node}04000000"), E::MalformedTree),
+        (format!("{node}04000022{node}"), E::Truncated),
+        (node.repeat(100), E::TooDeep),
+    ] {
+        assert_eq!(decode(text.clone()), Err(expected), "{text}");
+    }
+    let mut deep = hex::decode(&node).unwrap();
+    for _ in 0..200 {
+        let length = (deep.len() as u32).to_be_bytes();
+        let head = hex::decode(&node).unwrap();
+        deep = [&head[..], &[4], &length[1..], &deep].concat();
+    }
+    assert_eq!(RecoveryTree::decode(&deep), Err(E::TooDeep));
+}
+
+#[test]
+fn zero_signers_and_long_waits_are_never_emitted() {
+    let zero = RecoveryTree::Leaf(leaf(Address::ZERO, 1, 0));
+    assert_eq!(
+        zero.encode(Encoding::Shortest),
+        Err(RecoveryTreeError::ZeroSigner)
+    );
+    let long = RecoveryTree::Leaf(leaf(A, DELTA_LIMIT, 0));
+    for encoding in [Encoding::Shortest, Encoding::Npm] {
+        assert_eq!(long.encode(encoding), Err(RecoveryTreeError::DeltaTooLarge));
+    }
+    assert_eq!(
+        three().trimmed(&owner(1)),
+        Err(RecoveryTreeError::UnknownSigner(owner(1)))
+    );
+    assert_eq!(RecoveryTree::balanced(&[]), Err(RecoveryTreeError::Empty));
+}
+
+fn any_leaf() -> impl Strategy<Value = RecoveryLeaf> {
+    (1u8..20, 0..DELTA_LIMIT, any::<u64>())
+        .prop_map(|(signer, delta, min)| leaf(Address::repeat_byte(signer), delta, min))
+}
+
+proptest! {
+    #[test]
+    fn trimming_never_changes_the_root(leaves in prop::collection::vec(any_leaf(), 1..20), pick in any::<prop::sample::Index>()) {
+        let tree = RecoveryTree::balanced(&leaves).unwrap();
+        prop_assert_eq!(tree.leaves(), leaves.clone());
+        let trimmed = tree.trimmed(&pick.get(&leaves).signer).unwrap();
+        for tree in [&tree, &trimmed] {
+            let bytes = tree.encode(Encoding::Shortest).unwrap();
+            let read = RecoveryTree::decode(&bytes).unwrap();
+            prop_assert_eq!(&read, tree);
+        }
+        prop_assert_eq!(trimmed.hash(), tree.hash());
+    }
+
+    #[test]
+    fn reading_never_panics(bytes in prop::collection::vec(prop_oneof![Just(4u8), Just(3), Just(1), any::<u8>()], 0..200)) {
+        if let Ok(tree) = RecoveryTree::decode(&bytes) {
+            prop_assert_eq!(tree.encode(Encoding::Shortest).unwrap(), bytes);
+        }
+    }
+}
