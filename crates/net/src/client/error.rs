@@ -54,4 +54,16 @@ impl ClientError {
             Self::Exchange { .. } | Self::Timeout { .. } | Self::ResponseTooLarge { .. }
         )
     }
+
+    /// Tells whether somebody answered whose certificate or key is not the one that was expected.
+    /// Nothing was sent.
+    pub fn is_unverified(&self) -> bool {
+        let Self::Connect { source, .. } = self else {
+            return false;
+        };
+        source
+            .get_ref()
+            .and_then(|error| error.downcast_ref::<rustls::Error>())
+            .is_some_and(|error| matches!(error, rustls::Error::InvalidCertificate(_)))
+    }
 }

@@ -81,8 +81,10 @@ async fn a_server_with_another_key_gets_no_request() {
     let (_, other, _other_trigger, _other_dir) = tls_server(Router::new()).await;
     let client = HttpClient::new(pinned(&other), ClientLimits::default());
     let refused = client.send(get_from(&authority, "/")).await.unwrap_err();
-    assert!(matches!(refused, ClientError::Connect { .. }) && !refused.may_have_been_sent());
+    assert!(refused.is_unverified() && !refused.may_have_been_sent());
     assert_eq!(asked.load(Ordering::SeqCst), 0);
+    let nobody = client.send(get_from("127.0.0.1:1", "/")).await.unwrap_err();
+    assert!(matches!(nobody, ClientError::Connect { .. }) && !nobody.is_unverified());
 }
 
 /// A server that answers one request per connection and closes without saying so beforehand.
