@@ -4,8 +4,9 @@ use alloy_primitives::{Address, B256, Bytes, U256, address, b256, hex};
 use alloy_sol_types::{SolCall, SolValue, sol};
 use proptest::prelude::*;
 
-use super::{Context, wallet_address};
-use crate::abi;
+use super::{Context, counterfactual_address, wallet_address};
+use crate::context::{ContextName, UnknownContext};
+use crate::{abi, context};
 
 sol! {
     function deploy(address mainModule, bytes32 salt) external payable returns (address);
@@ -19,30 +20,30 @@ sol! {
 
 const IMAGE_HASH: B256 = b256!("c11cff97d1826a1599a0b6e75d583c8d1413d721bc3ab0b5808e3b57813f97ce");
 
-fn context(stage1: Address) -> Context {
-    Context {
-        stage1,
-        ..Context::sequence_rc5()
-    }
-}
-
 #[test]
 fn wallet_addresses_match_published_vectors() {
-    for (stage1, expected) in [
+    for (name, expected) in [
         (
-            address!("0000000000001f3C39d61698ab21131a12134454"),
+            ContextName::SequenceRc5,
             address!("9216f3b1ab1a872bed72da41d0832e285f8a7de6"),
         ),
         (
-            address!("0000000000009caFdeDb6f64Bf5F31a22124B2a8"),
+            ContextName::SequenceRc5Erc4337,
             address!("ef2462de22f02bb3c80627b20f80704e11df3cc3"),
         ),
         (
-            address!("0000000000003DF093bc4257E6dCE45D937EF161"),
+            ContextName::SequenceRc4,
             address!("63b87fd773e44badd6ed6f506e56b85c2168e10e"),
         ),
     ] {
-        assert_eq!(wallet_address(&IMAGE_HASH, &context(stage1)), expected);
+        let context = name.context();
+        assert_eq!(wallet_address(&IMAGE_HASH, &context), expected);
+        let parts = (&context.factory, &context.stage1, &context.creation_code);
+        let (factory, stage1, code) = parts;
+        assert_eq!(
+            counterfactual_address(&IMAGE_HASH, factory, stage1, code),
+            expected
+        );
     }
 }
 
@@ -53,7 +54,7 @@ fn init_code_hashes_match_published_vectors() {
         b256!("108ec9459d08d016c34e0d3357656670fac2387bc04626c9754bc2f824a6eb8a")
     );
     assert_eq!(
-        context(address!("0000000000009caFdeDb6f64Bf5F31a22124B2a8")).init_code_hash(),
+        Context::sequence_rc5_4337().init_code_hash(),
         b256!("c75c42a5ea0df786097a5e0ce3cbfabe3352f2b69c96a3689f0072a8c7c6c37c")
     );
 }
@@ -108,6 +109,25 @@ proptest! {
 }
 
 #[test]
+fn contexts_are_found_by_their_names() {
+    for name in ContextName::ALL {
+        assert_eq!(name.as_str().parse(), Ok(name));
+        assert_eq!(name.to_string(), name.as_str());
+        let of_4337 = name.as_str().ends_with("-4337");
+        assert_eq!(name.entry_point().is_some(), of_4337);
+    }
+    for unknown in ["", "Keyfold", "sequence-rc6", "keyfold "] {
+        assert_eq!(unknown.parse::<ContextName>(), Err(UnknownContext));
+    }
+    let stages: std::collections::BTreeSet<Address> =
+        ContextName::ALL.map(|name| name.context().stage1).into();
+    assert_eq!(stages.len(), ContextName::ALL.len());
+    for name in ContextName::CHOICES {
+        assert_eq!(name.context().creation_code, context::CREATION_CODE);
+    }
+}
+
+#[test]
 fn reading_a_nonce_names_the_space() {
     let space = alloy_primitives::aliases::U160::from(7);
     let call = readNonceCall {
@@ -152,7 +172,8 @@ fn own_addresses_are_those_of_the_committed_artifacts() {
     ];
     // The extensions come after them.
     assert!(deployments["contracts"].as_array().unwrap().len() >= expected.len());
-    for (index, (artifact, address, arguments)) in expected.into_iter().enumerate() {
+    let deployed = deployments["contracts"].as_array().unwrap();
+    for (artifact, address, arguments) in expected {
         let artifact = parse(artifact);
         let name = &artifact["contractName"];
         let mut code = hex::decode(artifact["bytecode"].as_str().unwrap()).unwrap();
@@ -162,8 +183,10 @@ fn own_addresses_are_those_of_the_committed_artifacts() {
             address,
             "{name}"
         );
-        let entry = &deployments["contracts"][index];
-        assert_eq!(&entry["name"], name);
+        let entry = deployed
+            .iter()
+            .find(|entry| &entry["name"] == name)
+            .unwrap();
         assert_eq!(entry["address"], address.to_string());
         assert_eq!(
             entry["constructorArguments"],

@@ -17,6 +17,7 @@
 pub mod abi;
 pub mod address;
 pub mod config;
+pub mod context;
 pub mod passkey;
 pub mod payload;
 pub mod quirks;
@@ -32,6 +33,7 @@ mod contract_tests;
 
 pub use address::{Context, wallet_address};
 pub use config::{Config, Topology, ValidConfig};
+pub use context::ContextName;
 pub use payload::{BehaviorOnError, Call, Payload, PayloadBody};
 pub use signature::{EcdsaSignature, Recover, Recovered, SignaturePart};
 

@@ -1,6 +1,8 @@
 //! What a wallet is asked to approve, its EIP-712 hash, and the packed form of calls.
 
+mod abi;
 mod hash;
+mod json;
 mod pack;
 
 #[cfg(test)]
@@ -9,6 +11,7 @@ mod tests;
 use alloy_primitives::aliases::U160;
 use alloy_primitives::{Address, B256, Bytes, U256};
 
+pub use abi::{AbiDecodeError, MAX_ABI, abi_decode, abi_encode, effective_chain_id};
 pub use pack::{MAX_CALL_DATA, MAX_CALLS, NONCE_LIMIT, PackError, UnpackError, pack, unpack};
 
 /// The chain id under which a payload counts on every chain.

@@ -10,6 +10,8 @@ const A: Address = Address::repeat_byte(0x11);
 const B: Address = Address::repeat_byte(0x22);
 const WALLET: Address = address!("9216f3b1ab1a872bed72da41d0832e285f8a7de6");
 
+mod package;
+
 fn erc20_call() -> Call {
     let data = bytes!(
         "a9059cbb"
