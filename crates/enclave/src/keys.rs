@@ -1,5 +1,6 @@
 //! What is derived from the realm's seed, and the names that hide from the host what they name.
 
+use alloy_primitives::{Address, Bytes};
 use keyfold_crypto::envelope::{KeyRing, MasterKey};
 use keyfold_crypto::hash::{constant_time_eq, hkdf_sha256, hmac_sha256, sha256};
 use keyfold_crypto::{Encoder, Secret, secp256k1};
@@ -7,6 +8,8 @@ use keyfold_identity::EmailAddress;
 use keyfold_protocol::anchor::Anchor;
 use keyfold_protocol::evidence::AccountRef;
 use keyfold_protocol::ids::{AddressId, Digest32, KeyId, ProjectId, RecordId};
+use keyfold_wallet::EcdsaSignature;
+use keyfold_wallet::checkpointer::RootStatement;
 
 /// The realm's keys.
 ///
@@ -17,7 +20,7 @@ pub(crate) struct RealmKeys {
     pub(crate) sealing: KeyRing,
     lookup: Secret<32>,
     stamp: Secret<32>,
-    checkpointer: AddressId,
+    checkpointer: secp256k1::SigningKey,
 }
 
 /// The seed gives no checkpointer key, which happens once in 2^127.
@@ -32,22 +35,36 @@ impl RealmKeys {
             let info = Encoder::new(label).finish();
             seed.expose(|seed| hkdf_sha256(&[], seed, &info))
         };
-        // Nothing is attested with the checkpointer key yet, so only its address stays.
         let checkpointer =
             secp256k1::SigningKey::from_secret(&derive("keyfold/realm/checkpointer/v1"))
-                .map_err(|_| UnusableSeed)?
-                .address();
+                .map_err(|_| UnusableSeed)?;
         Ok(Self {
             sealing: KeyRing::new(MasterKey::new(derive("keyfold/realm/sealing/v1"))),
             lookup: derive("keyfold/realm/look-up/v1"),
             stamp: derive("keyfold/realm/anchor-stamp/v1"),
-            checkpointer: AddressId::from_bytes(checkpointer),
+            checkpointer,
         })
     }
 
     /// The checkpointer's address, as the realm record names it.
     pub(crate) fn checkpointer(&self) -> AddressId {
-        self.checkpointer
+        AddressId::from_bytes(self.checkpointer.address())
+    }
+
+    /// Signs that a root is a wallet's latest, and returns what the checkpointer contract takes.
+    /// `None` for a checkpoint that no configuration has.
+    pub(crate) fn attest_root(
+        &self,
+        statement: &RootStatement,
+        checkpointer: &Address,
+    ) -> Option<Bytes> {
+        let signature = self.checkpointer.sign_prehash(&statement.hash(checkpointer).0);
+        let signature = EcdsaSignature::new(
+            signature.r.into(),
+            signature.s.into(),
+            signature.y_parity,
+        )?;
+        statement.to_proof(&signature).ok()
     }
 
     /// Names a record: a keyed hash of its kind, project and name.
@@ -72,6 +89,18 @@ impl RealmKeys {
             .str(owner.project.as_str())
             .bytes(owner.account.as_bytes())
             .str(label)
+            .finish();
+        let [head, _] = halves(self.mac(&name));
+        KeyId::from_bytes(head)
+    }
+
+    /// Names the key that is to be the owner of a wallet after so many others, the first included.
+    pub(crate) fn next_key(&self, owner: &AccountRef, wallet: &Address, number: u64) -> KeyId {
+        let name = Encoder::new("keyfold/next-key/v1")
+            .str(owner.project.as_str())
+            .bytes(owner.account.as_bytes())
+            .fixed(&wallet.into_array())
+            .u64(number)
             .finish();
         let [head, _] = halves(self.mac(&name));
         KeyId::from_bytes(head)

@@ -16,14 +16,16 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use alloy_primitives::Address;
 use keyfold_crypto::jwk::{PublicJwk, Thumbprint};
 use keyfold_protocol::client_api::{
     ApproveDevice, CreateProject, CreateWallet, EmailFinish, EmailStart, MAX_BODY, Nothing,
     SignRequest, header,
 };
+use keyfold_protocol::config::{OfWallet, UpdateConfig};
 use keyfold_protocol::error_code::Code;
 use keyfold_protocol::evidence::{AccountRef, Evidence, Item};
-use keyfold_protocol::ids::{Digest32, InstanceId, ProjectId, RealmId, RequestId};
+use keyfold_protocol::ids::{Digest32, InstanceId, KeyId, ProjectId, RealmId, RequestId};
 use keyfold_protocol::intent::{Intent, KeyUse, Operation};
 use keyfold_protocol::ohttp::InnerRequest;
 use keyfold_protocol::session::{
@@ -373,6 +375,7 @@ plain_bodies!(
     EmailFinish,
     Nothing,
     CreateWallet,
+    OfWallet,
     CreateProject
 );
 
@@ -409,8 +412,7 @@ impl Body for ApproveDevice {
 /// intent names.
 pub(crate) struct SignOrder {
     pub(crate) request: SignRequest,
-    pub(crate) digest: Digest32,
-    pub(crate) key_use: KeyUse,
+    key_use: KeyUse,
 }
 
 impl Body for SignRequest {
@@ -426,8 +428,78 @@ impl Body for SignRequest {
         }
         Ok(SignOrder {
             request: self,
-            digest,
             key_use,
         })
+    }
+}
+
+/// A change of a configuration, with the digest that follows from it and that the intent names.
+pub(crate) struct UpdateOrder {
+    pub(crate) update: UpdateConfig,
+    key_use: KeyUse,
+}
+
+impl Body for UpdateConfig {
+    type Checked = UpdateOrder;
+
+    fn check(self, intent: &Intent) -> Result<UpdateOrder, Problem> {
+        let Intent::UpdateConfig {
+            key_use,
+            previous,
+            next,
+            ..
+        } = intent
+        else {
+            return Err(Code::IntentMismatch.into());
+        };
+        let same = key_use.digest == self.digest()
+            && *key_use.wallet.as_bytes() == *self.wallet.0
+            && *previous.as_bytes() == self.previous.0
+            && *next.as_bytes() == self.next.0;
+        if !same {
+            return Err(Code::IntentMismatch.into());
+        }
+        Ok(UpdateOrder {
+            update: self,
+            key_use: *key_use,
+        })
+    }
+}
+
+/// What a wallet's key is to be used for.
+pub(crate) trait Order: Send + Sync {
+    /// The wallet.
+    fn wallet(&self) -> Address;
+    /// Which of its keys, for which digest.
+    fn key_use(&self) -> &KeyUse;
+
+    /// The key.
+    fn key(&self) -> KeyId {
+        self.key_use().key
+    }
+
+    /// The digest.
+    fn digest(&self) -> Digest32 {
+        self.key_use().digest
+    }
+}
+
+impl Order for SignOrder {
+    fn wallet(&self) -> Address {
+        self.request.wallet
+    }
+
+    fn key_use(&self) -> &KeyUse {
+        &self.key_use
+    }
+}
+
+impl Order for UpdateOrder {
+    fn wallet(&self) -> Address {
+        self.update.wallet
+    }
+
+    fn key_use(&self) -> &KeyUse {
+        &self.key_use
     }
 }

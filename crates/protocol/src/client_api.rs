@@ -58,6 +58,14 @@ pub mod path {
     pub const SIGN_TRANSACTION: &str = "/v1/sign/transaction";
     /// [`super::SignRequest`] to [`super::Signed`].
     pub const SIGN_MESSAGE: &str = "/v1/sign/message";
+    /// [`OfWallet`](crate::config::OfWallet) to [`WalletConfig`](crate::config::WalletConfig).
+    pub const CONFIG_SHOW: &str = "/v1/wallets/config/show";
+    /// [`UpdateConfig`](crate::config::UpdateConfig) to [`WalletConfig`](crate::config::WalletConfig).
+    pub const CONFIG_UPDATE: &str = "/v1/wallets/config/update";
+    /// [`OfWallet`](crate::config::OfWallet) to [`AttestedRoot`](crate::config::AttestedRoot).
+    pub const CONFIG_ATTEST: &str = "/v1/wallets/config/attest";
+    /// [`OfWallet`](crate::config::OfWallet) to [`PreparedOwner`](crate::config::PreparedOwner).
+    pub const OWNER_PREPARE: &str = "/v1/wallets/config/prepare-owner";
     /// [`super::CreateProject`] to [`super::ProjectInfo`].
     pub const PROJECT_CREATE: &str = "/v1/projects/create";
 }
@@ -401,6 +409,10 @@ pub struct CreateProject {
     /// The guard; absent where the project has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guard: Option<GuardSettings>,
+    /// The checkpointer contract of every new wallet; absent where wallets have none. Once a wallet
+    /// has one, each of its signatures counts for as long as the word about its root does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpointer: Option<Address>,
 }
 
 /// How the enclave sends a project's mail: SMTP with TLS that ends in the enclave.

@@ -88,6 +88,9 @@ codes! {
     WalletUnknown "wallet_unknown" 404 "The account has no such wallet.";
     WalletLimit "wallet_limit" 409 "The account has as many wallets as it may have.";
     PayloadInvalid "payload_invalid" 422 "What is to be signed is not acceptable.";
+    ConfigInvalid "config_invalid" 422 "The change of the configuration is not acceptable.";
+    ConfigStale "config_stale" 409 "The configuration was changed in the meantime; look at it again and repeat.";
+    ConfigLimit "config_limit" 409 "The wallet's configuration was changed as often as it may be.";
     GuardDenied "guard_denied" 403 "The guard refused; the reasons say why.";
     GuardUnavailable "guard_unavailable" 503 "The guard does not answer; try again.";
 

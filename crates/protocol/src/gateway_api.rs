@@ -24,6 +24,8 @@ pub mod path {
     pub const TRANSACTIONS: &str = "/v1/transactions";
     /// `GET`: [`Relayed`](crate::relayer_api::Relayed); `{id}` in the path.
     pub const TRANSACTION: &str = "/v1/transactions/{id}";
+    /// `GET`: [`StoredTree`](crate::config::StoredTree); `{root}` in the path, 0x and hexadecimal.
+    pub const TREE: &str = "/v1/trees/{root}";
     /// `GET`: [`WalletOnChain`](crate::relayer_api::WalletOnChain).
     pub const WALLET: &str = "/v1/chains/{chain}/wallets/{address}";
 }
@@ -42,6 +44,8 @@ pub mod host_path {
     pub const JWKS: &str = "/v1/jwks";
     /// Outbound `GET`/`PUT`: the realm record; `not_found` before there is one.
     pub const REALM: &str = "/v1/host/realm";
+    /// Outbound `PUT` [`StoredTree`](crate::config::StoredTree).
+    pub const TREE: &str = "/v1/host/trees";
     /// Outbound `POST` [`super::RecordGet`]: [`super::RecordVersions`].
     pub const RECORD_GET: &str = "/v1/host/records/get";
     /// Outbound `POST` [`super::RecordPut`].
@@ -54,6 +58,8 @@ pub mod host_path {
 pub const HOST_AUTHORITY: &str = "records.keyfold.internal:1";
 /// Largest sealed request, bytes.
 pub const MAX_SEALED: usize = 128 * 1024;
+/// Largest tree, bytes of JSON.
+pub const MAX_TREE: usize = 64 * 1024;
 /// Largest sealed record, bytes.
 pub const MAX_RECORD: usize = 256 * 1024;
 

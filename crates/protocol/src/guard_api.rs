@@ -4,6 +4,7 @@ use alloy_primitives::{Address, Bytes};
 use serde::{Deserialize, Serialize};
 
 use crate::client_api::SignRequest;
+use crate::config::{ConfigState, UpdateConfig};
 use crate::ids::{Digest32, ProjectId, RequestId};
 
 /// Paths of the guard's API.
@@ -14,6 +15,8 @@ pub mod path {
     pub const REGISTER: &str = "/v1/register";
     /// `POST` [`super::Cosign`]: [`super::Cosigned`].
     pub const COSIGN: &str = "/v1/cosign";
+    /// `POST` [`super::CosignUpdate`]: [`super::Cosigned`].
+    pub const COSIGN_UPDATE: &str = "/v1/cosign-update";
     /// `GET`: [`super::GuardSigner`]; `{project}` in the path.
     pub const SIGNER: &str = "/v1/projects/{project}/signer";
 }
@@ -40,6 +43,20 @@ pub struct Cosign {
     pub request: RequestId,
     /// What is to be signed; the guard computes the digest itself.
     pub sign: SignRequest,
+}
+
+/// Asks for the guard's signature of a change of a wallet's configuration.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CosignUpdate {
+    /// The project.
+    pub project: ProjectId,
+    /// The client's request id.
+    pub request: RequestId,
+    /// The configuration that is changed, so that the guard sees what the change does.
+    pub state: ConfigState,
+    /// The change; the guard computes the next root and the digest itself.
+    pub update: UpdateConfig,
 }
 
 /// The guard agreed.

@@ -9,6 +9,7 @@ use core::str::FromStr;
 use keyfold_crypto::jwk::Thumbprint;
 use sfv::{BareItem, Dictionary, ListEntry, Parser};
 
+use crate::config::update_digest;
 use crate::ids::{AddressId, Digest32, KeyId, RequestId};
 
 /// Longest accepted field, bytes.
@@ -39,10 +40,18 @@ pub enum Operation {
     SignMessage,
     /// Make a project.
     CreateProject,
+    /// Change a wallet's configuration.
+    UpdateConfig,
+    /// Show a wallet's configurations.
+    ShowConfig,
+    /// Attest a wallet's latest root.
+    AttestConfig,
+    /// Make the key that is to be a wallet's next owner.
+    PrepareOwner,
 }
 
 impl Operation {
-    const ALL: [(Self, &'static str); 11] = [
+    const ALL: [(Self, &'static str); 15] = [
         (Self::SignInStart, "sign-in-start"),
         (Self::SignInFinish, "sign-in-finish"),
         (Self::Renew, "renew"),
@@ -54,6 +63,10 @@ impl Operation {
         (Self::SignTransaction, "sign-transaction"),
         (Self::SignMessage, "sign-message"),
         (Self::CreateProject, "create-project"),
+        (Self::UpdateConfig, "update-config"),
+        (Self::ShowConfig, "show-config"),
+        (Self::AttestConfig, "attest-config"),
+        (Self::PrepareOwner, "prepare-owner"),
     ];
 
     /// Returns the token that stands for the operation on the wire.
@@ -66,7 +79,10 @@ impl Operation {
 
     /// Tells whether the operation uses a key, so that holders may release its leaf share.
     pub fn releases_leaf_key(self) -> bool {
-        matches!(self, Self::SignTransaction | Self::SignMessage)
+        matches!(
+            self,
+            Self::SignTransaction | Self::SignMessage | Self::UpdateConfig
+        )
     }
 
     /// Tells whether the operation runs before there is a session.
@@ -102,6 +118,9 @@ pub enum IntentError {
     /// A member is missing, unexpected, or not of its type, for this operation.
     #[error("the intent's members do not fit its operation")]
     WrongMembers,
+    /// The digest is not that of the update that is named.
+    #[error("the intent's digest is not that of the update it names")]
+    OtherDigest,
 }
 
 /// A use of one key of one wallet for one digest.
@@ -134,6 +153,20 @@ pub enum Intent {
         /// Which key, for which digest.
         key_use: KeyUse,
     },
+    /// A change of a wallet's configuration.
+    ///
+    /// What is signed follows from the wallet and the next root, so everybody who reads the intent
+    /// knows that the digest is an update and nothing else.
+    UpdateConfig {
+        /// The request's id.
+        id: RequestId,
+        /// Which key, for which digest.
+        key_use: KeyUse,
+        /// Root of the configuration that is changed.
+        previous: Digest32,
+        /// Root of the configuration that follows.
+        next: Digest32,
+    },
     /// Approval of another device.
     ApproveDevice {
         /// The request's id.
@@ -148,6 +181,7 @@ impl Intent {
     pub fn operation(&self) -> Operation {
         match self {
             Self::Plain { operation, .. } | Self::Sign { operation, .. } => *operation,
+            Self::UpdateConfig { .. } => Operation::UpdateConfig,
             Self::ApproveDevice { .. } => Operation::ApproveDevice,
         }
     }
@@ -155,14 +189,17 @@ impl Intent {
     /// Returns the request's id.
     pub fn request_id(&self) -> RequestId {
         match self {
-            Self::Plain { id, .. } | Self::Sign { id, .. } | Self::ApproveDevice { id, .. } => *id,
+            Self::Plain { id, .. }
+            | Self::Sign { id, .. }
+            | Self::UpdateConfig { id, .. }
+            | Self::ApproveDevice { id, .. } => *id,
         }
     }
 
     /// Returns the key use, where the operation is one.
     pub fn key_use(&self) -> Option<&KeyUse> {
         match self {
-            Self::Sign { key_use, .. } => Some(key_use),
+            Self::Sign { key_use, .. } | Self::UpdateConfig { key_use, .. } => Some(key_use),
             _ => None,
         }
     }
@@ -180,6 +217,15 @@ impl Intent {
             Self::Plain { .. } => head,
             Self::Sign { key_use, .. } => format!(
                 "{head}, wallet=\"{}\", key=\"{}\", digest=\"{}\"",
+                key_use.wallet, key_use.key, key_use.digest
+            ),
+            Self::UpdateConfig {
+                key_use,
+                previous,
+                next,
+                ..
+            } => format!(
+                "{head}, wallet=\"{}\", key=\"{}\", digest=\"{}\", previous=\"{previous}\", next=\"{next}\"",
                 key_use.wallet, key_use.key, key_use.digest
             ),
             Self::ApproveDevice { device, .. } => format!("{head}, device=\"{device}\""),
@@ -216,22 +262,39 @@ impl Intent {
         let id = string("id")?
             .parse()
             .map_err(|_| IntentError::WrongMembers)?;
+        let digest = |name: &str| -> Result<Digest32, IntentError> {
+            string(name)?.parse().map_err(|_| IntentError::WrongMembers)
+        };
+        let key_use = || -> Result<KeyUse, IntentError> {
+            Ok(KeyUse {
+                wallet: string("wallet")?
+                    .parse()
+                    .map_err(|_| IntentError::WrongMembers)?,
+                key: string("key")?
+                    .parse()
+                    .map_err(|_| IntentError::WrongMembers)?,
+                digest: digest("digest")?,
+            })
+        };
         let intent = match operation {
             Operation::SignTransaction | Operation::SignMessage => Self::Sign {
                 operation,
                 id,
-                key_use: KeyUse {
-                    wallet: string("wallet")?
-                        .parse()
-                        .map_err(|_| IntentError::WrongMembers)?,
-                    key: string("key")?
-                        .parse()
-                        .map_err(|_| IntentError::WrongMembers)?,
-                    digest: string("digest")?
-                        .parse()
-                        .map_err(|_| IntentError::WrongMembers)?,
-                },
+                key_use: key_use()?,
             },
+            Operation::UpdateConfig => {
+                let (key_use, next) = (key_use()?, digest("next")?);
+                let wallet = (*key_use.wallet.as_bytes()).into();
+                if update_digest(&wallet, &(*next.as_bytes()).into()) != key_use.digest {
+                    return Err(IntentError::OtherDigest);
+                }
+                Self::UpdateConfig {
+                    id,
+                    key_use,
+                    previous: digest("previous")?,
+                    next,
+                }
+            }
             Operation::ApproveDevice => Self::ApproveDevice {
                 id,
                 device: string("device")?
@@ -263,6 +326,39 @@ mod tests {
         }
     }
 
+    fn update() -> Intent {
+        let (wallet, next) = ([2; 20], Digest32::from_bytes([6; 32]));
+        Intent::UpdateConfig {
+            id: RequestId::from_bytes([1; 16]),
+            key_use: KeyUse {
+                wallet: AddressId::from_bytes(wallet),
+                key: KeyId::from_bytes([3; 16]),
+                digest: update_digest(&wallet.into(), &(*next.as_bytes()).into()),
+            },
+            previous: Digest32::from_bytes([5; 32]),
+            next,
+        }
+    }
+
+    #[test]
+    fn an_update_with_the_digest_of_something_else_is_refused() {
+        let text = update().to_field();
+        assert!(Intent::parse(&text).is_ok());
+        let digest = update().key_use().unwrap().digest.to_string();
+        let (next, wallet) = ("06".repeat(32), "02".repeat(20));
+        for other in [
+            text.replace(&digest, &"04".repeat(32)),
+            text.replace(&next, &"07".repeat(32)),
+            text.replace(&wallet, &"03".repeat(20)),
+        ] {
+            assert_ne!(other, text);
+            assert_eq!(Intent::parse(&other), Err(IntentError::OtherDigest));
+        }
+        // As a message it would be any digest.
+        let as_message = text.replace("update-config", "sign-message");
+        assert_eq!(Intent::parse(&as_message), Err(IntentError::WrongMembers));
+    }
+
     #[test]
     fn intents_round_trip() {
         let all = [
@@ -275,6 +371,7 @@ mod tests {
                 id: RequestId::from_bytes([1; 16]),
                 device: Thumbprint([7; 32]),
             },
+            update(),
         ];
         for intent in all {
             let text = intent.to_field();

@@ -15,6 +15,7 @@
 //! | [`realm`] | the realm record and its quorums |
 //! | [`registration`] | binding of an enclave instance to its attestation document |
 //! | [`registry`] | whom a holder or guard knows |
+//! | [`config`] | changes of a wallet's configuration |
 //! | [`anchor`] | what must not go backwards |
 //! | [`ohttp`] | the channel between client and enclave |
 //! | [`text`], [`secret_text`] | texts for people; those that wipe themselves |
@@ -28,6 +29,7 @@
 
 pub mod anchor;
 pub mod client_api;
+pub mod config;
 pub mod error_code;
 pub mod evidence;
 pub mod gateway_api;

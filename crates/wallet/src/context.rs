@@ -198,7 +198,12 @@ impl ContextName {
                 recovery: address!("dED857b9b5142832634129aFfc1D67cD106b927c"),
                 sessions: address!("06aa3a8F781F2be39b888Ac8a639c754aEe9dA29"),
             }),
-            Self::Keyfold | Self::SequenceDev1 => None,
+            Self::Keyfold => Some(Extensions {
+                passkeys: address!("d8295be83a05a98f6f94770202BbB9E2e769b793"),
+                recovery: address!("2717f29db872B190EfCbE471C8a4f40F77b03885"),
+                sessions: address!("d1C0438a12bBB164cD7ac23F16164D8C37253BC6"),
+            }),
+            Self::SequenceDev1 => None,
         }
     }
 

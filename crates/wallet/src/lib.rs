@@ -16,6 +16,7 @@
 
 pub mod abi;
 pub mod address;
+pub mod checkpointer;
 pub mod config;
 pub mod context;
 pub mod passkey;

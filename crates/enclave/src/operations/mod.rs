@@ -1,7 +1,10 @@
 //! What a device can ask for. Each handler takes a verified request and nothing else from outside.
 
+mod config;
 mod devices;
+mod owner_key;
 mod projects;
+mod release;
 mod session;
 mod sign;
 mod sign_in;
@@ -58,6 +61,10 @@ pub(crate) async fn answer<P: Platform>(
         path::WALLET_LIST => in_session!(ListWallets, wallets::list),
         path::DEVICE_LIST => in_session!(ListDevices, devices::list),
         path::DEVICE_APPROVE => in_session!(ApproveDevice, devices::approve),
+        path::CONFIG_SHOW => in_session!(ShowConfig, config::show),
+        path::CONFIG_UPDATE => in_session!(UpdateConfig, config::update),
+        path::CONFIG_ATTEST => in_session!(AttestConfig, config::attest),
+        path::OWNER_PREPARE => in_session!(PrepareOwner, config::prepare_owner),
         path::SIGN_TRANSACTION => in_session!(SignTransaction, sign::transaction),
         path::SIGN_MESSAGE => in_session!(SignMessage, sign::message),
         _ => Err(Code::NotFound.into()),

@@ -44,6 +44,7 @@ pub(super) async fn create<P: Platform>(
                     administrators: vec![*request.device()],
                     mail: body.mail.clone(),
                     guard: body.guard.clone(),
+                    checkpointer: body.checkpointer,
                     created,
                 };
                 Ok(Change::Write(project, ()))
@@ -54,7 +55,8 @@ pub(super) async fn create<P: Platform>(
                 if known.administrators == [*request.device()]
                     && known.display_name == body.display_name
                     && known.mail == body.mail
-                    && known.guard == body.guard =>
+                    && known.guard == body.guard
+                    && known.checkpointer == body.checkpointer =>
             {
                 Ok(Change::Keep(()))
             }
@@ -70,6 +72,9 @@ pub(super) async fn create<P: Platform>(
 fn check(body: &CreateProject) -> Result<(), &'static str> {
     DisplayName::parse(&body.display_name).map_err(|_| "the display name is not acceptable")?;
     check_mail(&body.mail)?;
+    if body.checkpointer.is_some_and(|address| address.is_zero()) {
+        return Err("address zero cannot be the checkpointer");
+    }
     body.guard.as_ref().map_or(Ok(()), check_guard)
 }
 

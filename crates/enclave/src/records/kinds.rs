@@ -2,10 +2,11 @@
 
 use core::fmt;
 
-use alloy_primitives::{Address, B256};
+use alloy_primitives::{Address, B256, FixedBytes};
 use keyfold_crypto::commitment::ShareCommitment;
 use keyfold_crypto::jwk::{PublicJwk, Thumbprint};
 use keyfold_protocol::client_api::{GuardSettings, MailSettings, WalletInfo};
+use keyfold_protocol::config::ConfigChange;
 use keyfold_protocol::error_code::Code;
 use keyfold_protocol::ids::{AccountId, Digest32, KeyId, ProjectId, SessionId};
 use keyfold_wallet::Config;
@@ -77,6 +78,9 @@ pub(crate) struct Project {
     pub(crate) mail: MailSettings,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) guard: Option<GuardSettings>,
+    /// The checkpointer contract of new wallets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) checkpointer: Option<Address>,
     /// Unix seconds.
     pub(crate) created: u64,
 }
@@ -163,14 +167,51 @@ pub(crate) struct WalletRecord {
     pub(crate) leaf: Vec<ShareCommitment>,
     /// One for each holder, in order.
     pub(crate) entropy: Vec<ShareCommitment>,
+    /// The first configuration, which the address comes from.
     pub(crate) config: Config,
     /// The guard's signer in the configuration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) guard: Option<Address>,
     pub(crate) address: Address,
+    /// Root of the first configuration.
     pub(crate) image_hash: B256,
     /// Unix seconds.
     pub(crate) created: u64,
+    /// What changed since, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) updates: Vec<UpdateRecord>,
+    /// The key that is to be the next owner's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) next_owner: Option<OwnerKey>,
+}
+
+/// A change of a wallet's configuration, with the signatures of the configuration before.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct UpdateRecord {
+    pub(crate) change: ConfigChange,
+    /// Root of the configuration that followed.
+    pub(crate) image_hash: B256,
+    /// Unix seconds.
+    pub(crate) signed_at: u64,
+    /// The owner's signature, in the form of ERC-2098.
+    pub(crate) owner: FixedBytes<64>,
+    /// The guard's, where the configuration has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) guard: Option<FixedBytes<64>>,
+}
+
+/// A key whose shares all holders keep. Nothing in it is secret.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct OwnerKey {
+    /// Its address.
+    pub(crate) owner: Address,
+    pub(crate) key: KeyId,
+    pub(crate) generation: u32,
+    pub(crate) threshold: u8,
+    /// One for each holder, in order.
+    pub(crate) leaf: Vec<ShareCommitment>,
+    /// One for each holder, in order.
+    pub(crate) entropy: Vec<ShareCommitment>,
 }
 
 impl Account {
@@ -244,6 +285,15 @@ impl Account {
 }
 
 impl WalletRecord {
+    /// Lets another key be the owner's.
+    pub(crate) fn take_key(&mut self, new: OwnerKey) {
+        self.key = new.key;
+        self.generation = new.generation;
+        self.threshold = new.threshold;
+        self.leaf = new.leaf;
+        self.entropy = new.entropy;
+    }
+
     pub(crate) fn info(&self) -> WalletInfo {
         WalletInfo {
             label: self.label.clone(),

@@ -31,8 +31,8 @@ pub(crate) use cache::Cache;
 use catch_up::CatchUp;
 pub(crate) use catch_up::Message;
 pub(crate) use kinds::{
-    Account, DeviceRecord, Identity, IdentityRecord, Project, RealmKeysRecord, SessionRecord,
-    StoredAttestationKey, WalletRecord,
+    Account, DeviceRecord, Identity, IdentityRecord, OwnerKey, Project, RealmKeysRecord,
+    SessionRecord, StoredAttestationKey, UpdateRecord, WalletRecord,
 };
 use memory::Asker;
 

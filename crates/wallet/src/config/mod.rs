@@ -2,6 +2,7 @@
 
 pub(crate) mod hash;
 mod json;
+mod members;
 mod tree;
 mod valid;
 
@@ -10,6 +11,7 @@ pub(crate) mod tests;
 
 use alloy_primitives::{Address, B256};
 
+pub use members::{Members, MembersError};
 pub use tree::{balanced_tree, default_tree};
 pub use valid::{ConfigError, MAX_DEPTH, ValidConfig};
 

@@ -1,9 +1,10 @@
 //! The JSON form of a decoded signature, as the oracle of format section 9.3 answers it.
 
 use serde::ser::{Error as _, SerializeMap};
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{PasskeyPublicKey, PasskeySignature};
+use crate::json::HexBytes;
 
 impl Serialize for PasskeyPublicKey {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -15,6 +16,27 @@ impl Serialize for PasskeyPublicKey {
             map.serialize_entry("metadata", &metadata.to_string())?;
         }
         map.end()
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct KeyFields {
+    require_user_verification: bool,
+    x: HexBytes<32>,
+    y: HexBytes<32>,
+    metadata: Option<HexBytes<32>>,
+}
+
+impl<'de> Deserialize<'de> for PasskeyPublicKey {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let fields = KeyFields::deserialize(deserializer)?;
+        Ok(Self {
+            x: fields.x.0.into(),
+            y: fields.y.0.into(),
+            require_user_verification: fields.require_user_verification,
+            metadata: fields.metadata.map(|hash| hash.0.into()),
+        })
     }
 }
 

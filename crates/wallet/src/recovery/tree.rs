@@ -3,6 +3,7 @@
 use core::str::FromStr;
 
 use alloy_primitives::{Address, B256, Keccak256};
+use serde::{Deserialize, Serialize};
 
 use crate::Encoding;
 use crate::bytes::{Reader, hash_pair, push_uint, word};
@@ -18,13 +19,17 @@ const FLAG_BRANCH: u8 = 4;
 const MAX_BRANCH: usize = 0xff_ffff;
 
 /// A key that may take the wallet over, after waiting.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RecoveryLeaf {
     /// Address of the key or contract.
+    #[serde(with = "crate::json::address")]
     pub signer: Address,
     /// Seconds that must pass between queueing and use; below [`DELTA_LIMIT`].
+    #[serde(with = "crate::json::decimal")]
     pub required_delta_seconds: u32,
     /// What was queued before this Unix time never counts.
+    #[serde(with = "crate::json::decimal")]
     pub min_timestamp: u64,
 }
 

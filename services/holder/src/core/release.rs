@@ -32,7 +32,11 @@ use crate::ledger::{Durable, Logged};
 use crate::member::Member;
 
 /// The operations for which a leaf key's share leaves the holder.
-const OPERATIONS: &[Operation] = &[Operation::SignTransaction, Operation::SignMessage];
+const OPERATIONS: &[Operation] = &[
+    Operation::SignTransaction,
+    Operation::SignMessage,
+    Operation::UpdateConfig,
+];
 /// Seconds over which releases are counted.
 const WINDOW_SECONDS: u64 = 60;
 

@@ -33,6 +33,9 @@ pub(crate) async fn check(
         Operation::Renew,
         Operation::ListWallets,
         Operation::CreateWallet,
+        Operation::ShowConfig,
+        Operation::AttestConfig,
+        Operation::PrepareOwner,
     ];
     let operation = verify_session(holder, &member, &message.evidence, &allowed, now)?;
     let (owner, device) = (operation.owner().clone(), operation.device());

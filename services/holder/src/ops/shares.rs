@@ -22,7 +22,7 @@ pub(crate) async fn store(
     message: ShareStore,
 ) -> Result<Empty, ApiError> {
     let now = Moment::now(holder);
-    let allowed = [Operation::CreateWallet];
+    let allowed = [Operation::CreateWallet, Operation::PrepareOwner];
     let operation = verify_session(holder, &member, &message.evidence, &allowed, now)?;
     let (key, generation) = (message.key, message.generation);
     let shares = open_shares(&member, operation.owner(), &message, holder.keys().hpke())?;
