@@ -27,6 +27,7 @@ pub(crate) fn written() -> Policy {
         version: 1,
         revision: 7,
         deny: vec![DENIED],
+        config_changes: Vec::new(),
         chains: vec![ChainRules {
             ids: vec![CHAIN],
             allow: vec![

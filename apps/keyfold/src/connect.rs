@@ -43,7 +43,10 @@ pub fn connect(profile: &Profile, roots: &Roots) -> Result<CliClient, CliError> 
     };
     Ok(
         Client::new(pin, transport(profile)?, Arc::new(key), SystemEnvironment)
-            .with_wallet_rules(WalletRules { guard }),
+            .with_wallet_rules(WalletRules {
+                guard,
+                ..WalletRules::default()
+            }),
     )
 }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use keyfold_protocol::client_api::PayloadError;
+use keyfold_protocol::config::ChangeError;
 use keyfold_protocol::error_code::Code;
 use keyfold_protocol::ids::{InstanceId, RequestId};
 use keyfold_protocol::ohttp::ResponseError;
@@ -10,6 +11,7 @@ use keyfold_protocol::realm::RealmError;
 use keyfold_protocol::registration::RegistrationError;
 use serde::Deserialize;
 
+use crate::config::ConfigRefused;
 use crate::environment::{CredentialError, EnvironmentError, TransportError};
 use crate::signing::SignatureRefused;
 use crate::wallet::WalletRefused;
@@ -199,6 +201,12 @@ pub enum ClientError {
     /// What is to be signed cannot be.
     #[error("it cannot be signed: {0}")]
     Payload(#[from] PayloadError),
+    /// The wallet's configurations are not what they should be.
+    #[error("the wallet's configurations were refused: {0}")]
+    Config(#[from] ConfigRefused),
+    /// The change of a configuration makes no good configuration.
+    #[error("the configuration cannot be changed so: {0}")]
+    Change(#[from] ChangeError),
     /// A value given to the client cannot be sent.
     #[error("{0} cannot be sent as it is")]
     Unsendable(&'static str),
@@ -247,6 +255,8 @@ impl ClientError {
             Self::Wallet(_) => "wallet_unverified",
             Self::Signature(_) => "signature_unverified",
             Self::Payload(_) => Code::PayloadInvalid.as_str(),
+            Self::Config(_) => "config_unverified",
+            Self::Change(_) => Code::ConfigInvalid.as_str(),
             Self::Unsendable(_) => Code::InvalidRequest.as_str(),
             Self::Credential(_) => "credential_failed",
             Self::Environment(_) => "no_randomness",
@@ -295,10 +305,10 @@ impl ClientError {
             Self::Reply(_) => "Nothing was believed. Try again; if it stays, tell the operator.",
             Self::SignInGone => "Start the sign-in again.",
             Self::SessionEnded | Self::ForeignSession => "Sign in again.",
-            Self::Wallet(_) | Self::Signature(_) => {
+            Self::Wallet(_) | Self::Signature(_) | Self::Config(_) => {
                 "Do not use it and send nothing to it; tell the operator."
             }
-            Self::Payload(_) | Self::Unsendable(_) => "Correct the input and try again.",
+            Self::Payload(_) | Self::Change(_) | Self::Unsendable(_) => "Correct the input and try again.",
             Self::Credential(_) => "Unlock the device's key and try again.",
             Self::Environment(_) => "Restart the device.",
             Self::OtherTransaction => "Look the wallet up on the chain before you try again.",
@@ -335,10 +345,15 @@ fn what_to_do(code: Code) -> &'static str {
         }
         Code::ProjectUnknown => "Check the project's name.",
         Code::ProjectExists => "Choose another name, or use the project that exists.",
-        Code::ProjectInvalid | Code::PayloadInvalid | Code::InvalidRequest => {
+        Code::ProjectInvalid
+        | Code::PayloadInvalid
+        | Code::ConfigInvalid
+        | Code::InvalidRequest => {
             "Correct the input and try again."
         }
         Code::WalletUnknown => "List the wallets, or create one.",
+        Code::ConfigStale => "Look at the configuration again, then repeat the change.",
+        Code::ConfigLimit => "Make a new wallet and move what this one has.",
         Code::WalletLimit => "Use one of the wallets that exist.",
         Code::GuardDenied => "Change what is asked, or ask the project to change its policy.",
         Code::HoldersUnavailable | Code::GuardUnavailable | Code::ChainUnavailable => {

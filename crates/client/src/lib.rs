@@ -15,6 +15,7 @@
 //! | [`pin`] | what a program must know beforehand: realm, root, measurements |
 //! | [`session`] | a signed-in device |
 //! | [`wallet`] | wallets whose address and configuration were recomputed |
+//! | [`config`] | a wallet's configurations, replayed and verified |
 //! | [`signing`] | signatures that were recovered before anybody uses them |
 //! | [`error`] | what went wrong, and what to do about it |
 #![forbid(unsafe_code)]
@@ -23,6 +24,7 @@
 
 mod channel;
 mod client;
+pub mod config;
 mod devices;
 pub mod environment;
 pub mod error;
@@ -39,6 +41,7 @@ mod tests;
 pub mod wallet;
 
 pub use client::Client;
+pub use config::{ConfigRefused, History};
 pub use environment::{
     Credential, CredentialError, Environment, EnvironmentError, Method, OuterRequest,
     OuterResponse, Transport, TransportError,
@@ -58,4 +61,4 @@ pub use wallet::{GuardRule, Wallet, WalletRefused, WalletRules};
 /// What a call does.
 pub use keyfold_guard::Reading;
 /// Messages and names that the client's calls take and return.
-pub use keyfold_protocol::{client_api, ids, relayer_api};
+pub use keyfold_protocol::{client_api, config as config_api, ids, relayer_api};

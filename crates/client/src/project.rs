@@ -1,5 +1,6 @@
 //! Making a project.
 
+use alloy_primitives::Address;
 use keyfold_protocol::client_api::{CreateProject, GuardSettings, MailSettings, ProjectInfo, path};
 use keyfold_protocol::ids::ProjectId;
 use keyfold_protocol::intent::Operation;
@@ -19,6 +20,8 @@ pub struct NewProject {
     pub mail: MailSettings,
     /// The guard, where the project has one.
     pub guard: Option<GuardSettings>,
+    /// The checkpointer contract of every new wallet, where they have one.
+    pub checkpointer: Option<Address>,
 }
 
 impl<T: Transport, C: Credential, E: Environment> Client<T, C, E> {
@@ -34,6 +37,7 @@ impl<T: Transport, C: Credential, E: Environment> Client<T, C, E> {
             administrator: self.credential.public_jwk(),
             mail: new.mail,
             guard: new.guard,
+            checkpointer: new.checkpointer,
         };
         let intent = self.plain(Operation::CreateProject)?;
         let (info, _): (ProjectInfo, _) = self

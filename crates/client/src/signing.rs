@@ -1,7 +1,7 @@
 //! Signatures that were recovered here before anybody uses them.
 
 use alloy_primitives::aliases::U160;
-use alloy_primitives::{Address, B256, Bytes};
+use alloy_primitives::{Address, B256, Bytes, U256};
 use keyfold_crypto::secp256k1::{RecoverableSignature, recover as recover_key};
 use keyfold_guard::{Reading, read};
 use keyfold_protocol::client_api::{SignRequest, Signed, WireCall, WirePayload, path};
@@ -10,7 +10,8 @@ use keyfold_protocol::intent::{Intent, KeyUse, Operation};
 use keyfold_protocol::relayer_api::Relay;
 use keyfold_wallet::abi::erc6492_wrap;
 use keyfold_wallet::signature::{DecodeError, RecoverError, Request, decode, recover};
-use keyfold_wallet::{Call, EcdsaSignature, Encoding, Payload, payload};
+use keyfold_wallet::checkpointer::RootStatement;
+use keyfold_wallet::{Call, EcdsaSignature, Encoding, Payload, Recover, payload};
 
 use crate::client::{Client, json};
 use crate::environment::{Credential, Environment, Transport};
@@ -83,7 +84,10 @@ pub fn verify_signature(
         wallet: wallet.address(),
         chain_id,
     };
-    let recovered = recover(&request, &decode(signature)?, &address_of)?;
+    let judge = Told {
+        wallet: wallet.address(),
+    };
+    let recovered = recover(&request, &decode(signature)?, &judge)?;
     // A signature for every chain would prove more than was asked for.
     if recovered.op_hash != payload.op_hash(&wallet.address(), chain_id) {
         return Err(SignatureRefused::OtherDigest);
@@ -94,7 +98,37 @@ pub fn verify_signature(
     Ok(())
 }
 
-fn address_of(hash: &B256, signature: &EcdsaSignature) -> Option<Address> {
+/// Recovers keys, and takes checkpointers for silent: for signatures that were good once.
+pub(crate) struct Silent;
+
+impl Recover for Silent {
+    fn ecrecover(&self, hash: &B256, signature: &EcdsaSignature) -> Option<Address> {
+        address_of(hash, signature)
+    }
+
+    fn snapshot(&self, _: &Address, _: &[u8]) -> Option<(B256, U256)> {
+        Some((B256::ZERO, U256::ZERO))
+    }
+}
+
+/// Recovers keys, and reads the word about the latest root that stands in the signature. Whose word
+/// it is the checkpointer says.
+struct Told {
+    wallet: Address,
+}
+
+impl Recover for Told {
+    fn ecrecover(&self, hash: &B256, signature: &EcdsaSignature) -> Option<Address> {
+        address_of(hash, signature)
+    }
+
+    fn snapshot(&self, _: &Address, proof: &[u8]) -> Option<(B256, U256)> {
+        let (statement, _) = RootStatement::from_proof(self.wallet, proof).ok()?;
+        Some((statement.image_hash, U256::from(statement.checkpoint)))
+    }
+}
+
+pub(crate) fn address_of(hash: &B256, signature: &EcdsaSignature) -> Option<Address> {
     let signature = RecoverableSignature {
         r: signature.r().0,
         s: signature.s().0,

@@ -4,8 +4,8 @@ use alloy_primitives::{Address, B256};
 use keyfold_protocol::client_api::{CreateWallet, Nothing, WalletInfo, Wallets, path};
 use keyfold_protocol::ids::KeyId;
 use keyfold_protocol::intent::Operation;
-use keyfold_wallet::config::default_tree;
-use keyfold_wallet::{Config, Context, Topology, wallet_address};
+use keyfold_wallet::config::Members;
+use keyfold_wallet::{Context, wallet_address};
 
 use crate::client::{Client, json};
 use crate::environment::{Credential, Environment, Transport};
@@ -32,6 +32,8 @@ pub enum GuardRule {
 pub struct WalletRules {
     /// The guard.
     pub guard: GuardRule,
+    /// The checkpointer that wallets may have; none where absent.
+    pub checkpointer: Option<Address>,
 }
 
 /// Says why a wallet was refused.
@@ -91,9 +93,12 @@ impl Wallet {
     /// and that coins sent to the address are sent to this configuration.
     pub fn verify(info: WalletInfo, rules: &WalletRules) -> Result<Self, WalletRefused> {
         let context = context(&info.context)?;
-        let (owner, guard) = signers(&info.config).ok_or(WalletRefused::Shape)?;
-        let expected = default_tree(owner, guard).map_err(|_| WalletRefused::Shape)?;
-        if *expected != info.config {
+        let members = Members::of_new_wallet(&info.config).ok_or(WalletRefused::Shape)?;
+        let (owner, guard) = (members.owner, members.guard);
+        let checkpointer = info.config.checkpointer;
+        if info.config.checkpoint != 0
+            || (checkpointer.is_some() && checkpointer != rules.checkpointer)
+        {
             return Err(WalletRefused::Shape);
         }
         match rules.guard {
@@ -102,7 +107,7 @@ impl Wallet {
             GuardRule::Exactly(address) if guard == Some(address) => {}
             _ => return Err(WalletRefused::Guard),
         }
-        if expected.image_hash() != info.image_hash {
+        if info.config.image_hash() != info.image_hash {
             return Err(WalletRefused::ImageHash);
         }
         if wallet_address(&info.image_hash, &context) != info.address {
@@ -129,12 +134,12 @@ impl Wallet {
         self.info.address
     }
 
-    /// Returns the key that signs for it.
+    /// Returns the owner's key that signs for it now.
     pub fn key(&self) -> KeyId {
         self.info.key
     }
 
-    /// Returns the owner's signer.
+    /// Returns the owner's signer in the first configuration.
     pub fn owner(&self) -> Address {
         self.owner
     }
@@ -144,7 +149,7 @@ impl Wallet {
         self.guard
     }
 
-    /// Returns the root of its configuration.
+    /// Returns the root of its first configuration, which the address comes from.
     pub fn image_hash(&self) -> B256 {
         self.info.image_hash
     }
@@ -165,24 +170,6 @@ fn context(name: &str) -> Result<Context, WalletRefused> {
 fn is_label(label: &str) -> bool {
     let count = label.chars().count();
     (1..=MAX_LABEL).contains(&count) && !label.chars().any(char::is_control)
-}
-
-/// Finds owner and guard where the default tree has them.
-fn signers(config: &Config) -> Option<(Address, Option<Address>)> {
-    let (owners, guard) = match &config.topology {
-        Topology::Branch(owners, guard) => match guard.as_ref() {
-            Topology::Signer { address, .. } => (owners.as_ref(), Some(*address)),
-            _ => return None,
-        },
-        owners => (owners, None),
-    };
-    let Topology::Nested { tree, .. } = owners else {
-        return None;
-    };
-    match tree.as_ref() {
-        Topology::Signer { address, .. } => Some((*address, guard)),
-        _ => None,
-    }
 }
 
 impl<T: Transport, C: Credential, E: Environment> Client<T, C, E> {

@@ -1,6 +1,7 @@
 //! Sign or refuse, with reasons a person can read.
 
 use alloy_primitives::Address;
+use keyfold_protocol::config::{ChangeKind, ConfigChange};
 use keyfold_wallet::{Payload, PayloadBody};
 use serde::Serialize;
 
@@ -108,9 +109,21 @@ pub enum Reason {
     /// The message is not a text under the EIP-191 prefix.
     #[error("the message is not an EIP-191 text")]
     NotText,
-    /// Configuration changes and bare digests are never signed here.
+    /// Bare digests, and configuration changes of which only the root is known, are never signed.
     #[error("this kind of payload is not signed by the guard")]
     KindDenied,
+    /// The policy does not name this kind of change.
+    #[error("the policy does not let a configuration be changed by {kind}")]
+    ChangeDenied {
+        /// What the change does.
+        kind: ChangeKind,
+    },
+    /// The change gives a say to an address on the deny-list, or lets a session call it.
+    #[error("the change names {address}, which is on the deny-list")]
+    ChangeNamesDenied {
+        /// The address.
+        address: Address,
+    },
     /// There is nothing to decide on.
     #[error("the payload is empty")]
     Empty,
@@ -182,6 +195,36 @@ pub fn decide(
     } else {
         Err(Refusal { reasons, revision })
     }
+}
+
+/// Decides whether a wallet's configuration may be changed under a policy.
+///
+/// # Errors
+///
+/// [`Refusal`] with every reason.
+///
+/// # Security
+///
+/// The caller has computed the root that is signed from the configuration before and this very
+/// change; a root alone says nothing of what it does.
+pub fn decide_change(policy: &ValidPolicy, change: &ConfigChange) -> Result<Approval, Refusal> {
+    let kind = change.kind();
+    let mut reasons = Vec::new();
+    if !policy.allows_change(kind) {
+        reasons.push(Reason::ChangeDenied { kind });
+    }
+    let named = change.addresses().into_iter();
+    let denied = named.filter(|address| policy.denies(address));
+    reasons.extend(denied.map(|address| Reason::ChangeNamesDenied { address }));
+    let revision = policy.revision();
+    if !reasons.is_empty() {
+        return Err(Refusal { reasons, revision });
+    }
+    Ok(Approval {
+        readings: Vec::new(),
+        revision,
+        _decided: (),
+    })
 }
 
 /// Finds what the rules of the chain have against a call.

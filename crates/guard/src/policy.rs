@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use alloy_primitives::Address;
+use keyfold_protocol::config::ChangeKind;
 use serde::{Deserialize, Serialize};
 
 /// The version of the format that this release reads.
@@ -22,6 +23,10 @@ pub struct Policy {
     /// Addresses that may not be touched in any way, on any chain; wins over everything else.
     #[serde(default)]
     pub deny: Vec<Address>,
+    /// Which changes of a wallet's configuration may be signed; none where absent. They hold on
+    /// every chain.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub config_changes: Vec<ChangeKind>,
     /// What may be done, by chain. Nothing may be done on a chain that is not named.
     pub chains: Vec<ChainRules>,
 }
@@ -113,6 +118,9 @@ pub enum PolicyError {
     /// Two rules, or one twice, for one chain.
     #[error("a chain stands twice in the policy")]
     DuplicateChain,
+    /// A kind of change stands twice.
+    #[error("a kind of change stands twice in the policy")]
+    DuplicateChange,
     /// Rules for chain 0.
     #[error("what is signed for chain 0 holds on every chain, so nothing is allowed there")]
     ChainZero,
@@ -123,6 +131,7 @@ pub enum PolicyError {
 pub struct ValidPolicy {
     revision: u32,
     deny: BTreeSet<Address>,
+    config_changes: BTreeSet<ChangeKind>,
     chains: BTreeMap<u64, Arc<ChainRules>>,
 }
 
@@ -134,6 +143,10 @@ impl TryFrom<Policy> for ValidPolicy {
             return Err(PolicyError::UnknownVersion);
         }
         let deny = distinct(source.deny.iter())?;
+        let config_changes: BTreeSet<ChangeKind> = source.config_changes.iter().copied().collect();
+        if config_changes.len() != source.config_changes.len() {
+            return Err(PolicyError::DuplicateChange);
+        }
         let mut chains = BTreeMap::new();
         for rules in source.chains {
             check(&rules)?;
@@ -150,6 +163,7 @@ impl TryFrom<Policy> for ValidPolicy {
         Ok(Self {
             revision: source.revision,
             deny,
+            config_changes,
             chains,
         })
     }
@@ -199,6 +213,11 @@ impl ValidPolicy {
     /// Tells whether an address may not be touched, on any chain.
     pub fn denies(&self, address: &Address) -> bool {
         self.deny.contains(address)
+    }
+
+    /// Tells whether changes of a kind may be signed.
+    pub fn allows_change(&self, kind: ChangeKind) -> bool {
+        self.config_changes.contains(&kind)
     }
 
     /// Returns the rules for a chain; without any, nothing may be done there.

@@ -4,15 +4,16 @@
 //! rules, so all three mean the same root, and the device signs exactly that root.
 
 use alloy_primitives::{Address, B256, Bytes};
-use keyfold_wallet::config::{Members, MembersError};
-use keyfold_wallet::passkey::PasskeyPublicKey;
+use keyfold_wallet::config::{ConfigError, Members, MembersError};
 use keyfold_wallet::payload::ANY_CHAIN;
-use keyfold_wallet::recovery::RecoveryLeaf;
-use keyfold_wallet::session::SessionPermissions;
 use keyfold_wallet::{Config, ContextName, Payload, PayloadBody, ValidConfig};
 use serde::{Deserialize, Serialize};
 
 use crate::ids::Digest32;
+
+pub use keyfold_wallet::passkey::{PasskeyPublicKey, credential_metadata};
+pub use keyfold_wallet::recovery::RecoveryLeaf;
+pub use keyfold_wallet::session::SessionPermissions;
 
 /// The version of the messages of this module.
 pub const CONFIG_VERSION: u32 = 1;
@@ -458,8 +459,12 @@ impl StoredTree {
     ///
     /// # Errors
     ///
-    /// [`MembersError`] for what is no good tree.
-    pub fn root(&self) -> Result<B256, MembersError> {
+    /// [`ChangeError::Members`] for what is no good tree.
+    pub fn root(&self) -> Result<B256, ChangeError> {
+        Ok(self.checked_root()?)
+    }
+
+    fn checked_root(&self) -> Result<B256, MembersError> {
         match self {
             Self::Config { config } => Ok(ValidConfig::new(config.clone())?.image_hash()),
             Self::Sessions { owner, sessions } => {
@@ -468,8 +473,7 @@ impl StoredTree {
                     ..Members::new(*owner, None)
                 };
                 let tree = members.session_tree()?;
-                let tree = tree.ok_or(keyfold_wallet::config::ConfigError::EmptyTree)?;
-                Ok(tree.hash()?)
+                Ok(tree.ok_or(ConfigError::EmptyTree)?.hash()?)
             }
             Self::Recovery { leaves } => {
                 let members = Members {
@@ -477,9 +481,7 @@ impl StoredTree {
                     ..Members::new(Address::ZERO, None)
                 };
                 let tree = members.recovery_tree()?;
-                Ok(tree
-                    .ok_or(keyfold_wallet::config::ConfigError::EmptyTree)?
-                    .hash())
+                Ok(tree.ok_or(ConfigError::EmptyTree)?.hash())
             }
             Self::Passkey { passkey } => Ok(passkey.root()),
         }

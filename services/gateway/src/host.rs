@@ -6,8 +6,9 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use keyfold_net::{HttpLimits, Json, Problem, harden};
+use keyfold_protocol::config::StoredTree;
 use keyfold_protocol::error_code::Code;
 use keyfold_protocol::gateway_api::{
     MAX_RECORD, RecordGet, RecordPut, RecordSettle, RecordVersions, host_path,
@@ -16,7 +17,9 @@ use keyfold_protocol::holder_api::Empty;
 use keyfold_protocol::realm::SignedRealmRecord;
 
 use crate::api::{problem, problem_with};
-use crate::records::{RealmPutError, RealmStore, RecordError, RecordStore};
+use crate::records::{
+    RealmPutError, RealmStore, RecordError, RecordStore, TreePutError, TreeStore,
+};
 
 /// A record in base64url, and the JSON around it.
 const MAX_BODY: usize = MAX_RECORD.div_ceil(3) * 4 + 4 * 1024;
@@ -25,15 +28,21 @@ const MAX_BODY: usize = MAX_RECORD.div_ceil(3) * 4 + 4 * 1024;
 struct Host {
     records: RecordStore,
     realm: RealmStore,
+    trees: TreeStore,
 }
 
-pub(crate) fn router(records: RecordStore, realm: RealmStore) -> Router {
+pub(crate) fn router(records: RecordStore, realm: RealmStore, trees: TreeStore) -> Router {
     let api = Router::new()
         .route(host_path::RECORD_GET, post(record_get))
         .route(host_path::RECORD_PUT, post(record_put))
         .route(host_path::RECORD_SETTLE, post(record_settle))
         .route(host_path::REALM, get(realm_get).put(realm_put))
-        .with_state(Host { records, realm });
+        .route(host_path::TREE, put(tree_put))
+        .with_state(Host {
+            records,
+            realm,
+            trees,
+        });
     let limits = HttpLimits {
         max_body_bytes: MAX_BODY,
         ..HttpLimits::default()
@@ -86,6 +95,19 @@ async fn realm_put(
         RealmPutError::Invalid(reason) => problem_with(Code::RealmInvalid, reason.to_string()),
         RealmPutError::Exists => problem_with(Code::RealmExists, error.to_string()),
         RealmPutError::Storage(error) => Problem::internal(error),
+    })?;
+    Ok(Json(Empty {}))
+}
+
+async fn tree_put(
+    State(host): State<Host>,
+    Json(tree): Json<StoredTree>,
+) -> Result<Json<Empty>, Problem> {
+    host.trees.put(&tree).await.map_err(|error| match &error {
+        TreePutError::Invalid(_) | TreePutError::TooLarge => {
+            problem_with(Code::MalformedRequest, error.to_string())
+        }
+        TreePutError::Storage(error) => Problem::internal(error),
     })?;
     Ok(Json(Empty {}))
 }

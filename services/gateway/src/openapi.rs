@@ -7,7 +7,7 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type};
 use utoipa::{OpenApi, PartialSchema, ToSchema};
 
-use crate::api::{instances, realm, relay};
+use crate::api::{instances, realm, relay, trees};
 
 /// Where the description is served.
 pub const PATH: &str = "/v1/openapi.json";
@@ -32,11 +32,13 @@ pub const PATH: &str = "/v1/openapi.json";
         relay::submit,
         relay::transaction,
         relay::wallet,
+        trees::tree,
     ),
     tags(
         (name = "realm", description = "Who holds the keys, and with what keys they speak."),
         (name = "instances", description = "The enclaves, and the sealed channel to them."),
         (name = "transactions", description = "Sending signed calls to a chain."),
+        (name = "trees", description = "What the roots of wallets' configurations stand for."),
     ),
 )]
 struct Description;

@@ -22,7 +22,7 @@ use crate::config::{GatewayConfig, RelayerConfig};
 use crate::enclaves::Enclaves;
 use crate::error::GatewayError;
 use crate::host;
-use crate::records::{MIGRATIONS, RealmStore, RecordStore};
+use crate::records::{MIGRATIONS, RealmStore, RecordStore, TreeStore};
 
 /// Makes the folders and the TLS key; what exists is kept.
 ///
@@ -89,6 +89,7 @@ pub async fn run(
     let gateway = Arc::new(Gateway {
         enclaves,
         realm,
+        trees: TreeStore::new(db.clone()),
         relayer,
     });
     let router = api::router(gateway, &config, readiness);
@@ -121,7 +122,11 @@ fn egress(
         .parse()
         .map_err(std::io::Error::from)
         .map_err(GatewayError::io("the record store has no name"))?;
-    let router = host::router(RecordStore::new(db.clone()), realm.clone());
+    let router = host::router(
+        RecordStore::new(db.clone()),
+        realm.clone(),
+        TreeStore::new(db.clone()),
+    );
     let limits = Arc::new(ServeLimits::default());
     let shutdown = shutdown.clone();
     let service = move |pipe| {

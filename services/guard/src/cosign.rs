@@ -1,8 +1,10 @@
 //! One decision: from a verified instance's question to a signature or a refusal.
 
-use keyfold_guard::{Refusal, decide};
+use keyfold_guard::{Approval, Refusal, decide, decide_change};
 use keyfold_protocol::client_api::PayloadError;
-use keyfold_protocol::guard_api::{Cosign, Cosigned};
+use keyfold_protocol::config::ChangeError;
+use keyfold_protocol::guard_api::{Cosign, CosignUpdate, Cosigned};
+use keyfold_protocol::ids::{Digest32, ProjectId};
 
 use crate::keys::GuardKeys;
 use crate::policies::{Policies, PolicyFileError};
@@ -12,6 +14,8 @@ use crate::policies::{Policies, PolicyFileError};
 pub(crate) enum CosignError {
     #[error(transparent)]
     Payload(#[from] PayloadError),
+    #[error(transparent)]
+    Change(#[from] ChangeError),
     #[error("the project's policy cannot be used: {0}")]
     Policy(#[from] PolicyFileError),
     #[error("refused by the policy: {0}")]
@@ -23,7 +27,7 @@ impl CosignError {
     pub(crate) fn revision(&self) -> Option<u32> {
         match self {
             Self::Refused(refusal) => Some(refusal.revision),
-            Self::Payload(_) | Self::Policy(_) => None,
+            Self::Payload(_) | Self::Change(_) | Self::Policy(_) => None,
         }
     }
 }
@@ -40,12 +44,37 @@ pub(crate) fn cosign(
     let policy = policies.of(&question.project)?;
     let (wallet, chain_id) = (question.sign.wallet, question.sign.chain_id);
     let approval = decide(&policy, wallet, chain_id, &payload).map_err(CosignError::Refused)?;
-    let signature = keys.sign(&question.project, &digest, &approval);
+    Ok(signed(keys, &question.project, digest, &approval))
+}
+
+/// Decides on a change of a configuration and signs. Blocks.
+///
+/// What the change does is read from the configuration it is of, and the root that is signed is
+/// computed here.
+pub(crate) fn cosign_update(
+    question: &CosignUpdate,
+    policies: &Policies,
+    keys: &GuardKeys,
+) -> Result<Cosigned, CosignError> {
+    let update = &question.update;
+    update.check(&question.state)?;
+    let policy = policies.of(&question.project)?;
+    let approval = decide_change(&policy, &update.change).map_err(CosignError::Refused)?;
+    Ok(signed(keys, &question.project, update.digest(), &approval))
+}
+
+fn signed(
+    keys: &GuardKeys,
+    project: &ProjectId,
+    digest: Digest32,
+    approval: &Approval,
+) -> Cosigned {
+    let signature = keys.sign(project, &digest, approval);
     let mut bytes = signature.to_rs().to_vec();
     bytes.push(u8::from(signature.y_parity));
-    Ok(Cosigned {
+    Cosigned {
         digest,
         signature: bytes.into(),
         policy_version: approval.revision,
-    })
+    }
 }

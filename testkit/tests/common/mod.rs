@@ -105,7 +105,10 @@ pub(crate) fn device(system: &System, project: &Project, key: &Arc<DeviceSigning
     system
         .device(key)
         .unwrap()
-        .with_wallet_rules(WalletRules { guard })
+        .with_wallet_rules(WalletRules {
+            guard,
+            ..WalletRules::default()
+        })
 }
 
 impl Person {

@@ -56,6 +56,7 @@ pub(super) async fn a_host_that_records_everything_finds_no_plaintext(world: &Wo
             display_name: "The third app".to_owned(),
             mail,
             guard: None,
+            checkpointer: None,
         })
         .await
         .unwrap_or_else(|error| panic!("{}", told(&error)));

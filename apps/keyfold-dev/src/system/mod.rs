@@ -246,7 +246,10 @@ impl System {
         };
         Ok(self
             .device(&new_key())?
-            .with_wallet_rules(WalletRules { guard }))
+            .with_wallet_rules(WalletRules {
+                guard,
+                ..WalletRules::default()
+            }))
     }
 
     /// Signs a device in with the code that arrives by mail.

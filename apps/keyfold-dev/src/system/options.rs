@@ -9,6 +9,7 @@ use keyfold_gateway_service::GatewayConfig;
 use keyfold_guard::Policy;
 use keyfold_guard::policy::{ChainRules, Messages, POLICY_VERSION, Recipients};
 use keyfold_holder_service::HolderConfig;
+use keyfold_protocol::config::ChangeKind;
 
 use crate::system::{CHAIN_ID, SystemError};
 
@@ -126,6 +127,7 @@ pub fn open_policy() -> Policy {
         version: POLICY_VERSION,
         revision: 1,
         deny: vec![denied_address()],
+        config_changes: ChangeKind::ALL.map(|(kind, _)| kind).to_vec(),
         chains: vec![ChainRules {
             ids: vec![CHAIN_ID],
             native: Recipients::Anybody,

@@ -209,6 +209,7 @@ async fn projects(
             display_name: project.id.as_str().to_owned(),
             mail: project.mail.clone(),
             guard: project.guard.clone(),
+            checkpointer: None,
         };
         client(administrator.clone())?
             .create_project(new)

@@ -35,6 +35,7 @@ pub(crate) async fn run(user: User, command: ProjectCommand) -> Result<Report, C
             roots_pem: arguments.mail_roots.as_deref().map(read).transpose()?,
         },
         guard: guard(&arguments),
+        checkpointer: arguments.checkpointer,
     };
     let _step = user
         .output

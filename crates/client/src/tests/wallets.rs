@@ -131,7 +131,10 @@ fn an_address_or_root_of_another_configuration_is_refused() {
 #[test]
 fn a_wallet_without_the_projects_guard_is_refused() {
     let with = |guard| info("main", &default_tree(someone(1), guard).unwrap());
-    let rules = |guard| WalletRules { guard };
+    let rules = |guard| WalletRules {
+        guard,
+        ..WalletRules::default()
+    };
     let exactly = rules(GuardRule::Exactly(someone(2)));
     assert!(Wallet::verify(with(Some(someone(2))), &exactly).is_ok());
     for told in [with(None), with(Some(someone(3)))] {

@@ -115,6 +115,7 @@ pub(crate) fn project_of(
             roots_pem: None,
         },
         guard,
+        checkpointer: None,
     }
 }
 

@@ -1,7 +1,10 @@
 //! The policy against what attackers put into a batch.
 
 use alloy_primitives::{Bytes, U256, address, hex};
+use keyfold_protocol::config::{ChangeKind, ConfigChange};
 use keyfold_wallet::Call;
+use keyfold_wallet::recovery::RecoveryLeaf;
+use keyfold_wallet::session::SessionPermissions;
 use proptest::prelude::*;
 
 use super::*;
@@ -31,6 +34,7 @@ fn policy_of(rules: ChainRules) -> Policy {
         version: 1,
         revision: 7,
         deny: vec![ENEMY],
+        config_changes: vec![ChangeKind::AddKey, ChangeKind::RemoveKey],
         chains: vec![rules],
     }
 }
@@ -323,6 +327,13 @@ fn malformed_policies_are_refused() {
         }),
         PolicyError::TooLong
     );
+    assert_eq!(
+        refuse(Policy {
+            config_changes: vec![ChangeKind::AddKey; 2],
+            ..policy()
+        }),
+        PolicyError::DuplicateChange
+    );
     let ids = |ids: Vec<u64>| policy_of(ChainRules { ids, ..rules() });
     assert_eq!(refuse(ids(vec![])), PolicyError::NoChain);
     assert_eq!(refuse(ids(vec![CHAIN, 0])), PolicyError::ChainZero);
@@ -397,4 +408,55 @@ fn a_contract_that_may_be_called_in_any_way_may_not_be_run_as_the_wallet() {
         verdict_of(any, vec![native(FRIEND), call]).unwrap_err(),
         [Reason::DelegateCall { call: 1 }]
     );
+}
+
+#[test]
+fn a_change_of_the_configuration_needs_its_kind_in_the_policy() {
+    let policy = ValidPolicy::try_from(policy()).unwrap();
+    let add = |key| ConfigChange::AddKey { key };
+    assert!(decide_change(&policy, &add(FRIEND)).is_ok());
+    assert!(decide_change(&policy, &ConfigChange::RemoveKey { key: ENEMY }).is_ok());
+    let owner = FRIEND;
+    let refused = decide_change(&policy, &ConfigChange::RotateOwner { owner }).unwrap_err();
+    let kind = ChangeKind::RotateOwner;
+    assert_eq!(refused.reasons, [Reason::ChangeDenied { kind }]);
+    assert!(refused.to_string().contains("rotate-owner"), "{refused}");
+    // A policy that says nothing of it allows nothing of it.
+    let silent: Policy =
+        serde_json::from_str(r#"{"version":1,"revision":1,"chains":[]}"#).unwrap();
+    assert!(decide_change(&ValidPolicy::try_from(silent).unwrap(), &add(FRIEND)).is_err());
+}
+
+#[test]
+fn a_change_that_gives_a_denied_address_a_say_is_refused() {
+    let policy = ValidPolicy::try_from(Policy {
+        config_changes: ChangeKind::ALL.map(|(kind, _)| kind).to_vec(),
+        ..policy()
+    })
+    .unwrap();
+    let session = SessionPermissions {
+        signer: FRIEND,
+        chain_id: CHAIN,
+        value_limit: Default::default(),
+        deadline: 1,
+        permissions: vec![keyfold_wallet::session::Permission {
+            target: ENEMY,
+            rules: Vec::new(),
+        }],
+    };
+    let recovery = RecoveryLeaf {
+        signer: ENEMY,
+        required_delta_seconds: 86_400,
+        min_timestamp: 0,
+    };
+    for change in [
+        ConfigChange::AddKey { key: ENEMY },
+        ConfigChange::AddSession { session },
+        ConfigChange::AddRecovery { recovery },
+        ConfigChange::RotateOwner { owner: ENEMY },
+    ] {
+        let refused = decide_change(&policy, &change).unwrap_err();
+        let address = ENEMY;
+        assert_eq!(refused.reasons, [Reason::ChangeNamesDenied { address }]);
+    }
 }

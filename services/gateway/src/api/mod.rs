@@ -4,6 +4,7 @@ pub(crate) mod instances;
 mod limit;
 pub(crate) mod realm;
 pub(crate) mod relay;
+pub(crate) mod trees;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -25,7 +26,7 @@ use keyfold_protocol::relayer_api;
 use crate::config::GatewayConfig;
 use crate::enclaves::Enclaves;
 use crate::openapi;
-use crate::records::RealmStore;
+use crate::records::{RealmStore, TreeStore};
 use limit::Limiter;
 
 /// Largest body of an attestation request: a nonce in JSON.
@@ -35,6 +36,7 @@ const MAX_ATTESTATION_REQUEST: usize = 1024;
 pub(crate) struct Gateway {
     pub(crate) enclaves: Arc<Enclaves>,
     pub(crate) realm: RealmStore,
+    pub(crate) trees: TreeStore,
     pub(crate) relayer: Option<Relayer>,
 }
 
@@ -64,6 +66,7 @@ pub(crate) fn router(
         .route(openapi::PATH, get(description))
         .route(path::TRANSACTION, get(relay::transaction))
         .route(path::WALLET, get(relay::wallet))
+        .route(path::TREE, get(trees::tree))
         .route(
             path::ATTESTATION,
             post(instances::attestation)

@@ -3,21 +3,30 @@
 //! # Security
 //!
 //! The store is not trusted: what it returns is sealed, and key holders say which version is
-//! current. Its own duty is to lose nothing that may be current, and to stay bounded.
+//! current. Its own duty is to lose nothing that may be current, and to stay bounded. Trees are
+//! public: whoever reads one computes its root again.
 
 mod realm;
 mod store;
+mod trees;
 
 use keyfold_storage::{Migration, StorageError};
 
 pub(crate) use realm::{RealmPutError, RealmStore};
 pub(crate) use store::RecordStore;
+pub(crate) use trees::{TreePutError, TreeStore};
 
 /// Every step of this service's schema.
-pub(crate) const MIGRATIONS: &[Migration] = &[Migration {
-    name: "sealed records and the realm",
-    sql: include_str!("schema.sql"),
-}];
+pub(crate) const MIGRATIONS: &[Migration] = &[
+    Migration {
+        name: "sealed records and the realm",
+        sql: include_str!("schema.sql"),
+    },
+    Migration {
+        name: "trees",
+        sql: include_str!("trees.sql"),
+    },
+];
 
 /// Most versions of one record that wait to be settled.
 pub(crate) const MAX_UNSETTLED: usize = 4;

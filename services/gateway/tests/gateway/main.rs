@@ -15,3 +15,4 @@ mod privacy;
 mod records;
 mod relay;
 mod support;
+mod trees;

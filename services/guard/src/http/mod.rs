@@ -8,6 +8,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use alloy_primitives::Address;
 use axum::Router;
 use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
@@ -21,16 +22,16 @@ use keyfold_net::limit::{IpKey, RateLimit};
 use keyfold_net::serve::Peer;
 use keyfold_net::{HttpLimits, Json, Problem, ServeLimits, Server, ServerTls, Shutdown, harden};
 use keyfold_protocol::error_code::Code;
-use keyfold_protocol::guard_api::{self, Cosign, Cosigned, GuardSigner};
+use keyfold_protocol::guard_api::{self, Cosign, CosignUpdate, Cosigned, GuardSigner};
 use keyfold_protocol::holder_api::{Empty, Nonce, Register, Registered};
-use keyfold_protocol::ids::{ProjectId, RealmId};
+use keyfold_protocol::ids::{ProjectId, RealmId, RequestId};
 use keyfold_protocol::registry::{NotVerified, Registry};
 use keyfold_storage::MasterKey;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 use crate::config::{GuardConfig, GuardError, Trust, master_key_path, policies_path};
-use crate::cosign::{CosignError, cosign};
+use crate::cosign::{CosignError, cosign, cosign_update};
 use crate::keys::GuardKeys;
 use crate::policies::{Policies, PolicyFileError};
 use caller::SignedJson;
@@ -146,6 +147,7 @@ fn router(guard: Arc<Guard>) -> Router {
         .layer(from_fn_with_state(Arc::clone(&guard), per_client));
     let api = open
         .route(guard_api::path::COSIGN, post(cosign_route))
+        .route(guard_api::path::COSIGN_UPDATE, post(cosign_update_route))
         .with_state(guard);
     harden(api.merge(health::router(readiness)), limits)
 }
@@ -220,11 +222,52 @@ async fn cosign_route(
     State(guard): State<Arc<Guard>>,
     SignedJson(question): SignedJson<Cosign>,
 ) -> Result<Json<Cosigned>, Problem> {
-    let (project, request) = (question.project.clone(), question.request);
-    let (wallet, chain) = (question.sign.wallet, question.sign.chain_id);
+    let asked = Asked {
+        project: question.project.clone(),
+        request: question.request,
+        wallet: question.sign.wallet,
+        chain: question.sign.chain_id,
+    };
     let deciding = Arc::clone(&guard);
     let decide = move || cosign(&question, &deciding.policies, &deciding.keys);
-    let error = match blocking(&guard.decision_places, decide).await? {
+    answer(asked, blocking(&guard.decision_places, decide).await?)
+}
+
+async fn cosign_update_route(
+    State(guard): State<Arc<Guard>>,
+    SignedJson(question): SignedJson<CosignUpdate>,
+) -> Result<Json<Cosigned>, Problem> {
+    let asked = Asked {
+        project: question.project.clone(),
+        request: question.request,
+        wallet: question.update.wallet,
+        // A configuration holds on every chain.
+        chain: 0,
+    };
+    let deciding = Arc::clone(&guard);
+    let decide = move || cosign_update(&question, &deciding.policies, &deciding.keys);
+    answer(asked, blocking(&guard.decision_places, decide).await?)
+}
+
+/// What a decision is about, for the log.
+struct Asked {
+    project: ProjectId,
+    request: RequestId,
+    wallet: Address,
+    chain: u64,
+}
+
+fn answer(
+    asked: Asked,
+    decided: Result<Cosigned, CosignError>,
+) -> Result<Json<Cosigned>, Problem> {
+    let Asked {
+        project,
+        request,
+        wallet,
+        chain,
+    } = asked;
+    let error = match decided {
         Ok(cosigned) => {
             let (digest, revision) = (cosigned.digest, cosigned.policy_version);
             tracing::info!(%project, %request, %wallet, chain, %digest, revision, "signed");
@@ -242,6 +285,7 @@ async fn cosign_route(
     }
     Err(match error {
         CosignError::Payload(error) => problem(Code::PayloadInvalid, Some(error.to_string())),
+        CosignError::Change(error) => problem(Code::ConfigInvalid, Some(error.to_string())),
         CosignError::Policy(_) => problem(
             Code::GuardDenied,
             Some("the project has no policy that can be used, so nothing is allowed".to_owned()),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 
-use alloy_primitives::{Address, U256, address};
+use alloy_primitives::{U256, address};
 use axum::body::Body;
 use axum::http::Request;
 use keyfold_attest::{MeasurementPolicy, Measurements, TrustRoot};
@@ -12,11 +12,13 @@ use keyfold_crypto::ed25519::SigningKey;
 use keyfold_crypto::testing::SeededRng;
 use keyfold_platform_dev::issuer::{DevIssuer, IssueRequest};
 use keyfold_protocol::client_api::{SignRequest, WireCall, WirePayload};
-use keyfold_protocol::ids::{Digest32, RealmId, RequestId};
+use keyfold_protocol::config::{ConfigChange, ConfigState, UpdateConfig};
+use keyfold_protocol::ids::{Digest32, RealmId};
 use keyfold_protocol::registration::{AttestedBinding, InstanceBinding, realm_pcr16};
 use keyfold_protocol::signed_request::{
     Components, Profile, SignatureParams, UnsignedRequest, content_digest,
 };
+use keyfold_wallet::config::Members;
 use serde::Serialize;
 use tower::ServiceExt as _;
 
@@ -150,11 +152,20 @@ impl World {
     }
 
     fn signed_headers_to(&self, authority: &str, body: &[u8]) -> Vec<(&'static str, String)> {
+        self.signed_headers_for(authority, guard_api::path::COSIGN, body)
+    }
+
+    fn signed_headers_for(
+        &self,
+        authority: &str,
+        path: &str,
+        body: &[u8],
+    ) -> Vec<(&'static str, String)> {
         let id = self.binding().instance().to_string();
         let components = Components {
             method: "POST".into(),
             authority: authority.into(),
-            path: guard_api::path::COSIGN.into(),
+            path: path.into(),
             query: "?".into(),
             content_digest: content_digest(body),
             device: None,
@@ -180,6 +191,15 @@ impl World {
         let body = serde_json::to_vec(question).unwrap();
         let headers = self.signed_headers(&body);
         self.post(guard_api::path::COSIGN, &headers, body).await
+    }
+
+    async fn cosign_update(&self, question: &impl Serialize) -> (u16, serde_json::Value) {
+        let (path, body) = (
+            guard_api::path::COSIGN_UPDATE,
+            serde_json::to_vec(question).unwrap(),
+        );
+        let headers = self.signed_headers_for(AUTHORITY, path, &body);
+        self.post(path, &headers, body).await
     }
 
     fn policy(&self, project: &str, text: &str) {
@@ -253,6 +273,66 @@ async fn an_allowed_transfer_is_signed_by_the_projects_signer() {
         world.guard.keys.signer(&"other.example".parse().unwrap()),
         "each project has a signer of its own"
     );
+}
+
+fn change(key: Address) -> CosignUpdate {
+    let state = ConfigState {
+        context: "keyfold".to_owned(),
+        members: Members::new(Address::repeat_byte(1), Some(Address::repeat_byte(2))),
+        checkpoint: 0,
+        checkpointer: None,
+    };
+    let wallet = Address::repeat_byte(0xaa);
+    let update = UpdateConfig::new(wallet, &state, ConfigChange::AddKey { key }).unwrap();
+    CosignUpdate {
+        project: "app.example".parse().unwrap(),
+        request: RequestId::from_bytes([1; 16]),
+        state,
+        update,
+    }
+}
+
+#[tokio::test]
+async fn a_change_of_a_configuration_is_signed_where_the_policy_names_its_kind() {
+    let world = world();
+    world.register().await;
+    let asked = change(FRIEND);
+    world.policy("app.example", FRIENDS_ONLY);
+    let (status, body) = world.cosign_update(&asked).await;
+    assert_eq!((status, body["code"].as_str()), (403, Some("guard_denied")));
+    world.policy(
+        "app.example",
+        r#"{"version":1,"revision":4,"config_changes":["add-key"],"chains":[]}"#,
+    );
+    let (status, body) = world.cosign_update(&asked).await;
+    assert_eq!(status, 200, "{body}");
+    let answer: Cosigned = serde_json::from_value(body).unwrap();
+    assert_eq!(answer.digest, asked.update.digest());
+    let rs: [u8; 64] = answer.signature[..64].try_into().unwrap();
+    let signature =
+        keyfold_crypto::secp256k1::RecoverableSignature::from_rs(&rs, answer.signature[64] == 1);
+    let by = keyfold_crypto::secp256k1::recover(answer.digest.as_bytes(), &signature).unwrap();
+    let signer = world.guard.keys.signer(&asked.project);
+    assert_eq!(Address::from(by), signer);
+}
+
+#[tokio::test]
+async fn a_root_that_does_not_follow_from_the_change_is_not_signed() {
+    let world = world();
+    world.register().await;
+    world.policy(
+        "app.example",
+        r#"{"version":1,"revision":4,"config_changes":["add-key"],"chains":[]}"#,
+    );
+    // It says that a friend's key is added; the root has somebody else's.
+    let mut lie = change(FRIEND);
+    lie.update.next = change(Address::repeat_byte(9)).update.next;
+    let mut other_state = change(FRIEND);
+    other_state.state.members.owner = Address::repeat_byte(9);
+    for asked in [lie, other_state] {
+        let (status, body) = world.cosign_update(&asked).await;
+        assert_eq!((status, body["code"].as_str()), (422, Some("config_invalid")));
+    }
 }
 
 #[tokio::test]
