@@ -24,6 +24,7 @@ pub mod quirks;
 pub mod recovery;
 pub mod session;
 pub mod signature;
+pub mod text;
 
 mod bytes;
 mod json;

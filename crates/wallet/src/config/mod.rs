@@ -2,6 +2,7 @@
 
 pub(crate) mod hash;
 mod json;
+mod prune;
 mod tree;
 mod valid;
 

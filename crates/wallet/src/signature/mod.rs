@@ -1,17 +1,25 @@
 //! Wallet signatures: from parts to bytes, from bytes to structure, and to (weight, image hash)
 //! by the rules of the contracts (format section 3).
 
+mod approval;
+mod concat;
 mod decode;
 mod encode;
+mod json;
+mod minimal;
 mod recover;
+mod rewrite;
 
 #[cfg(test)]
 pub(crate) mod tests;
 
 use alloy_primitives::{Address, B256, Bytes};
 
+pub use approval::{StaticApproval, recover_static};
+pub use concat::{ConcatError, concat};
 pub use decode::{Chunk, DecodeError, Decoded, Item, MAX_DEPTH, MAX_SIGNATURE, SignerData, decode};
-pub use encode::{EncodeError, Header, encode, encode_chain, encode_unsigned};
+pub use encode::{EncodeError, Header, encode, encode_chain, encode_unjudged, encode_unsigned};
+pub use minimal::{encode_minimal, needed_parts};
 pub use recover::{Recover, RecoverError, Recovered, Request, recover};
 
 /// Half of the order of secp256k1: the largest `s` that counts.
