@@ -173,6 +173,32 @@ mod tests {
     }
 
     #[test]
+    fn a_thumbprint_that_begins_with_a_hyphen_is_one() {
+        for begin in ["-x", "--", "-h", "-V", "--json", "A"] {
+            let thumbprint = format!("{begin}{}", "A".repeat(43 - begin.len()));
+            for line in [
+                format!("keyfold devices approve {thumbprint}"),
+                format!("keyfold devices approve --json {thumbprint}"),
+                format!("keyfold devices approve {thumbprint} --json"),
+                format!("keyfold --json devices approve -- {thumbprint}"),
+            ] {
+                let cli = parse(&line).unwrap_or_else(|error| panic!("{line}: {error}"));
+                let wants_json = line.split(' ').any(|word| word == "--json");
+                assert_eq!(cli.json, wants_json, "{line}");
+                let Command::Devices { command } = cli.command else {
+                    panic!("{line}");
+                };
+                assert!(
+                    matches!(command, Some(DevicesCommand::Approve(which))
+                        if which.device.to_string() == thumbprint),
+                    "{line}"
+                );
+            }
+        }
+        assert!(parse("keyfold devices approve --help").is_err());
+    }
+
+    #[test]
     fn what_makes_no_sense_is_refused() {
         let to = "0x0000000000000000000000000000000000000001";
         for line in [
@@ -188,6 +214,8 @@ mod tests {
             format!("keyfold send --to {} --value 1", &to[..40]),
             format!("keyfold send --to {to} --value 1 --chain 0"),
             "keyfold devices approve short".to_owned(),
+            "keyfold devices approve -x".to_owned(),
+            "keyfold realm genesis --enclave s --threshold 1 card".to_owned(),
             "keyfold sign message hi --chain -1".to_owned(),
         ] {
             let error = parse(&line).map(|_| ()).expect_err(&line);

@@ -23,6 +23,7 @@ mod commands;
 mod connect;
 mod development;
 mod error;
+mod files;
 mod output;
 mod profile;
 mod roots;

@@ -184,7 +184,8 @@ pub enum DevicesCommand {
 /// Which device.
 #[derive(Debug, Args)]
 pub struct DeviceApprove {
-    /// Thumbprint of the device's key, as the list shows it.
+    /// Thumbprint of the device's key, as the list shows it. It may begin with a hyphen.
+    #[arg(allow_hyphen_values = true)]
     pub device: Thumbprint,
 }
 

@@ -1,7 +1,6 @@
 //! Services and the realm.
 
 use std::error::Error;
-use std::io::Read as _;
 use std::path::Path;
 
 use keyfold_attest::{MeasurementPolicy, Measurements, TrustRoot};
@@ -16,10 +15,8 @@ use serde_json::json;
 
 use crate::args::{GatewayCommand, GuardCommand, RealmCommand, RealmGenesis, RelayerCommand};
 use crate::error::{CliError, Exit, chain_of};
+use crate::files::read;
 use crate::output::{Output, Report};
-
-/// Most bytes of a configuration, card or list of measurements.
-const MAX_FILE: u64 = 256 * 1024;
 
 pub(crate) async fn gateway(command: GatewayCommand, output: Output) -> Result<Report, CliError> {
     match command {
@@ -209,19 +206,6 @@ fn relayer_config(path: &Path) -> Result<RelayerConfig, CliError> {
 
 fn beside(file: &Path, path: &Path) -> std::path::PathBuf {
     file.parent().unwrap_or(Path::new("")).join(path)
-}
-
-fn read(path: &Path) -> Result<String, CliError> {
-    let mut text = String::new();
-    std::fs::File::open(path)
-        .and_then(|file| file.take(MAX_FILE).read_to_string(&mut text))
-        .map_err(|error| {
-            CliError::usage(
-                format!("cannot read {}: {error}", path.display()),
-                "Check the path.",
-            )
-        })?;
-    Ok(text)
 }
 
 fn read_toml<T: DeserializeOwned>(path: &Path) -> Result<T, CliError> {
