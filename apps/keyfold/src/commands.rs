@@ -50,8 +50,15 @@ impl User {
         session: &Session,
         outcome: Result<T, keyfold_client::ClientError>,
     ) -> Result<T, CliError> {
-        self.state.store_session(session)?;
+        self.store(session)?;
         Ok(outcome?)
+    }
+
+    /// Stores the session, and what was learned of its account beyond it.
+    pub(crate) fn store(&self, session: &Session) -> Result<(), CliError> {
+        self.state
+            .store_known_wallets(&self.client.known_wallets())?;
+        Ok(self.state.store_session(session)?)
     }
 
     /// Returns the chain that was named, or the profile's.

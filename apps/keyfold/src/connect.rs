@@ -35,7 +35,8 @@ pub fn connect(profile: &Profile, roots: &Roots) -> Result<CliClient, CliError> 
         root: root(profile, roots)?,
         policy: MeasurementPolicy::new(profile.file.measurements.clone()),
     };
-    let key = StateDir::new(&profile.state).device_key()?;
+    let state = StateDir::new(&profile.state);
+    let key = state.device_key()?;
     let guard = match profile.guard {
         Guard::Any => GuardRule::Any,
         Guard::Without => GuardRule::Without,
@@ -43,7 +44,8 @@ pub fn connect(profile: &Profile, roots: &Roots) -> Result<CliClient, CliError> 
     };
     Ok(
         Client::new(pin, transport(profile)?, Arc::new(key), SystemEnvironment)
-            .with_wallet_rules(WalletRules { guard }),
+            .with_wallet_rules(WalletRules { guard })
+            .with_known_wallets(state.known_wallets()?),
     )
 }
 
@@ -128,6 +130,7 @@ impl From<StateError> for CliError {
             StateError::NotPrivate(_) => {
                 "Ask who may have read it. Then chmod 600, or remove it and sign in as a new device."
             }
+            StateError::Full(_) => "Use a profile with another state folder for further accounts.",
             StateError::Damaged(_) => "Restore it, or remove it and sign in again.",
         };
         Self::new(Exit::Failed, "bad_state", chain_of(&error), what_to_do)

@@ -115,6 +115,7 @@ impl Exit {
             | ClientError::Instance { .. }
             | ClientError::InstanceKeys(_)
             | ClientError::Reply(_)
+            | ClientError::AccountChanged
             | ClientError::Wallet(_)
             | ClientError::Signature(_)
             | ClientError::OtherTransaction => Self::Unverified,

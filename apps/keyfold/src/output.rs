@@ -119,12 +119,9 @@ impl Drop for Step {
     }
 }
 
-/// Keeps what a terminal shows as it is: no escapes, no line breaks, no change of direction.
+/// Keeps what a terminal shows as it is: no escapes, no line breaks, nothing that is not seen.
 pub(crate) fn printable(text: &str) -> String {
-    let direction = |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    text.chars()
-        .filter(|c| !c.is_control() && !direction(*c))
-        .collect()
+    keyfold_protocol::text::printable(text, usize::MAX)
 }
 
 /// Writes Unix seconds as a time in UTC.
@@ -161,6 +158,6 @@ mod tests {
     fn times_are_readable_and_names_harmless() {
         assert_eq!(utc(1_767_268_800), "2026-01-01T12:00:00Z");
         assert_eq!(utc(u64::MAX), u64::MAX.to_string());
-        assert_eq!(printable("a\u{1b}[2J\r\nb\u{202e}"), "a[2Jb");
+        assert_eq!(printable("a\u{1b}[2J\r\nb\u{202e}\u{2060}"), "a[2Jb");
     }
 }

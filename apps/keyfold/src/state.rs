@@ -1,4 +1,5 @@
-//! What a device keeps between commands: its key and its session, in files of mode 0600.
+//! What a device keeps between commands: its key, its session, and what it knows of its accounts
+//! beyond the session, in files of mode 0600.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
@@ -7,13 +8,16 @@ use std::path::{Path, PathBuf};
 
 use getrandom::SysRng;
 use getrandom::rand_core::UnwrapErr;
-use keyfold_client::Session;
+use keyfold_client::{KnownWallets, Session};
 use keyfold_crypto::jwk::DeviceSigningKey;
 use zeroize::Zeroizing;
 
 const KEY_FILE: &str = "device.key";
 const SESSION_FILE: &str = "session.json";
+const KNOWN_FILE: &str = "known-wallets.json";
 const MAX_FILE: u64 = 64 * 1024;
+/// Some hundred accounts.
+const MAX_KNOWN: u64 = 1024 * 1024;
 
 /// The folder of a profile's state.
 #[derive(Debug, Clone)]
@@ -37,6 +41,9 @@ pub enum StateError {
     /// Others than its owner may open it.
     #[error("{} can be opened by others than its owner", .0.display())]
     NotPrivate(PathBuf),
+    /// It would become larger than it may be.
+    #[error("{} is full", .0.display())]
+    Full(PathBuf),
     /// It is not what was written there.
     #[error("{} is damaged", .0.display())]
     Damaged(PathBuf),
@@ -59,7 +66,7 @@ impl StateDir {
     /// The key lies in a file: whoever reads the files of this user is this device.
     pub fn device_key(&self) -> Result<DeviceSigningKey, StateError> {
         let path = self.path.join(KEY_FILE);
-        if let Some(bytes) = read_private(&path)? {
+        if let Some(bytes) = read_private(&path, MAX_FILE)? {
             return DeviceSigningKey::from_secret_bytes(&bytes)
                 .map_err(|_| StateError::Damaged(path));
         }
@@ -85,7 +92,7 @@ impl StateDir {
     /// [`StateError`].
     pub fn session(&self) -> Result<Option<Session>, StateError> {
         let path = self.path.join(SESSION_FILE);
-        match read_private(&path)? {
+        match read_private(&path, MAX_FILE)? {
             Some(bytes) => serde_json::from_slice(&bytes)
                 .map(Some)
                 .map_err(|_| StateError::Damaged(path)),
@@ -103,13 +110,57 @@ impl StateDir {
         let bytes = Zeroizing::new(
             serde_json::to_vec(session).map_err(|_| StateError::Damaged(path.clone()))?,
         );
-        let temporary = self.temporary(SESSION_FILE)?;
-        write_private(&temporary, &bytes)
-            .and_then(|()| std::fs::rename(&temporary, &path))
-            .map_err(io_at(&path))
+        self.replace(SESSION_FILE, &bytes)
     }
 
-    /// Forgets the session.
+    /// Returns what this device was told of its accounts.
+    ///
+    /// # Errors
+    ///
+    /// [`StateError`].
+    pub fn known_wallets(&self) -> Result<KnownWallets, StateError> {
+        let path = self.path.join(KNOWN_FILE);
+        match read_private(&path, MAX_KNOWN)? {
+            Some(bytes) => serde_json::from_slice(&bytes).map_err(|_| StateError::Damaged(path)),
+            None => Ok(KnownWallets::default()),
+        }
+    }
+
+    /// Adds what this device was told of its accounts. No sign-out forgets it.
+    ///
+    /// # Errors
+    ///
+    /// [`StateError`].
+    pub fn store_known_wallets(&self, told: &KnownWallets) -> Result<(), StateError> {
+        let path = self.path.join(KNOWN_FILE);
+        // Another command may have learned something since this one began.
+        let before = self.known_wallets()?;
+        let mut known = before.clone();
+        known.merge(told);
+        if known == before {
+            return Ok(());
+        }
+        let bytes = serde_json::to_vec(&known).map_err(|_| StateError::Damaged(path.clone()))?;
+        if bytes.len() as u64 > MAX_KNOWN {
+            return Err(StateError::Full(path));
+        }
+        self.replace(KNOWN_FILE, &bytes)
+    }
+
+    /// Writes a file, all of it or nothing.
+    fn replace(&self, name: &str, bytes: &[u8]) -> Result<(), StateError> {
+        let path = self.path.join(name);
+        let temporary = self.temporary(name)?;
+        let written = write_private(&temporary, bytes)
+            .and_then(|()| std::fs::rename(&temporary, &path))
+            .map_err(io_at(&path));
+        if written.is_err() {
+            let _ = std::fs::remove_file(&temporary);
+        }
+        written
+    }
+
+    /// Forgets the session. What the device knows of its accounts stays.
     ///
     /// # Errors
     ///
@@ -143,7 +194,7 @@ fn io_at(path: &Path) -> impl FnOnce(io::Error) -> StateError {
     move |source| StateError::Io { path, source }
 }
 
-fn read_private(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, StateError> {
+fn read_private(path: &Path, most: u64) -> Result<Option<Zeroizing<Vec<u8>>>, StateError> {
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -154,7 +205,7 @@ fn read_private(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, StateError> {
         return Err(StateError::NotPrivate(path.to_owned()));
     }
     let mut bytes = Zeroizing::new(Vec::new());
-    file.take(MAX_FILE)
+    file.take(most)
         .read_to_end(&mut bytes)
         .map_err(io_at(path))?;
     Ok(Some(bytes))
@@ -235,6 +286,53 @@ mod tests {
         write_private(&dir.path().join(KEY_FILE), b"short").unwrap();
         assert!(matches!(state.device_key(), Err(StateError::Damaged(_))));
         assert_eq!(std::fs::read(dir.path().join(KEY_FILE)).unwrap(), b"short");
+    }
+
+    fn known(label: &str, byte: &str) -> KnownWallets {
+        let account = byte.repeat(16);
+        serde_json::from_value(serde_json::json!({
+            "sign_ins": [{ "who": byte.repeat(32), "account": account }],
+            "accounts": [{
+                "owner": {
+                    "realm": "01".repeat(32), "project": "app.example", "account": "02".repeat(16),
+                },
+                "wallets": [[label, format!("0x{}", byte.repeat(20))]],
+            }],
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn what_is_known_of_wallets_outlives_a_sign_out_and_is_never_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = StateDir::new(dir.path());
+        state.store_session(&session()).unwrap();
+        state.store_known_wallets(&known("main", "0a")).unwrap();
+        state.forget_session().unwrap();
+        assert_eq!(state.known_wallets().unwrap(), known("main", "0a"));
+        assert_eq!(mode(&dir.path().join(KNOWN_FILE)), 0o600);
+
+        // Two commands that each learned something, and one that was told otherwise.
+        state.store_known_wallets(&known("savings", "0a")).unwrap();
+        let both = state.known_wallets().unwrap();
+        state.store_known_wallets(&known("main", "0b")).unwrap();
+        let text = serde_json::to_string(&state.known_wallets().unwrap()).unwrap();
+        assert!(text.contains(r#"["main","0x0a0a"#) && text.contains(r#"["savings","0x0a0a"#));
+        assert!(!text.contains(r#"["main","0x0b0b"#));
+        let mut again = both.clone();
+        again.merge(&both);
+        assert_eq!(again, both);
+    }
+
+    #[test]
+    fn a_damaged_list_of_known_wallets_is_told_and_never_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = StateDir::new(dir.path());
+        let path = dir.path().join(KNOWN_FILE);
+        write_private(&path, b"{").unwrap();
+        let stored = state.store_known_wallets(&known("main", "0a"));
+        assert!(matches!(stored, Err(StateError::Damaged(_))));
+        assert_eq!(std::fs::read(path).unwrap(), b"{");
     }
 
     #[test]

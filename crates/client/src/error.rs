@@ -8,6 +8,7 @@ use keyfold_protocol::ids::{InstanceId, RequestId};
 use keyfold_protocol::ohttp::ResponseError;
 use keyfold_protocol::realm::RealmError;
 use keyfold_protocol::registration::RegistrationError;
+use keyfold_protocol::text::printable;
 use serde::Deserialize;
 
 use crate::environment::{CredentialError, EnvironmentError, TransportError};
@@ -90,7 +91,7 @@ impl Problem {
             ProblemCode::Unknown(_) if wire.title.is_empty() => {
                 format!("The request was refused with status {status}.")
             }
-            ProblemCode::Unknown(_) => printable(&wire.title),
+            ProblemCode::Unknown(_) => printable(&wire.title, MAX_TEXT),
         };
         Self {
             code,
@@ -98,9 +99,9 @@ impl Problem {
             title,
             detail: wire
                 .detail
-                .map(|text| printable(&text))
+                .map(|text| printable(&text, MAX_TEXT))
                 .filter(|text| !text.is_empty()),
-            request_id: wire.request_id.map(|text| printable(&text)),
+            request_id: wire.request_id.map(|text| printable(&text, MAX_TEXT)),
         }
     }
 
@@ -125,19 +126,6 @@ fn is_code(text: &str) -> bool {
         && text
             .bytes()
             .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_'))
-}
-
-/// Keeps what a terminal shows as it is: no escapes, no line breaks, a bounded length.
-fn printable(text: &str) -> String {
-    let kept = text
-        .chars()
-        .filter(|c| !c.is_control() && !is_direction(*c));
-    kept.take(MAX_TEXT).collect()
-}
-
-/// Characters that make text appear in another order than it is in.
-fn is_direction(c: char) -> bool {
-    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Why a call of the client did not do its work.
@@ -190,6 +178,9 @@ pub enum ClientError {
     /// The session is another realm's or another device's.
     #[error("the session does not belong to this realm and device")]
     ForeignSession,
+    /// This device signed in to another account with the same address before.
+    #[error("the address belonged to another account before")]
+    AccountChanged,
     /// The wallet is not what it should be.
     #[error("the wallet was refused: {0}")]
     Wallet(#[from] WalletRefused),
@@ -244,6 +235,8 @@ impl ClientError {
             Self::SignInGone => "sign_in_gone",
             Self::SessionEnded => "session_ended",
             Self::ForeignSession => "session_foreign",
+            Self::AccountChanged => "account_changed",
+            Self::Wallet(WalletRefused::Changed { .. }) => "wallet_changed",
             Self::Wallet(_) => "wallet_unverified",
             Self::Signature(_) => "signature_unverified",
             Self::Payload(_) => Code::PayloadInvalid.as_str(),
@@ -297,6 +290,9 @@ impl ClientError {
             Self::SessionEnded | Self::ForeignSession => "Sign in again.",
             Self::Wallet(_) | Self::Signature(_) => {
                 "Do not use it and send nothing to it; tell the operator."
+            }
+            Self::AccountChanged => {
+                "Do not go on, and send nothing to its wallets; tell the operator."
             }
             Self::Payload(_) | Self::Unsendable(_) => "Correct the input and try again.",
             Self::Credential(_) => "Unlock the device's key and try again.",
@@ -391,7 +387,7 @@ mod tests {
     #[test]
     fn a_problem_cannot_move_the_cursor_or_fill_the_screen() {
         let body = serde_json::json!({
-            "code": "x", "title": "a\u{1b}[2Jb\n\u{202e}c", "detail": "d".repeat(10_000),
+            "code": "x", "title": "a\u{1b}[2Jb\n\u{202e}\u{2060}\u{feff}c", "detail": "d".repeat(10_000),
         });
         let problem = Problem::read(400, body.to_string().as_bytes());
         assert_eq!(problem.title, "a[2Jbc");

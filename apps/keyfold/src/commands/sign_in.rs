@@ -59,7 +59,7 @@ pub(crate) async fn sign_in(user: User, arguments: SignIn) -> Result<Report, Cli
             outcome => break outcome?,
         }
     };
-    user.state.store_session(&session)?;
+    user.store(&session)?;
     let (device, note) = match session.device_state() {
         DeviceState::Active => (json!("active"), String::new()),
         DeviceState::Pending { active_at } => (

@@ -36,6 +36,9 @@ pub(crate) async fn run(user: User) -> Result<Report, CliError> {
                 utc(session.ends()),
                 session.device(),
             ));
+            if let Some(key) = session.attestation_key() {
+                lines.push(format!("           attested by key {key}"));
+            }
             if any_verified {
                 wallets = wallets_of(&user, session, &mut lines).await?;
             }
@@ -45,6 +48,7 @@ pub(crate) async fn run(user: User) -> Result<Report, CliError> {
                 "ends": session.ends(),
                 "device": session.device().to_string(),
                 "device_state": session.device_state(),
+                "attestation_key": session.attestation_key().map(|key| key.to_string()),
             })
         }
     };
@@ -144,7 +148,7 @@ async fn wallets_of(
     lines: &mut Vec<String>,
 ) -> Result<Value, CliError> {
     let outcome = user.client.wallets(session).await;
-    user.state.store_session(session)?;
+    user.store(session)?;
     Ok(match outcome {
         Ok(wallets) => {
             for line in wallet::lines(&wallets).lines() {
