@@ -18,6 +18,8 @@ pub mod abi;
 pub mod address;
 pub mod config;
 pub mod context;
+#[cfg(feature = "oracle")]
+pub mod oracle;
 pub mod passkey;
 pub mod payload;
 pub mod quirks;

@@ -45,6 +45,12 @@ impl EcdsaSignature {
         in_range.then_some(Self { r, s, y_parity })
     }
 
+    /// Takes a signature as it is, for bytes that only a contract judges.
+    #[cfg(feature = "oracle")]
+    pub(crate) fn unjudged(r: B256, s: B256, y_parity: bool) -> Self {
+        Self { r, s, y_parity }
+    }
+
     /// Reads `r ‖ s ‖ v`, `v` being 0, 1, 27 or 28.
     #[must_use]
     pub fn from_rsv(bytes: &[u8; 65]) -> Option<Self> {
