@@ -22,13 +22,20 @@ abstract contract Nonces {
 
     /// @dev Uses the nonce up, or reverts.
     function _consumeNonce(uint256 space, uint256 nonce) internal {
-        uint256 current = readNonce(space);
+        bytes32 slot = Storage.slot(NONCES, bytes32(space));
+        uint256 current = uint256(Storage.read(slot));
         if (nonce != current) revert BadNonce(space, nonce, current);
         unchecked {
             // A packed nonce has at most 56 bits.
             uint256 next = nonce + 1;
-            Storage.writeMap(NONCES, bytes32(space), bytes32(next));
-            emit NonceChange(space, next);
+            Storage.write(slot, bytes32(next));
+            // Plain equivalent: emit NonceChange(space, next);
+            bytes32 topic = NonceChange.selector;
+            assembly ("memory-safe") {
+                mstore(0x00, space)
+                mstore(0x20, next)
+                log1(0x00, 0x40, topic)
+            }
         }
     }
 }

@@ -157,12 +157,18 @@ fn own_addresses_are_those_of_the_committed_artifacts() {
         (
             include_str!("../../../contracts/artifacts/Stage2.json"),
             context.stage2,
-            Vec::new(),
+            (Address::ZERO, Address::ZERO).abi_encode(),
         ),
         (
             include_str!("../../../contracts/artifacts/Stage1.json"),
             context.stage1,
-            (context.factory, context.stage2).abi_encode(),
+            (
+                context.factory,
+                context.stage2,
+                Address::ZERO,
+                Address::ZERO,
+            )
+                .abi_encode(),
         ),
         (
             include_str!("../../../contracts/artifacts/Guest.json"),

@@ -122,10 +122,10 @@ impl ContextName {
         };
         match self {
             Self::Keyfold => Context {
-                factory: address!("b10DDE67E5097A6C932a3B7a8AC825de5A5d8ADC"),
-                stage1: address!("FA15794026E44b4ddEF09f2be0C37884f4eAC24f"),
-                stage2: address!("E9A819e3AD9c89F237c6061471B8CCF97DF1da67"),
-                guest: address!("79cD4A6E9ABEf96967868EeC27412f4A4417C020"),
+                factory: address!("18F570A976f3ceF58c10760e7A337fa2c1625026"),
+                stage1: address!("892B40988BD52122Cd00ba6e9a7D9a61Ea397cd4"),
+                stage2: address!("952F03cf7c5c5FF99F60314A83B42235fD4F8cE5"),
+                guest: address!("3a4a1c71bc48bEbd03f41fe17c8e3245b1Fa0247"),
                 creation_code: CREATION_CODE,
             },
             Self::SequenceRc5 => sequence(
