@@ -11,6 +11,7 @@ use keyfold_protocol::registration::RegistrationError;
 use keyfold_protocol::text::printable;
 use serde::Deserialize;
 
+use crate::code::ClientCode;
 use crate::environment::{CredentialError, EnvironmentError, TransportError};
 use crate::signing::SignatureRefused;
 use crate::wallet::WalletRefused;
@@ -114,10 +115,10 @@ impl Problem {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.title)?;
-        if let Some(detail) = &self.detail {
-            write!(f, " ({detail})")?;
+        match &self.detail {
+            Some(detail) if *detail != self.title => write!(f, " ({detail})"),
+            _ => Ok(()),
         }
-        Ok(())
     }
 }
 
@@ -202,6 +203,16 @@ pub enum ClientError {
     /// The relayer answered about something else than it was asked.
     #[error("the relayer answered about another transaction")]
     OtherTransaction,
+    /// The transaction was handed over, or may have been, and nobody says what became of it.
+    #[error("what became of the transaction {id} is not known: {source}")]
+    Unconfirmed {
+        /// Names it at the relayer.
+        id: RequestId,
+        /// Its hash, where the relayer said it.
+        hash: Option<alloy_primitives::B256>,
+        /// Why nobody says.
+        source: Box<ClientError>,
+    },
     /// The transaction reverted.
     #[error("the transaction {hash} reverted in block {}", .block.map_or("?".to_owned(), |b| b.to_string()))]
     Reverted {
@@ -224,29 +235,42 @@ impl ClientError {
     /// Returns a stable code: the problem's, or the client's own.
     pub fn code(&self) -> &str {
         match self {
-            Self::Transport(_) => "gateway_unreachable",
             Self::Refused(problem) | Self::Gateway(problem) => problem.code.as_str(),
-            Self::UnexpectedReply(_) => "unexpected_reply",
-            Self::Realm(_) => "realm_unverified",
-            Self::Root => "root_mismatch",
-            Self::NoInstance => "no_instance",
-            Self::Instance { .. } | Self::InstanceKeys(_) => "instance_unverified",
-            Self::Reply(_) => "reply_unverified",
-            Self::SignInGone => "sign_in_gone",
-            Self::SessionEnded => "session_ended",
-            Self::ForeignSession => "session_foreign",
-            Self::AccountChanged => "account_changed",
-            Self::Wallet(WalletRefused::Changed { .. }) => "wallet_changed",
-            Self::Wallet(_) => "wallet_unverified",
-            Self::Signature(_) => "signature_unverified",
+            // What somebody would have refused is refused here, under the same code.
             Self::Payload(_) => Code::PayloadInvalid.as_str(),
             Self::Unsendable(_) => Code::InvalidRequest.as_str(),
-            Self::Credential(_) => "credential_failed",
-            Self::Environment(_) => "no_randomness",
-            Self::OtherTransaction => "relayer_confused",
-            Self::Reverted { .. } => "transaction_reverted",
-            Self::NotMined { .. } => "transaction_pending",
+            own => own.own_code().map_or("internal", ClientCode::as_str),
         }
+    }
+
+    /// Returns the code where it is the client's own.
+    pub fn own_code(&self) -> Option<ClientCode> {
+        Some(match self {
+            Self::Refused(_) | Self::Gateway(_) | Self::Payload(_) | Self::Unsendable(_) => {
+                return None;
+            }
+            Self::Transport(error) if error.unverified => ClientCode::GatewayUnverified,
+            Self::Transport(_) => ClientCode::GatewayUnreachable,
+            Self::UnexpectedReply(_) => ClientCode::UnexpectedReply,
+            Self::Realm(_) => ClientCode::RealmUnverified,
+            Self::Root => ClientCode::RootMismatch,
+            Self::NoInstance => ClientCode::NoInstance,
+            Self::Instance { .. } | Self::InstanceKeys(_) => ClientCode::InstanceUnverified,
+            Self::Reply(_) => ClientCode::ReplyUnverified,
+            Self::SignInGone => ClientCode::SignInGone,
+            Self::SessionEnded => ClientCode::SessionEnded,
+            Self::ForeignSession => ClientCode::SessionForeign,
+            Self::AccountChanged => ClientCode::AccountChanged,
+            Self::Wallet(WalletRefused::Changed { .. }) => ClientCode::WalletChanged,
+            Self::Wallet(_) => ClientCode::WalletUnverified,
+            Self::Signature(_) => ClientCode::SignatureUnverified,
+            Self::Credential(_) => ClientCode::CredentialFailed,
+            Self::Environment(_) => ClientCode::NoRandomness,
+            Self::OtherTransaction => ClientCode::RelayerConfused,
+            Self::Unconfirmed { .. } => ClientCode::TransactionUnconfirmed,
+            Self::Reverted { .. } => ClientCode::TransactionReverted,
+            Self::NotMined { .. } => ClientCode::TransactionPending,
+        })
     }
 
     /// Returns the problem document, where somebody sent one.
@@ -265,9 +289,10 @@ impl ClientError {
     /// Says what a person can do next.
     pub fn what_to_do(&self) -> &'static str {
         match self {
-            Self::Transport(_) => {
-                "Check the network and the gateway's address and certificate, then try again."
+            Self::Transport(error) if error.unverified => {
+                "Do not go on. Compare the gateway's address and TLS key with the operator's."
             }
+            Self::Transport(_) => "Check the network and the gateway's address, then try again.",
             Self::Refused(problem) | Self::Gateway(problem) => match &problem.code {
                 ProblemCode::Known(code) => what_to_do(*code),
                 ProblemCode::Unknown(_) => {
@@ -298,6 +323,10 @@ impl ClientError {
             Self::Credential(_) => "Unlock the device's key and try again.",
             Self::Environment(_) => "Restart the device.",
             Self::OtherTransaction => "Look the wallet up on the chain before you try again.",
+            Self::Unconfirmed { .. } => {
+                "Do not send it anew. Ask for it by its id, or hand the same signed transaction \
+                 over again; neither sends it twice."
+            }
             Self::Reverted { .. } => "Look the transaction up on the chain to see why.",
             Self::NotMined { .. } => {
                 "Ask for it again later; asking with the same id sends nothing twice."
@@ -308,8 +337,9 @@ impl ClientError {
 
 fn what_to_do(code: Code) -> &'static str {
     match code {
-        Code::RateLimited | Code::MailLimit | Code::ReleaseLimit => {
-            "Wait some minutes and try again."
+        Code::RateLimited | Code::ReleaseLimit => "Wait some minutes and try again.",
+        Code::MailLimit => {
+            "A code that was sent and not mistyped too often is still good. Else wait an hour."
         }
         Code::UnknownKey | Code::UnknownInstance | Code::NotReady | Code::Unavailable => {
             "Wait a little and try again."
@@ -382,6 +412,17 @@ mod tests {
             assert_eq!(problem.code.as_str(), "http_502");
             assert!(problem.to_string().contains("502"));
         }
+    }
+
+    #[test]
+    fn a_detail_that_only_repeats_the_sentence_is_not_shown_again() {
+        let sentence = Code::ChainUnknown.sentence();
+        let read = |detail: &str| {
+            let body = serde_json::json!({ "code": "chain_unknown", "detail": detail });
+            Problem::read(422, body.to_string().as_bytes()).to_string()
+        };
+        assert_eq!(read(sentence), sentence);
+        assert_eq!(read("Chain 5."), format!("{sentence} (Chain 5.)"));
     }
 
     #[test]

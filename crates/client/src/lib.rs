@@ -25,6 +25,7 @@
 mod attestation;
 mod channel;
 mod client;
+mod code;
 mod devices;
 pub mod environment;
 pub mod error;
@@ -42,6 +43,7 @@ mod tests;
 pub mod wallet;
 
 pub use client::Client;
+pub use code::ClientCode;
 pub use environment::{
     Credential, CredentialError, Environment, EnvironmentError, Method, OuterRequest,
     OuterResponse, Transport, TransportError,

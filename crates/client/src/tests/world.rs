@@ -70,6 +70,8 @@ pub(super) fn world() -> (Arc<Host>, RealmPin) {
         wallets: Vec::new(),
         relayed: BTreeMap::new(),
         lose_answers: 0,
+        lose_looks: false,
+        refuse_relay: None,
         looks_until_mined: 2,
         outcome: RelayState::Mined,
         rng,

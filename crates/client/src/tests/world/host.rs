@@ -67,6 +67,10 @@ pub(crate) struct State {
     pub(crate) relayed: BTreeMap<RequestId, (Relay, usize)>,
     /// Drops so many answers of the relayer after it acted.
     pub(crate) lose_answers: usize,
+    /// Cannot be reached by who asks for a transaction.
+    pub(crate) lose_looks: bool,
+    /// Takes no transaction over, for this reason.
+    pub(crate) refuse_relay: Option<Code>,
     /// Looks at a transaction before it is in a block.
     pub(crate) looks_until_mined: usize,
     pub(crate) outcome: RelayState,
@@ -131,9 +135,17 @@ impl State {
                     return Err(TransportError {
                         reason: "the connection broke".into(),
                         may_have_been_sent: true,
+                        unverified: false,
                     });
                 }
                 relayed
+            }
+            _ if path.starts_with("/v1/transactions/") && self.lose_looks => {
+                return Err(TransportError {
+                    reason: "nobody listens".into(),
+                    may_have_been_sent: false,
+                    unverified: false,
+                });
             }
             _ if path.starts_with("/v1/transactions/") => {
                 let id = path.rsplit('/').next().unwrap().parse().unwrap();
@@ -222,6 +234,9 @@ impl State {
     }
 
     fn relay(&mut self, request: &OuterRequest) -> OuterResponse {
+        if let Some(code) = self.refuse_relay {
+            return problem(code);
+        }
         let (name, id) = &request.headers[0];
         assert_eq!(*name, IDEMPOTENCY_HEADER);
         let id: RequestId = id.parse().unwrap();
