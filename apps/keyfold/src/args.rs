@@ -12,7 +12,7 @@ pub(crate) use operator::{
 };
 pub(crate) use user::{
     CreateProject, DevicesCommand, ProfileCommand, ProjectCommand, Send, SignCommand, SignIn,
-    SignMessage, WalletCommand,
+    SignMessage, Transaction, WalletCommand,
 };
 
 /// Wallets that nobody but their owners can move.
@@ -33,7 +33,8 @@ Examples:
     keyfold --json wallet list
 
 Exit codes: 1 failed, 2 usage, 3 sign in again, 4 could not be verified (do not go on),
-5 not available (try again), 6 refused."
+5 not available (try again), 6 refused, 7 handed over and in no block yet (ask for it with
+keyfold transaction; sending it anew could pay twice)."
 )]
 pub struct Cli {
     /// Name of a profile in the configuration folder, or its file.
@@ -66,6 +67,12 @@ pub enum Command {
     /// Send coin, tokens or a call from a wallet.
     #[command(after_help = user::SEND_HELP)]
     Send(Send),
+    /// What became of a transaction.
+    #[command(after_help = user::TRANSACTION_HELP)]
+    Transaction(Transaction),
+    /// The transactions that were sent from here.
+    #[command(after_help = user::TRANSACTIONS_HELP)]
+    Transactions,
     /// Devices of the account: list, approve.
     #[command(after_help = user::DEVICES_HELP)]
     Devices {
@@ -156,6 +163,10 @@ mod tests {
             "keyfold wallet address --label savings",
             "keyfold sign message hello --chain 1",
             "keyfold sign message 0x00ff --hex",
+            "keyfold transaction 000102030405060708090a0b0c0d0e0f --wait 5",
+            "keyfold transactions",
+            "keyfold send --to 0x0000000000000000000000000000000000000001 --value 1 --id \
+             000102030405060708090a0b0c0d0e0f",
             "keyfold send --to 0x0000000000000000000000000000000000000001 --value 0.1ether",
             "keyfold send --to 0x0000000000000000000000000000000000000001 --data 0x12345678",
             "keyfold send --to 0x0000000000000000000000000000000000000001 --token \
@@ -209,6 +220,9 @@ mod tests {
             format!("keyfold send --to {to} --value 0.5"),
             format!("keyfold send --to {to} --token {to}"),
             format!("keyfold send --to {to} --amount 5"),
+            format!("keyfold send --to {to} --amount 5 --value 1"),
+            format!("keyfold send --to {to} --amount 5 --data 0x00"),
+            format!("keyfold send --to {to} --value 1 --id short"),
             format!("keyfold send --to {to} --token {to} --amount 5 --value 1"),
             format!("keyfold send --to {to} --token {to} --amount 5 --data 0x00"),
             format!("keyfold send --to {} --value 1", &to[..40]),

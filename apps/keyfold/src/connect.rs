@@ -7,7 +7,8 @@ use keyfold_client::{Client, GuardRule, RealmPin, WalletRules};
 use keyfold_crypto::jwk::DeviceSigningKey;
 use keyfold_net::tls::TlsError;
 
-use crate::error::{CliError, Exit, chain_of};
+use crate::code::CliCode;
+use crate::error::{CliError, chain_of};
 use crate::profile::{Gateway, Guard, Kind, Profile, ProfileError};
 use crate::roots::Roots;
 use crate::state::{StateDir, StateError};
@@ -56,8 +57,7 @@ fn root(profile: &Profile, roots: &Roots) -> Result<TrustRoot, CliError> {
     };
     let (Some(loader), Some(path)) = (roots.development(), path) else {
         return Err(CliError::new(
-            Exit::Unverified,
-            "development_profile",
+            CliCode::DevelopmentProfile,
             "this program trusts AWS's root of attestation documents and no other",
             "Use keyfold-dev with this profile, or a profile of a real realm.",
         ));
@@ -109,30 +109,32 @@ impl From<ProfileError> for CliError {
     fn from(error: ProfileError) -> Self {
         let (code, what_to_do) = match &error {
             ProfileError::Missing(_) => (
-                "no_profile",
+                CliCode::NoProfile,
                 "Write one (keyfold profile --help shows how), or name one with --profile.",
             ),
-            ProfileError::NoHome => ("no_profile", "Name a profile's file with --profile."),
+            ProfileError::NoHome => (CliCode::NoProfile, "Name a profile's file with --profile."),
             ProfileError::Malformed { .. } => (
-                "bad_profile",
+                CliCode::BadProfile,
                 "Correct it; keyfold profile --help shows an example.",
             ),
-            ProfileError::Io { .. } => ("no_profile", "Check the file's permissions."),
+            ProfileError::Io { .. } => (CliCode::NoProfile, "Check the file's permissions."),
         };
-        Self::new(Exit::Usage, code, chain_of(&error), what_to_do)
+        Self::new(code, chain_of(&error), what_to_do)
     }
 }
 
 impl From<StateError> for CliError {
     fn from(error: StateError) -> Self {
         let what_to_do = match &error {
-            StateError::Io { .. } => "Check the folder's permissions.",
+            StateError::Io { .. } => {
+                "Check the folder's permissions, and whether its disk is full."
+            }
             StateError::NotPrivate(_) => {
                 "Ask who may have read it. Then chmod 600, or remove it and sign in as a new device."
             }
             StateError::Full(_) => "Use a profile with another state folder for further accounts.",
             StateError::Damaged(_) => "Restore it, or remove it and sign in again.",
         };
-        Self::new(Exit::Failed, "bad_state", chain_of(&error), what_to_do)
+        Self::new(CliCode::BadState, chain_of(&error), what_to_do)
     }
 }

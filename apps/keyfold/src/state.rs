@@ -8,14 +8,22 @@ use std::path::{Path, PathBuf};
 
 use getrandom::SysRng;
 use getrandom::rand_core::UnwrapErr;
+use keyfold_client::ids::RequestId;
 use keyfold_client::{KnownWallets, Session};
 use keyfold_crypto::jwk::DeviceSigningKey;
 use zeroize::Zeroizing;
+
+use crate::outbox::Outgoing;
 
 const KEY_FILE: &str = "device.key";
 const SESSION_FILE: &str = "session.json";
 const KNOWN_FILE: &str = "known-wallets.json";
 const MAX_FILE: u64 = 64 * 1024;
+const TRANSACTION_FILE: &str = "transaction-";
+/// What a relayer takes, and as much again for the calls as they were asked for.
+const MAX_TRANSACTION: u64 = 512 * 1024;
+/// Transactions that are kept. Beyond, the oldest of those go that are settled.
+const MAX_TRANSACTIONS: usize = 500;
 /// Some hundred accounts.
 const MAX_KNOWN: u64 = 1024 * 1024;
 
@@ -160,6 +168,49 @@ impl StateDir {
         written
     }
 
+    /// Returns a transaction that was signed here.
+    pub(crate) fn transaction(&self, id: RequestId) -> Result<Option<Outgoing>, StateError> {
+        read_transaction(&self.path.join(transaction_file(id)))
+    }
+
+    /// Stores a transaction.
+    pub(crate) fn store_transaction(&self, transaction: &Outgoing) -> Result<(), StateError> {
+        let name = transaction_file(transaction.id);
+        let bytes = serde_json::to_vec(transaction)
+            .map_err(|_| StateError::Damaged(self.path.join(&name)))?;
+        if bytes.len() as u64 > MAX_TRANSACTION {
+            return Err(StateError::Full(self.path.join(&name)));
+        }
+        self.replace(&name, &bytes)?;
+        let mut others = self.transactions().unwrap_or_default();
+        others.retain(|other| other.id != transaction.id);
+        for old in others.iter().skip(MAX_TRANSACTIONS - 1) {
+            if old.is_settled() {
+                let _ = std::fs::remove_file(self.path.join(transaction_file(old.id)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the transactions that were signed here, newest first.
+    pub(crate) fn transactions(&self) -> Result<Vec<Outgoing>, StateError> {
+        let entries = match std::fs::read_dir(&self.path) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(source) => return Err(io_at(&self.path)(source)),
+        };
+        let mut found = Vec::new();
+        for entry in entries {
+            let path = entry.map_err(io_at(&self.path))?.path();
+            let name = path.file_name().and_then(|name| name.to_str());
+            if name.is_some_and(|name| name.starts_with(TRANSACTION_FILE)) {
+                found.extend(read_transaction(&path)?);
+            }
+        }
+        found.sort_by_key(|transaction| std::cmp::Reverse(transaction.at));
+        Ok(found)
+    }
+
     /// Forgets the session. What the device knows of its accounts stays.
     ///
     /// # Errors
@@ -186,6 +237,19 @@ impl StateDir {
         getrandom::fill(&mut unique)
             .map_err(|error| io_at(&self.path)(io::Error::other(error.to_string())))?;
         Ok(self.path.join(format!(".{name}.{}", hex::encode(unique))))
+    }
+}
+
+fn transaction_file(id: RequestId) -> String {
+    format!("{TRANSACTION_FILE}{id}.json")
+}
+
+fn read_transaction(path: &Path) -> Result<Option<Outgoing>, StateError> {
+    match read_private(path, MAX_TRANSACTION)? {
+        Some(bytes) => serde_json::from_slice(&bytes)
+            .map(Some)
+            .map_err(|_| StateError::Damaged(path.to_owned())),
+        None => Ok(None),
     }
 }
 

@@ -14,7 +14,8 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use crate::args::{GatewayCommand, GuardCommand, RealmCommand, RealmGenesis, RelayerCommand};
-use crate::error::{CliError, Exit, chain_of};
+use crate::code::CliCode;
+use crate::error::{CliError, chain_of};
 use crate::files::read;
 use crate::output::{Output, Report};
 
@@ -81,7 +82,7 @@ pub(crate) async fn relayer(command: RelayerCommand, output: Output) -> Result<R
                     identity.address, identity.pin
                 ),
                 json!({
-                    "address": identity.address,
+                    "address": identity.address.to_string(),
                     "tls_spki_sha256": identity.pin.to_string(),
                 }),
             ))
@@ -98,7 +99,7 @@ pub(crate) async fn relayer(command: RelayerCommand, output: Output) -> Result<R
             };
             let contracts: Vec<_> = deployed
                 .iter()
-                .map(|one| json!({ "name": one.name, "address": one.address, "new": one.new }))
+                .map(|one| json!({ "name": one.name, "address": one.address.to_string(), "new": one.new }))
                 .collect();
             Ok(Report::new(
                 deployed.iter().map(line).collect::<Vec<_>>().join("\n"),
@@ -157,8 +158,7 @@ async fn genesis(arguments: &RealmGenesis, output: Output) -> Result<Report, Cli
     let asked = signed.record.holders == plan.holders && signed.record.threshold == plan.threshold;
     if !asked {
         return Err(CliError::new(
-            Exit::Unverified,
-            "other_realm",
+            CliCode::OtherRealm,
             "the enclave made a realm of other holders than were asked for",
             "Do not use it. Check which enclave this socket leads to.",
         ));
@@ -229,8 +229,7 @@ fn configuration(error: &(dyn Error + 'static)) -> CliError {
 
 fn start(error: &(dyn Error + 'static)) -> CliError {
     CliError::new(
-        Exit::Failed,
-        "service_failed",
+        CliCode::ServiceFailed,
         chain_of(error),
         "Correct the configuration or the machine and start it again; what exists is kept.",
     )
@@ -238,19 +237,17 @@ fn start(error: &(dyn Error + 'static)) -> CliError {
 
 fn enclave(error: &keyfold_gateway_service::EnclaveCallError) -> CliError {
     use keyfold_gateway_service::EnclaveCallError as Call;
-    let (exit, code, what_to_do) = match error {
+    let (code, what_to_do) = match error {
         Call::Unreachable(_) => (
-            Exit::Unavailable,
-            "enclave_unreachable",
+            CliCode::EnclaveUnreachable,
             "Start the enclave, or check the path.",
         ),
         Call::Refused(_) => (
-            Exit::Refused,
-            "enclave_refused",
+            CliCode::EnclaveRefused,
             "Correct what it names. A genesis that was cut off can be repeated.",
         ),
-        Call::Realm(_) => (Exit::Unverified, "realm_invalid", "Do not use this realm."),
-        _ => (Exit::Failed, "enclave_failed", "Check the enclave's log."),
+        Call::Realm(_) => (CliCode::GenesisInvalid, "Do not use this realm."),
+        _ => (CliCode::EnclaveFailed, "Check the enclave's log."),
     };
-    CliError::new(exit, code, chain_of(error), what_to_do)
+    CliError::new(code, chain_of(error), what_to_do)
 }

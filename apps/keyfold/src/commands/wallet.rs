@@ -47,10 +47,10 @@ fn line(wallet: &Wallet) -> String {
 pub(crate) fn to_json(wallet: &Wallet) -> Value {
     json!({
         "label": wallet.label(),
-        "address": wallet.address(),
+        "address": wallet.address().to_string(),
         "image_hash": wallet.image_hash(),
-        "owner": wallet.owner(),
-        "guard": wallet.guard(),
+        "owner": wallet.owner().to_string(),
+        "guard": wallet.guard().map(|guard| guard.to_string()),
         "created": wallet.info().created,
     })
 }
