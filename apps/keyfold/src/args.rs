@@ -1,5 +1,6 @@
 //! The command line.
 
+mod developer;
 mod operator;
 mod user;
 
@@ -7,6 +8,7 @@ use std::ffi::OsString;
 
 use clap::{Args, Parser, Subcommand};
 
+pub(crate) use developer::Rpc;
 pub(crate) use operator::{
     GatewayCommand, GuardCommand, RealmCommand, RealmGenesis, RelayerCommand,
 };
@@ -101,6 +103,9 @@ pub enum Command {
     /// For operators: the realm.
     #[command(subcommand, after_help = operator::REALM_HELP)]
     Realm(RealmCommand),
+    /// For developers: make and read wallet formats for tests of contracts, over JSON-RPC.
+    #[command(after_help = developer::RPC_HELP)]
+    Rpc(Rpc),
     /// For developers: start everything on this machine (executes keyfold-dev).
     #[command(disable_help_flag = true)]
     Dev(PassedOn),
@@ -176,6 +181,7 @@ mod tests {
             "keyfold status --profile work",
             "keyfold profile show",
             "keyfold demo --json --anything",
+            "keyfold rpc --listen 127.0.0.1:0",
             "keyfold dev",
             "keyfold bench sign --help",
         ] {

@@ -4,6 +4,7 @@ pub(crate) mod devices;
 pub(crate) mod operator;
 pub(crate) mod profile;
 pub(crate) mod project;
+pub(crate) mod rpc;
 pub(crate) mod send;
 pub(crate) mod sign;
 pub(crate) mod sign_in;

@@ -78,6 +78,7 @@ pub async fn execute(cli: Cli, roots: Roots) -> Result<Report, CliError> {
         Command::Guard(command) => commands::operator::guard(command, output).await,
         Command::Relayer(command) => commands::operator::relayer(command, output).await,
         Command::Realm(command) => commands::operator::realm(command, output).await,
+        Command::Rpc(arguments) => commands::rpc::run(arguments, output).await,
         Command::Dev(_) | Command::Demo(_) | Command::Bench(_) => Err(CliError::usage(
             format!("this is done by {DEVELOPMENT_PROGRAM}"),
             format!("Run {DEVELOPMENT_PROGRAM} with the same arguments."),
@@ -104,6 +105,7 @@ fn profile_of(cli: &Cli) -> Option<Profile> {
         | Command::Guard(_)
         | Command::Relayer(_)
         | Command::Realm(_)
+        | Command::Rpc(_)
         | Command::Dev(_)
         | Command::Demo(_)
         | Command::Bench(_) => false,
