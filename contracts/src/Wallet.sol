@@ -8,6 +8,8 @@ import {StoredImage} from "./modules/StoredImage.sol";
 
 /// @title Wallet
 /// @notice What both stages of a wallet have in common.
+///
+/// WARNING: a wallet is administered by nobody but itself: there is no way to take back what it approved.
 abstract contract Wallet is Erc4337, Hooks, Implementation, StoredImage {
     /// @param entryPointV07 ERC-4337 entry point v0.7, or zero.
     /// @param entryPointV08 ERC-4337 entry point v0.8, or zero.

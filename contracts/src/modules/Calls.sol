@@ -10,6 +10,8 @@ import {ReentrancyLock} from "./ReentrancyLock.sol";
 
 /// @title Calls
 /// @notice Runs calls that the wallet's signers approved. Anybody may bring them.
+///
+/// WARNING: who brings them chooses time, gas and the coin sent along, and sees them before they count.
 abstract contract Calls is Auth, Executor, Nonces, ReentrancyLock {
     using Payload for Payload.Decoded;
 

@@ -5,6 +5,8 @@ import {Storage} from "../lib/Storage.sol";
 
 /// @title Nonces
 /// @notice Independent counters; each approved batch of calls counts once.
+///
+/// WARNING: a batch that reverts leaves its nonce as it was: it can be sent again until the nonce was used.
 abstract contract Nonces {
     /// @notice The nonce is not the next of its space.
     error BadNonce(uint256 space, uint256 provided, uint256 current);

@@ -5,7 +5,7 @@ use alloy_sol_types::{SolCall, SolValue, sol};
 use proptest::prelude::*;
 
 use super::{Context, counterfactual_address, wallet_address};
-use crate::context::{ContextName, UnknownContext};
+use crate::context::{ContextName, ENTRY_POINT_V07, UnknownContext};
 use crate::{abi, context};
 
 sol! {
@@ -146,6 +146,11 @@ fn own_addresses_are_those_of_the_committed_artifacts() {
     let parse = |text: &str| -> serde_json::Value { serde_json::from_str(text).unwrap() };
     let deployments = parse(include_str!("../../../contracts/deployments.json"));
     let context = Context::keyfold();
+    let with_erc4337 = ContextName::KeyfoldErc4337.context();
+    let entry_points = (
+        ENTRY_POINT_V07,
+        address!("4337084D9E255Ff0702461CF8895CE9E3b5Ff108"),
+    );
     let deployer = address!("4e59b44847b379578588920cA78FbF26c0B4956C");
     assert_eq!(deployments["deployer"], deployer.to_string());
     let expected = [
@@ -175,6 +180,22 @@ fn own_addresses_are_those_of_the_committed_artifacts() {
             context.guest,
             Vec::new(),
         ),
+        (
+            include_str!("../../../contracts/artifacts/Stage2.json"),
+            with_erc4337.stage2,
+            entry_points.abi_encode(),
+        ),
+        (
+            include_str!("../../../contracts/artifacts/Stage1.json"),
+            with_erc4337.stage1,
+            (
+                context.factory,
+                with_erc4337.stage2,
+                entry_points.0,
+                entry_points.1,
+            )
+                .abi_encode(),
+        ),
     ];
     // The extensions come after them.
     assert!(deployments["contracts"].as_array().unwrap().len() >= expected.len());
@@ -191,9 +212,9 @@ fn own_addresses_are_those_of_the_committed_artifacts() {
         );
         let entry = deployed
             .iter()
-            .find(|entry| &entry["name"] == name)
+            .find(|entry| entry["address"] == address.to_string())
             .unwrap();
-        assert_eq!(entry["address"], address.to_string());
+        assert_eq!(&entry["artifact"], name);
         assert_eq!(
             entry["constructorArguments"],
             hex::encode_prefixed(&arguments)
