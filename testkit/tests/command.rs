@@ -1,12 +1,13 @@
 //! The command line against the whole system: what a person or a script is told, and that nobody is
 //! led to pay twice.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
 #[macro_use]
 mod common;
 
 use std::io::Write as _;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use serde_json::{Value, json};
 
 use common::{Cases, start, until};
 
+const PROGRAM: &str = env!("CARGO_BIN_EXE_keyfold-test-roles");
 const EMAIL: &str = "command@mail.example";
 const RECIPIENT: Address = Address::repeat_byte(0x77);
 const COIN: u64 = 1_000_000_000_000_000_000;
@@ -55,7 +57,7 @@ async fn run_in(system: &System, prefix: &str, arguments: &[&str], input: &str) 
     let mut command = Command::new("/bin/sh");
     command
         .args(["-c", &format!("{prefix} exec \"$@\""), "sh"])
-        .arg(env!("CARGO_BIN_EXE_keyfold-test-roles"))
+        .arg(PROGRAM)
         .args(["--json", "--profile"])
         .arg(profile)
         .args(arguments)
@@ -85,21 +87,30 @@ async fn run(system: &System, arguments: &[&str]) -> Done {
 }
 
 /// Signs the command line in: the code is given to it while it waits.
-async fn sign_in(system: &System) {
-    let profile = system.files().profile(&system.project().id);
-    let mut command = Command::new(env!("CARGO_BIN_EXE_keyfold-test-roles"));
+async fn sign_in(system: &System, profile: &Path) -> Value {
+    let mut command = Command::new(PROGRAM);
     command
         .args(["--json", "--profile"])
         .arg(profile)
         .args(["sign-in", "--email", EMAIL, "--code-from-stdin"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped());
+    let seen = system.mailbox().to(EMAIL).unwrap().len();
     let mut child = command.spawn().unwrap();
-    let mail = system.mailbox().wait(EMAIL, 0).await.unwrap();
+    let mail = system.mailbox().wait(EMAIL, seen).await.unwrap();
     let code = mail.code().unwrap().to_owned();
     writeln!(child.stdin.take().unwrap(), "{code}").unwrap();
     let output = tokio::task::spawn_blocking(move || child.wait_with_output().unwrap());
-    assert!(output.await.unwrap().status.success());
+    let output = output.await.unwrap();
+    assert!(output.status.success());
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// Runs the command line with another profile than the first device's.
+async fn run_with(system: &System, profile: &Path, arguments: &str) -> Done {
+    let profile = profile.display();
+    let prefix = format!("set -- \"$1\" --json --profile '{profile}' {arguments};");
+    run_in(system, &prefix, &[], "").await
 }
 
 async fn received(system: &System) -> U256 {
@@ -131,7 +142,8 @@ async fn mine(system: &System, automatically: bool) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_command_line_never_leads_anybody_to_pay_twice() {
     let system = start(|_| {}).await;
-    sign_in(&system).await;
+    let profile = system.files().profile(&system.project().id);
+    sign_in(&system, &profile).await;
     let wallet = run(&system, &["wallet", "create"]).await.ok();
     let wallet: Address = text(&wallet, "address").parse().unwrap();
     system.chain().fund(wallet, U256::from(COIN)).await.unwrap();
@@ -150,6 +162,7 @@ async fn the_command_line_never_leads_anybody_to_pay_twice() {
             a_transaction_of_another_device_can_be_asked_for,
             a_gateway_with_another_key_is_not_verified,
             a_thumbprint_on_no_list_is_not_approved,
+            a_device_that_was_approved_does_not_say_that_it_waits,
             holders_that_are_down_are_bad_news_in_a_status,
         ]
     );
@@ -312,21 +325,17 @@ async fn a_gateway_with_another_key_is_not_verified(system: &System) {
     assert!(text.contains(&pin), "{text}");
     let other = profile.with_file_name("other-pin.toml");
     std::fs::write(&other, text.replace(&pin, &"00".repeat(32))).unwrap();
-    // What comes last on the command line counts.
-    let other = other.to_str().unwrap();
-    let prefix = format!("set -- \"$1\" --json --profile '{other}' sign-out;");
     // Signed in, as far as the state says, so that the gateway is spoken to.
     let state = profile.with_extension("state");
-    let copy = std::path::Path::new(other).with_extension("state");
+    let copy = other.with_extension("state");
     std::fs::create_dir(&copy).unwrap();
     for file in ["device.key", "session.json"] {
         std::fs::copy(state.join(file), copy.join(file)).unwrap();
     }
-    let error = run_in(system, &prefix, &[], "").await;
+    let error = run_with(system, &other, "sign-out").await;
     let error = error.failed(4, "gateway_unverified");
     assert!(!self::text(&error, "message").contains("docs.rs"));
-    let status = prefix.replace("sign-out", "status");
-    let status = run_in(system, &status, &[], "").await;
+    let status = run_with(system, &other, "status").await;
     assert_eq!((status.exit, &status.json["ok"]), (4, &json!(false)));
 }
 
@@ -354,5 +363,56 @@ async fn holders_that_are_down_are_bad_news_in_a_status(system: &System) {
     );
     for number in [0, 1] {
         system.start_again(Part::Holder(number)).await.unwrap();
+    }
+}
+
+async fn a_device_that_was_approved_does_not_say_that_it_waits(system: &System) {
+    let first = system.files().profile(&system.project().id);
+    let second = first.with_file_name("second.toml");
+    std::fs::copy(&first, &second).unwrap();
+    let device = sign_in(system, &second).await["device"].clone();
+    assert!(device["state"]["pending_until"].is_u64(), "{device}");
+    let waits = run_with(system, &second, "status").await.json;
+    assert_eq!(waits["session"]["device_state"]["state"], "pending");
+    let thumbprint = text(&device, "thumbprint");
+    run(system, &["devices", "approve", thumbprint]).await.ok();
+    let status = run_with(system, &second, "status").await.ok();
+    assert_eq!(status["session"]["device_state"]["state"], "active");
+}
+
+#[test]
+fn development_commands_answer_programs_with_one_object_too() {
+    for (arguments, named) in [
+        (&["--json", "demo", "--bogus"][..], "--bogus"),
+        (&["--json", "bench", "sign", "--seconds", "0"], "--seconds"),
+        (&["--json", "bench"], "missing"),
+    ] {
+        let output = Command::new(PROGRAM).args(arguments).output().unwrap();
+        let printed = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(printed.lines().count(), 1, "{arguments:?}: {printed:?}");
+        let error: Value = serde_json::from_str(&printed).unwrap();
+        assert_eq!(error["error"]["code"], "usage");
+        assert!(text(&error["error"], "message").contains(named), "{error}");
+        assert_eq!(output.status.code(), Some(2));
+    }
+    for command in ["demo", "dev", "bench"] {
+        let arguments = ["--profile", "x", command, "--help"];
+        let output = Command::new(PROGRAM).args(arguments).output().unwrap();
+        assert!(output.status.success(), "{command}");
+    }
+    // What fails while it runs: the folder is a file.
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let path = file.path().to_str().unwrap();
+    for arguments in [
+        ["demo", "--data", path].as_slice(),
+        &["bench", "sign", "--data", path],
+    ] {
+        let mut command = Command::new(PROGRAM);
+        let output = command.arg("--json").args(arguments).output().unwrap();
+        let printed = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(printed.lines().count(), 1, "{arguments:?}: {printed:?}");
+        let error: Value = serde_json::from_str(&printed).unwrap();
+        assert_eq!(error["error"]["code"], "development_failed");
+        assert_eq!(output.status.code(), Some(1));
     }
 }
