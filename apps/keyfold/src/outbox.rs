@@ -46,6 +46,7 @@ impl Seen {
         let (state, hash, block) = match outcome {
             Ok(relayed) => (relayed.state, relayed.hash, relayed.block),
             Err(ClientError::Reverted { hash, block }) => (RelayState::Reverted, *hash, *block),
+            Err(ClientError::Lost { hash, .. }) => (RelayState::Lost, *hash, None),
             Err(
                 ClientError::NotMined { hash, .. }
                 | ClientError::Unconfirmed {

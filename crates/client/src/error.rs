@@ -221,6 +221,14 @@ pub enum ClientError {
         /// Its block, where the relayer says so.
         block: Option<u64>,
     },
+    /// The relayer could not bring the transaction to the chain, or lost sight of it.
+    #[error("the transaction {hash} was lost on its way")]
+    Lost {
+        /// Names it at the relayer.
+        id: RequestId,
+        /// Its hash.
+        hash: alloy_primitives::B256,
+    },
     /// The transaction was sent and is in no block yet.
     #[error("the transaction {hash} is not in a block yet")]
     NotMined {
@@ -269,6 +277,7 @@ impl ClientError {
             Self::OtherTransaction => ClientCode::RelayerConfused,
             Self::Unconfirmed { .. } => ClientCode::TransactionUnconfirmed,
             Self::Reverted { .. } => ClientCode::TransactionReverted,
+            Self::Lost { .. } => ClientCode::TransactionLost,
             Self::NotMined { .. } => ClientCode::TransactionPending,
         })
     }
@@ -328,6 +337,9 @@ impl ClientError {
                  over again; neither sends it twice."
             }
             Self::Reverted { .. } => "Look the transaction up on the chain to see why.",
+            Self::Lost { .. } => {
+                "Look at the wallet's nonce: while it has not moved, send the transaction again under a new id."
+            }
             Self::NotMined { .. } => {
                 "Ask for it again later; asking with the same id sends nothing twice."
             }

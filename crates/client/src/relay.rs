@@ -111,9 +111,11 @@ impl<T: Transport, C: Credential, E: Environment> Client<T, C, E> {
     ) -> Result<Relayed, ClientError> {
         let Relayed { id, hash, .. } = self.relay(transaction).await?;
         match self.wait(transaction, limit).await {
-            Err(error @ (ClientError::NotMined { .. } | ClientError::Reverted { .. })) => {
-                Err(error)
-            }
+            Err(
+                error @ (ClientError::NotMined { .. }
+                | ClientError::Reverted { .. }
+                | ClientError::Lost { .. }),
+            ) => Err(error),
             Err(error) => Err(ClientError::Unconfirmed {
                 id,
                 hash: Some(hash),
@@ -177,7 +179,8 @@ impl<T: Transport, C: Credential, E: Environment> Client<T, C, E> {
     ///
     /// # Errors
     ///
-    /// [`ClientError::Reverted`], [`ClientError::NotMined`] after the limit, and the others.
+    /// [`ClientError::Reverted`], [`ClientError::Lost`], [`ClientError::NotMined`] after the limit,
+    /// and the others.
     pub async fn wait(
         &self,
         transaction: &SignedTransaction,
@@ -204,6 +207,10 @@ impl<T: Transport, C: Credential, E: Environment> Client<T, C, E> {
                     RelayState::Reverted => {
                         let Relayed { hash, block, .. } = relayed;
                         return Err(ClientError::Reverted { hash, block });
+                    }
+                    RelayState::Lost => {
+                        let Relayed { id, hash, .. } = relayed;
+                        return Err(ClientError::Lost { id, hash });
                     }
                     RelayState::Sent if waited >= limit.milliseconds => {
                         let Relayed { id, hash, .. } = relayed;

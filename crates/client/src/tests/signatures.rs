@@ -225,6 +225,9 @@ fn a_transaction_that_reverts_or_does_not_come_is_told_apart() {
         ),
         "{error}"
     );
+    host.with(|state| state.outcome = RelayState::Lost);
+    let error = run(client.send(&session, &wallet, CHAIN, vec![call()], limit)).unwrap_err();
+    assert!(matches!(error, ClientError::Lost { .. }), "{error}");
     host.with(|state| state.looks_until_mined = usize::MAX);
     let error = run(client.send(&session, &wallet, CHAIN, vec![call()], limit)).unwrap_err();
     let ClientError::NotMined { id, .. } = error else {
