@@ -20,6 +20,9 @@ const CONTRACTS = [
   { name: 'Stage1', source: 'src/Stage1.sol', folder: '' },
   { name: 'Stage2', source: 'src/Stage2.sol', folder: '' },
   { name: 'Guest', source: 'src/Guest.sol', folder: '' },
+  { name: 'FactoryWrapper', source: 'src/FactoryWrapper.sol', folder: '' },
+  { name: 'Estimator', source: 'src/Estimator.sol', folder: '' },
+  { name: 'Simulator', source: 'src/Simulator.sol', folder: '' },
   { name: 'Checkpointer', source: 'src/extensions/Checkpointer.sol', folder: '' },
   { name: 'Passkeys', source: 'src/extensions/Passkeys.sol', folder: '' },
   { name: 'Recovery', source: 'src/extensions/Recovery.sol', folder: '' },
@@ -42,12 +45,29 @@ const ACCEPTED_WARNINGS = new Set(['2394'])
 const DEPLOYER = '0x4e59b44847b379578588920cA78FbF26c0B4956C'
 const SALT = '0x' + '00'.repeat(32)
 
-/** In the order of deployment; arguments name contracts deployed before. */
+/** ERC-4337 entry points, at these addresses on every chain, and what each makes accounts with: the first
+ * contract that it created (`keccak256(rlp([entry point, 1]))`). */
+const NONE = '0x' + '00'.repeat(20)
+const ENTRY_POINT_V07 = '0x0000000071727De22E5E9d8BAf0edAc6f37da032'
+const ENTRY_POINT_V08 = '0x4337084D9E255Ff0702461CF8895CE9E3b5Ff108'
+const SENDER_CREATOR_V07 = '0xEFC2c1444eBCC4Db75e7613d20C6a62fF67A167C'
+const SENDER_CREATOR_V08 = '0x449ED7C3e6Fee6a97311d4b55475DF59C44AdD33'
+
+/** In the order of deployment; arguments are addresses, or name contracts deployed before. `artifact` is
+ * the contract, where it has another name than the deployment. */
 const DEPLOYMENTS = [
   { name: 'Factory', arguments: [] },
-  { name: 'Stage2', arguments: [] },
-  { name: 'Stage1', arguments: ['Factory', 'Stage2'] },
+  { name: 'Stage2', arguments: [NONE, NONE] },
+  { name: 'Stage1', arguments: ['Factory', 'Stage2', NONE, NONE] },
   { name: 'Guest', arguments: [] },
+  { name: 'Stage2Erc4337', artifact: 'Stage2', arguments: [ENTRY_POINT_V07, ENTRY_POINT_V08] },
+  {
+    name: 'Stage1Erc4337',
+    artifact: 'Stage1',
+    arguments: ['Factory', 'Stage2Erc4337', ENTRY_POINT_V07, ENTRY_POINT_V08],
+  },
+  { name: 'FactoryWrapperV07', artifact: 'FactoryWrapper', arguments: ['Factory', SENDER_CREATOR_V07] },
+  { name: 'FactoryWrapperV08', artifact: 'FactoryWrapper', arguments: ['Factory', SENDER_CREATOR_V08] },
   { name: 'Passkeys', arguments: [] },
   { name: 'Recovery', arguments: [] },
   { name: 'Sessions', arguments: [] },
@@ -130,12 +150,12 @@ function build() {
   }
 
   const addresses = {}
-  const contracts = DEPLOYMENTS.map(({ name, arguments: names }) => {
+  const contracts = DEPLOYMENTS.map(({ name, artifact = name, arguments: values }) => {
     const constructorArguments =
-      '0x' + names.map((other) => strip(addresses[other]).toLowerCase().padStart(64, '0')).join('')
-    const initCodeHash = keccak(bytecode[name] + strip(constructorArguments))
+      '0x' + values.map((value) => strip(addresses[value] ?? value).toLowerCase().padStart(64, '0')).join('')
+    const initCodeHash = keccak(bytecode[artifact] + strip(constructorArguments))
     addresses[name] = create2(initCodeHash)
-    return { name, address: addresses[name], constructorArguments, initCodeHash }
+    return { name, artifact, address: addresses[name], constructorArguments, initCodeHash }
   })
   const deployments = { deployer: DEPLOYER, salt: SALT, contracts }
   files.set('deployments.json', JSON.stringify(deployments, null, 2) + '\n')

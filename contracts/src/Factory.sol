@@ -15,10 +15,16 @@ contract Factory {
     /// @param mainModule The implementation it begins with.
     /// @param salt Image hash of its first configuration.
     function deploy(address mainModule, bytes32 salt) external payable returns (address wallet) {
-        bytes memory code = abi.encodePacked(WalletProxy.CREATION_CODE, uint256(uint160(mainModule)));
-        // Solidity can only create contracts it compiled itself.
+        bytes32 front = bytes32(WalletProxy.CREATION_CODE);
+        bytes32 back = WalletProxy.CREATION_CODE_BACK;
+        // Plain equivalent: the wallet from the init code `abi.encodePacked(WalletProxy.CREATION_CODE,
+        // uint256(uint160(mainModule)))`; but Solidity can only create contracts it compiled itself.
         assembly ("memory-safe") {
-            wallet := create2(callvalue(), add(code, 0x20), mload(code), salt)
+            let code := mload(0x40)
+            mstore(code, front)
+            mstore(add(code, 0x20), back)
+            mstore(add(code, 0x2f), shr(96, shl(96, mainModule)))
+            wallet := create2(callvalue(), code, 0x4f, salt)
         }
         if (wallet == address(0)) revert DeployFailed(mainModule, salt);
     }

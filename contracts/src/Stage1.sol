@@ -21,7 +21,9 @@ contract Stage1 is Wallet {
     /// @notice The implementation after the first update.
     address public immutable STAGE_2_IMPLEMENTATION;
 
-    constructor(address factory, address stage2) {
+    constructor(address factory, address stage2, address entryPointV07, address entryPointV08)
+        Wallet(entryPointV07, entryPointV08)
+    {
         if (factory.code.length == 0) revert DependencyHasNoCode(factory);
         if (stage2.code.length == 0) revert DependencyHasNoCode(stage2);
         FACTORY = factory;
@@ -37,7 +39,6 @@ contract Stage1 is Wallet {
     }
 
     function _isValidImage(bytes32 imageHash) internal view override returns (bool) {
-        bytes32 hash = keccak256(abi.encodePacked(bytes1(0xff), FACTORY, imageHash, INIT_CODE_HASH));
-        return address(uint160(uint256(hash))) == address(this);
+        return WalletProxy.walletAddress(FACTORY, imageHash, INIT_CODE_HASH) == address(this);
     }
 }

@@ -23,7 +23,7 @@ contract AuthTest is Base {
         check(single.isValidSignature(TEXT, signature) == 0x1626ba7e, "refused");
     }
 
-    function test_sibling_wallet_with_the_same_signer_refuses() external {
+    function test_D36_sibling_wallet_with_the_same_signer_refuses() external {
         // The same key, another configuration, so another address.
         IWallet sibling = walletOf(Format.signer(owner, 2), 1);
         bytes memory ours = signSingle(OWNER, hashOf(Format.digest(TEXT), single));
@@ -33,7 +33,14 @@ contract AuthTest is Base {
         check(sibling.isValidSignature(TEXT, theirs) == 0, "accepted by the sibling");
     }
 
-    function test_another_chain_refuses() external {
+    /// @dev D36: the answer is the magic value or nothing; what cannot be read reverts, which is no yes either.
+    function testFuzz_D36_no_bytes_are_a_signature(bytes calldata signature) external view {
+        (bool success, bytes memory out) =
+            address(single).staticcall(abi.encodeCall(single.isValidSignature, (TEXT, signature)));
+        check(!success || bytes32(out) == 0, "accepted");
+    }
+
+    function test_D33_another_chain_refuses() external {
         bytes memory signature = signSingle(OWNER, hashOf(Format.digest(TEXT), single));
         vm.chainId(10);
         check(single.isValidSignature(TEXT, signature) == 0, "accepted");
@@ -71,12 +78,6 @@ contract AuthTest is Base {
         bytes memory signature =
             bytes.concat(Format.head(1), Format.nestedItem(1, 1, signed(OWNER, hash)), shown(guard));
         check(guarded.isValidSignature(TEXT, signature) == 0, "accepted");
-    }
-
-    function test_static_signatures_are_off() external {
-        bytes32 hash = hashOf(Format.digest(TEXT), single);
-        vm.expectRevert(abi.encodeWithSelector(IWallet.InvalidStaticSignatureExpired.selector, hash, 0));
-        single.isValidSignature(TEXT, hex"80");
     }
 
     function test_refuses_an_empty_signature() external {

@@ -37,19 +37,10 @@ abstract contract Base {
     function setUp() public virtual {
         if (DEPLOYER.code.length == 0) vm.etch(DEPLOYER, DEPLOYER_CODE);
         string memory deployments = vm.readFile("deployments.json");
-        for (uint256 i; i < 4; ++i) {
-            string memory key = string.concat(".contracts[", string(abi.encodePacked(bytes1(uint8(48 + i)))), "]");
-            bytes memory arguments = vm.parseJsonBytes(deployments, string.concat(key, ".constructorArguments"));
-            address expected = vm.parseJsonAddress(deployments, string.concat(key, ".address"));
-            string memory name = ["Factory", "Stage2", "Stage1", "Guest"][i];
-            bytes memory code = vm.getCode(string.concat("artifacts/", name, ".json"));
-            (bool deployed,) = DEPLOYER.call(bytes.concat(bytes32(0), code, arguments));
-            check(deployed && expected.code.length > 0, string.concat(name, " is not where it should be"));
-            if (i == 0) factory = IFactory(expected);
-            else if (i == 1) stage2 = expected;
-            else if (i == 2) stage1 = expected;
-            else guest = expected;
-        }
+        factory = IFactory(deploy(deployments, 0, "Factory"));
+        stage2 = deploy(deployments, 1, "Stage2");
+        stage1 = deploy(deployments, 2, "Stage1");
+        guest = deploy(deployments, 3, "Guest");
         owner = vm.addr(OWNER);
         guard = vm.addr(GUARD);
         token = new TestToken();
@@ -59,6 +50,17 @@ abstract contract Base {
         token.mint(address(guarded), 1000);
         vm.deal(address(single), 10 ether);
         vm.deal(address(guarded), 10 ether);
+    }
+
+    /// @dev Deploys one of `deployments.json`, by its position.
+    function deploy(string memory deployments, uint256 index, string memory artifact) internal returns (address) {
+        string memory key = string.concat(".contracts[", string(abi.encodePacked(bytes1(uint8(48 + index)))), "]");
+        bytes memory arguments = vm.parseJsonBytes(deployments, string.concat(key, ".constructorArguments"));
+        address expected = vm.parseJsonAddress(deployments, string.concat(key, ".address"));
+        bytes memory code = vm.getCode(string.concat("artifacts/", artifact, ".json"));
+        (bool deployed,) = DEPLOYER.call(bytes.concat(bytes32(0), code, arguments));
+        check(deployed && expected.code.length > 0, string.concat(artifact, " is not where it should be"));
+        return expected;
     }
 
     // ─── Configurations ─────────────────────────────────────────────────────────────────────────────

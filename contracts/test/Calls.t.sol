@@ -62,6 +62,117 @@ contract CallsTest is Base {
         single.execute(sent.pack(), signature);
     }
 
+    // ─── The compact form ───────────────────────────────────────────────────────────────────────────
+
+    function compact(bytes memory packed, bytes memory signature) private returns (bool success, bytes memory out) {
+        return address(single).call(
+            abi.encodePacked(IWallet.executeCompact.selector, uint24(packed.length), packed, signature)
+        );
+    }
+
+    function test_compact_calls_do_the_same() external {
+        Decoded memory payload = transferPayload(single);
+        (bool success,) = compact(payload.pack(), signSingle(OWNER, hashOf(payload, single)));
+        check(success, "refused");
+        same(received(), 100, "received");
+        same(single.readNonce(0), 1, "nonce");
+    }
+
+    function test_compact_calls_are_checked_the_same() external {
+        Decoded memory payload = transferPayload(single);
+        bytes memory signature = signSingle(STRANGER, hashOf(payload, single));
+        (bool success, bytes memory out) = compact(payload.pack(), signature);
+        check(!success, "accepted");
+        bytes memory error_ = abi.encodeWithSelector(IWallet.InvalidSignature.selector, payload, signature);
+        same(keccak256(out), keccak256(error_), "error");
+        signature = bytes.concat(signSingle(OWNER, hashOf(payload, single)), hex"00");
+        (success, out) = compact(payload.pack(), signature);
+        check(!success && bytes4(out) == IWallet.Truncated.selector, "trailing byte");
+        (success, out) = compact(bytes.concat(payload.pack(), hex"00"), signature);
+        check(!success && bytes4(out) == IWallet.InvalidPackedLength.selector, "trailing byte of the calls");
+        same(single.readNonce(0), 0, "nonce");
+    }
+
+    function test_compact_calls_refuse_every_truncation() external {
+        Decoded memory payload = transferPayload(single);
+        bytes memory packed = payload.pack();
+        bytes memory whole = abi.encodePacked(
+            IWallet.executeCompact.selector,
+            uint24(packed.length),
+            packed,
+            signSingle(OWNER, hashOf(payload, single))
+        );
+        for (uint256 length = 4; length < whole.length; ++length) {
+            bytes memory part = new bytes(length);
+            for (uint256 i; i < length; ++i) part[i] = whole[i];
+            (bool success,) = address(single).call(part);
+            check(!success, "accepted");
+        }
+        same(received(), 0, "received");
+    }
+
+    function test_compact_calls_cannot_enter_again() external {
+        Decoded memory inner = Format.calls(list(transfer(address(0x77), 1)), 1, 0);
+        bytes memory packed = inner.pack();
+        bytes memory data = abi.encodePacked(
+            IWallet.executeCompact.selector, uint24(packed.length), packed, signSingle(OWNER, hashOf(inner, single))
+        );
+        Decoded memory outer = Format.calls(list(call(address(single), data)), 0, 0);
+        bytes memory why = abi.encodeWithSelector(IWallet.ReentrantCall.selector);
+        bytes memory signature = signSingle(OWNER, hashOf(outer, single));
+        vm.expectRevert(abi.encodeWithSelector(IWallet.Reverted.selector, outer, 0, why));
+        single.execute(outer.pack(), signature);
+    }
+
+    // ─── Attacks ────────────────────────────────────────────────────────────────────────────────────
+
+    /// @dev D32: anybody may bring a signature, but only with the calls it was made for, and once.
+    function test_D32_who_brings_a_signature_first_changes_nothing() external {
+        Decoded memory payload = transferPayload(single);
+        bytes memory signature = signSingle(OWNER, hashOf(payload, single));
+        vm.prank(address(0xbad));
+        single.execute(payload.pack(), signature);
+        same(received(), 100, "received");
+        vm.expectRevert(abi.encodeWithSelector(IWallet.BadNonce.selector, 0, 0, 1));
+        single.execute(payload.pack(), signature);
+    }
+
+    /// @dev D32: half a signature is worth nothing to who sees it before the other half was made.
+    function test_D32_a_partial_signature_does_not_execute() external {
+        Decoded memory payload = transferPayload(guarded);
+        bytes memory half =
+            bytes.concat(Format.head(2), Format.nestedItem(1, 1, signed(OWNER, hashOf(payload, guarded))), shown(guard));
+        vm.expectRevert(abi.encodeWithSelector(IWallet.InvalidSignatureWeight.selector, 2, 1));
+        guarded.execute(payload.pack(), half);
+    }
+
+    /// @dev D33: calls signed for one wallet of the same keys are refused by another, and on another chain.
+    function test_D33_calls_for_another_wallet_or_chain_are_refused() external {
+        IWallet sibling = walletOf(Format.signer(owner, 2), 1);
+        Decoded memory payload = transferPayload(single);
+        bytes memory signature = signSingle(OWNER, hashOf(payload, single));
+        bytes memory theirs = bytes.concat(signature);
+        theirs[2] = 0x02;
+        vm.expectPartialRevert(IWallet.InvalidSignature.selector);
+        sibling.execute(payload.pack(), theirs);
+        vm.chainId(10);
+        vm.expectPartialRevert(IWallet.InvalidSignature.selector);
+        single.execute(payload.pack(), signature);
+        vm.chainId(1);
+        single.execute(payload.pack(), signature);
+    }
+
+    /// @dev D33: signed without a chain it counts on all, and only when the signature says so.
+    function test_D33_calls_for_every_chain_say_so() external {
+        Decoded memory payload = transferPayload(single);
+        bytes memory leaf = signed(OWNER, payload.hash(address(single), 0));
+        vm.expectPartialRevert(IWallet.InvalidSignature.selector);
+        single.execute(payload.pack(), bytes.concat(hex"0001", leaf));
+        vm.chainId(10);
+        single.execute(payload.pack(), bytes.concat(hex"0201", leaf));
+        same(received(), 100, "received");
+    }
+
     // ─── Nonces ─────────────────────────────────────────────────────────────────────────────────────
 
     function test_a_nonce_works_once() external {

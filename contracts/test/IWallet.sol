@@ -39,6 +39,11 @@ interface IWallet {
     error InvalidSignatureWeight(uint256 threshold, uint256 weight);
     error InvalidSignatureFlag(uint256 flag);
     error InvalidStaticSignatureExpired(bytes32 opHash, uint256 expires);
+    error InvalidStaticSignatureWrongCaller(bytes32 opHash, address caller, address expectedCaller);
+    error InvalidStaticSignatureLength(uint256 length);
+    error ERC4337Disabled();
+    error InvalidEntryPoint(address sender);
+    error NotSenderCreator(address sender);
     error InvalidERC1271Signature(bytes32 opHash, address signer, bytes signature);
     error InvalidEcdsaSignature();
     error InvalidKind(uint8 kind);
@@ -67,12 +72,20 @@ interface IWallet {
     event CallFailed(bytes32 indexed opHash, uint256 index, bytes returnData);
     event CallAborted(bytes32 indexed opHash, uint256 index, bytes returnData);
     event CallSkipped(bytes32 indexed opHash, uint256 index);
+    event StaticSignatureSet(bytes32 opHash, address caller, uint96 expires);
     event ImageHashUpdated(bytes32 newImageHash);
     event ImplementationUpdated(address newImplementation);
     event DefinedHook(bytes4 selector, address implementation);
 
     function execute(bytes calldata packed, bytes calldata signature) external payable;
+    function executeCompact() external payable;
     function selfExecute(bytes calldata packed) external payable;
+    function setStaticSignature(bytes32 opHash, address caller, uint96 expires) external payable;
+    function getStaticSignature(bytes32 opHash) external view returns (address caller, uint256 expires);
+    function validateUserOp(PackedUserOperation calldata userOp, bytes32 userOpHash, uint256 missingAccountFunds)
+        external
+        returns (uint256);
+    function executeUserOp(bytes calldata packed) external payable;
     function readNonce(uint256 space) external view returns (uint256);
     function isValidSignature(bytes32 hash, bytes calldata signature) external view returns (bytes4);
     function recoverSapientSignature(Decoded calldata payload, bytes calldata signature)
@@ -90,6 +103,32 @@ interface IWallet {
     function addHook(bytes4 selector, address implementation) external payable;
     function removeHook(bytes4 selector) external payable;
     function readHook(bytes4 selector) external view returns (address);
+}
+
+struct PackedUserOperation {
+    address sender;
+    uint256 nonce;
+    bytes initCode;
+    bytes callData;
+    bytes32 accountGasLimits;
+    uint256 preVerificationGas;
+    bytes32 gasFees;
+    bytes paymasterAndData;
+    bytes signature;
+}
+
+struct Result {
+    uint8 status;
+    bytes result;
+    uint256 gasUsed;
+}
+
+interface IEstimator {
+    function estimate(bytes calldata packed, bytes calldata signature) external payable returns (uint256);
+}
+
+interface ISimulator {
+    function simulate(Call[] calldata calls) external payable returns (Result[] memory);
 }
 
 interface IFactory {

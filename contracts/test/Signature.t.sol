@@ -79,7 +79,7 @@ contract SignatureTest is Base {
         wallet.isValidSignature(TEXT, nothing);
     }
 
-    function test_refuses_zero_signers() external {
+    function test_D40_refuses_zero_signers() external {
         bytes4 error_ = IWallet.ZeroSigner.selector;
         refuses(error_, bytes.concat(Format.head(1), shown(address(0))));
         refuses(error_, abi.encodePacked(Format.head(1), hex"21", address(0)));
@@ -131,7 +131,7 @@ contract SignatureTest is Base {
         same(weight, 0, "weight of another digest");
     }
 
-    function test_refuses_weight_that_wraps() external {
+    function test_D40_refuses_weight_that_wraps() external {
         bytes memory approved = abi.encodePacked(hex"50", hash(single));
         vm.expectRevert(abi.encodeWithSignature("Panic(uint256)", 0x11));
         partial_(bytes.concat(Format.head(1), approved, signed(OWNER, hash(single))));
@@ -160,7 +160,136 @@ contract SignatureTest is Base {
         }
     }
 
-    function test_refuses_thresholds_of_zero() external {
+    /// @dev A random tree as the format describes it: bytes, hash, and the weight that the bytes show.
+    struct Tree {
+        bytes out;
+        bytes32 root;
+        uint256 weight;
+        uint256 seed;
+    }
+
+    function draw(Tree memory tree, uint256 below) private pure returns (uint256) {
+        tree.seed = uint256(keccak256(abi.encode(tree.seed)));
+        return tree.seed % below;
+    }
+
+    function grow(Tree memory tree, uint256 depth, bytes32 digest) private view {
+        uint256 items = 1 + draw(tree, 4);
+        for (uint256 i; i < items; ++i) {
+            uint256 kind = draw(tree, depth == 0 ? 7 : 9);
+            if (kind == 8 && tree.root == 0) kind = 7;
+            bytes32 node;
+            if (kind < 3) node = growSigner(tree, kind, digest);
+            else if (kind < 7) node = growHash(tree, kind, digest);
+            else node = growTree(tree, kind, depth, digest);
+            tree.root = tree.root == 0 ? node : Format.pair(tree.root, node);
+        }
+    }
+
+    /// @dev Kind 0 signs the hash, 1 does not sign, 2 signs as a message; weights in the nibble and beside it.
+    function growSigner(Tree memory tree, uint256 kind, bytes32 digest) private pure returns (bytes32) {
+        uint256 key = 1 + draw(tree, 1000);
+        uint256 weight = draw(tree, 3) == 0 ? draw(tree, 256) : 1 + draw(tree, 15);
+        bool wide = weight == 0 || weight > 15 || draw(tree, 5) == 0;
+        uint8 item = uint8([0x00, 0x10, 0x70][kind]) | (wide ? 0 : uint8(weight));
+        tree.out = bytes.concat(tree.out, wide ? abi.encodePacked(item, uint8(weight)) : abi.encodePacked(item));
+        if (kind == 1) {
+            tree.out = abi.encodePacked(tree.out, vm.addr(key));
+        } else {
+            if (kind == 2) digest = keccak256(abi.encodePacked("\x19Ethereum Signed Message:\n32", digest));
+            (uint8 v, bytes32 r, bytes32 s) = vm.sign(key, digest);
+            tree.out = bytes.concat(tree.out, Format.compact(v, r, s));
+            tree.weight += weight;
+        }
+        return Format.signer(vm.addr(key), weight);
+    }
+
+    /// @dev Hashes of subtrees, and digests that are not this one.
+    function growHash(Tree memory tree, uint256 kind, bytes32) private pure returns (bytes32 node) {
+        bytes32 value = bytes32(draw(tree, type(uint256).max) + 1);
+        tree.out = abi.encodePacked(tree.out, uint8([0x30, 0x30, 0x50, 0x80][kind - 3]), value);
+        if (kind < 5) return value;
+        return kind == 5 ? Format.subdigest(value) : Format.anyAddress(value);
+    }
+
+    /// @dev Kind 7 is a nested tree, 8 a branch; lengths in more bytes than they need.
+    function growTree(Tree memory tree, uint256 kind, uint256 depth, bytes32 digest) private view returns (bytes32) {
+        Tree memory inner;
+        inner.seed = draw(tree, type(uint256).max);
+        grow(inner, depth - 1, digest);
+        if (kind == 8) {
+            uint256 width = 2 + draw(tree, 14);
+            bytes memory length = abi.encodePacked(inner.out.length);
+            tree.out = abi.encodePacked(tree.out, uint8(0x40 | width));
+            for (uint256 i = 32 - width; i < 32; ++i) tree.out = bytes.concat(tree.out, length[i]);
+            tree.out = bytes.concat(tree.out, inner.out);
+            tree.weight += inner.weight;
+            return inner.root;
+        }
+        uint256 weight = draw(tree, 6);
+        uint256 threshold = 1 + draw(tree, 12);
+        bool wideWeight = weight == 0 || weight > 3;
+        bool wideThreshold = threshold > 3;
+        tree.out = abi.encodePacked(
+            tree.out, uint8(0x60 | (wideWeight ? 0 : weight << 2) | (wideThreshold ? 0 : threshold))
+        );
+        if (wideWeight) tree.out = abi.encodePacked(tree.out, uint8(weight));
+        if (wideThreshold) tree.out = abi.encodePacked(tree.out, uint16(threshold));
+        tree.out = abi.encodePacked(tree.out, uint24(inner.out.length), inner.out);
+        if (inner.weight >= threshold) tree.weight += weight;
+        return Format.nested(inner.root, threshold, weight);
+    }
+
+    function testFuzz_random_trees_hash_and_weigh_as_described(uint256 seed) external view {
+        Tree memory tree;
+        tree.seed = seed;
+        grow(tree, 4, hash(single));
+        (uint256 weight, bytes32 image) = partial_(bytes.concat(Format.head(1), tree.out));
+        same(weight, tree.weight, "weight");
+        same(image, Format.image(tree.root, 1, 0, address(0)), "image");
+    }
+
+    /// @dev What is cut off, and whatever follows a tree, is never read as part of it.
+    function testFuzz_random_trees_refuse_truncation_or_weigh_no_more(uint256 seed, uint256 length) external view {
+        Tree memory tree;
+        tree.seed = seed;
+        grow(tree, 3, hash(single));
+        bytes memory part = new bytes(length % tree.out.length);
+        for (uint256 i; i < part.length; ++i) part[i] = tree.out[i];
+        bytes memory data = abi.encodeCall(
+            single.recoverPartialSignature, (Format.digest(TEXT), bytes.concat(Format.head(1), part))
+        );
+        (bool success, bytes memory out) = address(single).staticcall(data);
+        if (!success) return;
+        (, uint256 weight,, bytes32 image,,) = abi.decode(out, (uint256, uint256, bool, bytes32, uint256, bytes32));
+        check(image != Format.image(tree.root, 1, 0, address(0)), "the whole tree");
+        check(weight <= tree.weight + 255, "weight");
+    }
+
+    /// @dev Depth costs gas, and no more of it than its bytes.
+    function test_deep_trees_are_read() external view {
+        bytes memory out = signed(OWNER, hash(single));
+        bytes32 root = Format.signer(owner, 1);
+        for (uint256 i; i < 60; ++i) {
+            out = i % 2 == 0
+                ? Format.nestedItem(1, 1, out)
+                : abi.encodePacked(hex"30", NODE, hex"43", uint24(out.length), out);
+            root = i % 2 == 0 ? Format.nested(root, 1, 1) : Format.pair(NODE, root);
+        }
+        (uint256 weight, bytes32 image) = partial_(bytes.concat(Format.head(1), out));
+        same(weight, 1, "weight");
+        same(image, Format.image(root, 1, 0, address(0)), "image");
+    }
+
+    /// @dev D40: weights that wrap, also at the end of an inner tree.
+    function test_D40_refuses_inner_weight_that_wraps() external {
+        bytes memory approved = abi.encodePacked(hex"50", hash(single));
+        bytes memory branch = abi.encodePacked(signed(OWNER, hash(single)), hex"41", uint8(33), approved);
+        vm.expectRevert(abi.encodeWithSignature("Panic(uint256)", 0x11));
+        partial_(bytes.concat(Format.head(1), branch));
+    }
+
+    function test_D40_refuses_thresholds_of_zero() external {
         bytes4 error_ = IWallet.ZeroThreshold.selector;
         refuses(error_, bytes.concat(Format.head(0), shown(owner)));
         refuses(error_, bytes.concat(Format.head(1), Format.nestedItem(0, 1, shown(owner))));

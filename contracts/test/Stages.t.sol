@@ -95,5 +95,11 @@ contract StagesTest is Base {
         check(IWallet.addHook.selector == 0xb93ea7ad, "addHook");
         check(IWallet.removeHook.selector == 0x4fcf3eca, "removeHook");
         check(IWallet.readHook.selector == 0x1a9b2337, "readHook");
+        check(IWallet.isValidSignature.selector == 0x1626ba7e, "isValidSignature");
+        check(IWallet.setStaticSignature.selector == 0xf727ef1c, "setStaticSignature");
+        check(IWallet.getStaticSignature.selector == 0x92dcb3fc, "getStaticSignature");
+        check(IWallet.validateUserOp.selector == 0x19822f7c, "validateUserOp");
+        check(IWallet.executeUserOp.selector == 0x9c145aed, "executeUserOp");
+        check(IWallet.executeCompact.selector == 0x46f755a6, "executeCompact");
     }
 }

@@ -15,6 +15,8 @@ interface Vm {
     function etch(address account, bytes calldata code) external;
     function prank(address sender) external;
     function chainId(uint256 id) external;
+    function warp(uint256 seconds_) external;
+    function load(address account, bytes32 slot) external view returns (bytes32);
     function getCode(string calldata path) external view returns (bytes memory);
     function readFile(string calldata path) external view returns (string memory);
     function parseJsonAddress(string calldata json, string calldata key) external pure returns (address);
@@ -26,4 +28,7 @@ interface Vm {
     function recordLogs() external;
     function getRecordedLogs() external returns (Log[] memory);
     function assume(bool condition) external pure;
+    function snapshotGasLastCall(string calldata group, string calldata name) external returns (uint256);
+    function snapshotState() external returns (uint256);
+    function revertToState(uint256 id) external returns (bool);
 }

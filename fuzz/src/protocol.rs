@@ -331,8 +331,9 @@ pub fn realm(data: &[u8]) {
             );
             reached();
             assert_eq!(shape, Ok(()));
-            assert!(n <= MAX_HOLDERS && t <= n && 2 * t > n);
-            assert_eq!(realm.record().write_quorum() + t, n + 1);
+            assert!(n <= MAX_HOLDERS && (2..=n).contains(&t) && 2 * t > n);
+            let quorum = realm.record().write_quorum();
+            assert!(quorum <= n && quorum + t > n && 2 * quorum > n);
             assert_eq!(realm.id(), id);
         }
         Err(error) => assert!(!by_holders || shape == Err(error)),

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use keyfold_attest::TrustRoot;
-use keyfold_cli::Roots;
+use keyfold_cli::{CliCode, CliError, Roots};
 
 use crate::bench::{self, BenchCommand};
 use crate::demo::{self, DemoArguments};
@@ -27,6 +27,9 @@ struct Arguments {
     /// Print one JSON object as the last line of standard output; progress goes to standard error.
     #[arg(long, global = true)]
     json: bool,
+    /// Used by keyfold's commands; these here have profiles of their own.
+    #[arg(long, global = true, hide = true, value_name = "NAME|FILE")]
+    profile: Option<String>,
     #[command(subcommand)]
     command: Command,
 }
@@ -57,7 +60,11 @@ pub fn main() -> ExitCode {
     if !is_ours(&arguments) {
         return keyfold_cli::main(Roots::with_development(read_root));
     }
-    let Arguments { json, command } = Arguments::parse_from(arguments);
+    let Arguments { json, command, .. } = match Arguments::try_parse_from(&arguments) {
+        Ok(read) => read,
+        Err(error) => return keyfold_cli::refuse_arguments(&error, &arguments),
+    };
+    let is_demo = matches!(command, Command::Demo(_) | Command::Dev(_));
     let outcome = match command {
         Command::Demo(arguments) => demo::demo(&arguments, json),
         Command::Dev(arguments) => demo::dev(&arguments, json),
@@ -67,11 +74,24 @@ pub fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
+            // A demo has told it already, beside its steps.
+            if json && !is_demo {
+                let _ = writeln!(std::io::stdout(), "{}", failed(error.as_ref()).to_json());
+            }
             // Nobody is left to tell if standard error is gone.
             let _ = writeln!(std::io::stderr(), "error: {}", chain_of(error.as_ref()));
             ExitCode::FAILURE
         }
     }
+}
+
+/// The form in which scripts are told of a failure.
+pub(crate) fn failed(error: &(dyn std::error::Error + 'static)) -> CliError {
+    CliError::new(
+        CliCode::DevelopmentFailed,
+        chain_of(error),
+        "Correct what it names, or look into the logs, and try again.",
+    )
 }
 
 /// Tells whether the command is one of ours: the first argument that is no option, or help on all.
@@ -117,6 +137,7 @@ mod tests {
         };
         for line in [
             "x demo",
+            "x --profile=p bench sign",
             "x --json demo",
             "x --profile p dev",
             "x",

@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::journey::{Journey, travel};
 use crate::report::{Output, Report};
 use crate::roles::Outcome;
-use crate::system::{CHAIN_ID, Options, System, SystemError, chain_of};
+use crate::system::{CHAIN_ID, Options, System, SystemError};
 
 const LOOK_FOR_MAIL_EVERY: Duration = Duration::from_millis(200);
 
@@ -46,7 +46,8 @@ fn run(arguments: &DemoArguments, json: bool, stay: bool) -> Outcome {
         once(arguments, json, stay, &mut report, &shutdown).await
     });
     if let (Err(error), true) = (&outcome, json) {
-        let line = json!({ "ok": false, "error": chain_of(error), "steps": report.steps() });
+        let mut line = crate::args::failed(error).to_json();
+        line["steps"] = json!(report.steps());
         writeln!(std::io::stdout(), "{line}")?;
     }
     Ok(outcome?)

@@ -1,5 +1,7 @@
 //! The command line.
 
+mod config;
+mod developer;
 mod operator;
 mod user;
 
@@ -7,12 +9,14 @@ use std::ffi::OsString;
 
 use clap::{Args, Parser, Subcommand};
 
+pub(crate) use config::ConfigCommand;
+pub(crate) use developer::Rpc;
 pub(crate) use operator::{
     GatewayCommand, GuardCommand, RealmCommand, RealmGenesis, RelayerCommand,
 };
 pub(crate) use user::{
     CreateProject, DevicesCommand, ProfileCommand, ProjectCommand, Send, SignCommand, SignIn,
-    SignMessage, WalletCommand,
+    SignMessage, Transaction, Wallet, WalletCommand,
 };
 
 /// Wallets that nobody but their owners can move.
@@ -33,7 +37,8 @@ Examples:
     keyfold --json wallet list
 
 Exit codes: 1 failed, 2 usage, 3 sign in again, 4 could not be verified (do not go on),
-5 not available (try again), 6 refused."
+5 not available (try again), 6 refused, 7 handed over and in no block yet (ask for it with
+keyfold transaction; sending it anew could pay twice)."
 )]
 pub struct Cli {
     /// Name of a profile in the configuration folder, or its file.
@@ -66,6 +71,12 @@ pub enum Command {
     /// Send coin, tokens or a call from a wallet.
     #[command(after_help = user::SEND_HELP)]
     Send(Send),
+    /// What became of a transaction.
+    #[command(after_help = user::TRANSACTION_HELP)]
+    Transaction(Transaction),
+    /// The transactions that were sent from here.
+    #[command(after_help = user::TRANSACTIONS_HELP)]
+    Transactions,
     /// Devices of the account: list, approve.
     #[command(after_help = user::DEVICES_HELP)]
     Devices {
@@ -94,6 +105,9 @@ pub enum Command {
     /// For operators: the realm.
     #[command(subcommand, after_help = operator::REALM_HELP)]
     Realm(RealmCommand),
+    /// For developers: make and read wallet formats for tests of contracts, over JSON-RPC.
+    #[command(after_help = developer::RPC_HELP)]
+    Rpc(Rpc),
     /// For developers: start everything on this machine (executes keyfold-dev).
     #[command(disable_help_flag = true)]
     Dev(PassedOn),
@@ -156,6 +170,10 @@ mod tests {
             "keyfold wallet address --label savings",
             "keyfold sign message hello --chain 1",
             "keyfold sign message 0x00ff --hex",
+            "keyfold transaction 000102030405060708090a0b0c0d0e0f --wait 5",
+            "keyfold transactions",
+            "keyfold send --to 0x0000000000000000000000000000000000000001 --value 1 --id \
+             000102030405060708090a0b0c0d0e0f",
             "keyfold send --to 0x0000000000000000000000000000000000000001 --value 0.1ether",
             "keyfold send --to 0x0000000000000000000000000000000000000001 --data 0x12345678",
             "keyfold send --to 0x0000000000000000000000000000000000000001 --token \
@@ -165,11 +183,38 @@ mod tests {
             "keyfold status --profile work",
             "keyfold profile show",
             "keyfold demo --json --anything",
+            "keyfold rpc --listen 127.0.0.1:0",
             "keyfold dev",
             "keyfold bench sign --help",
         ] {
             parse(line).unwrap_or_else(|error| panic!("{line}: {error}"));
         }
+    }
+
+    #[test]
+    fn a_thumbprint_that_begins_with_a_hyphen_is_one() {
+        for begin in ["-x", "--", "-h", "-V", "--json", "A"] {
+            let thumbprint = format!("{begin}{}", "A".repeat(43 - begin.len()));
+            for line in [
+                format!("keyfold devices approve {thumbprint}"),
+                format!("keyfold devices approve --json {thumbprint}"),
+                format!("keyfold devices approve {thumbprint} --json"),
+                format!("keyfold --json devices approve -- {thumbprint}"),
+            ] {
+                let cli = parse(&line).unwrap_or_else(|error| panic!("{line}: {error}"));
+                let wants_json = line.split(' ').any(|word| word == "--json");
+                assert_eq!(cli.json, wants_json, "{line}");
+                let Command::Devices { command } = cli.command else {
+                    panic!("{line}");
+                };
+                assert!(
+                    matches!(command, Some(DevicesCommand::Approve(which))
+                        if which.device.to_string() == thumbprint),
+                    "{line}"
+                );
+            }
+        }
+        assert!(parse("keyfold devices approve --help").is_err());
     }
 
     #[test]
@@ -183,11 +228,16 @@ mod tests {
             format!("keyfold send --to {to} --value 0.5"),
             format!("keyfold send --to {to} --token {to}"),
             format!("keyfold send --to {to} --amount 5"),
+            format!("keyfold send --to {to} --amount 5 --value 1"),
+            format!("keyfold send --to {to} --amount 5 --data 0x00"),
+            format!("keyfold send --to {to} --value 1 --id short"),
             format!("keyfold send --to {to} --token {to} --amount 5 --value 1"),
             format!("keyfold send --to {to} --token {to} --amount 5 --data 0x00"),
             format!("keyfold send --to {} --value 1", &to[..40]),
             format!("keyfold send --to {to} --value 1 --chain 0"),
             "keyfold devices approve short".to_owned(),
+            "keyfold devices approve -x".to_owned(),
+            "keyfold realm genesis --enclave s --threshold 1 card".to_owned(),
             "keyfold sign message hi --chain -1".to_owned(),
         ] {
             let error = parse(&line).map(|_| ()).expect_err(&line);

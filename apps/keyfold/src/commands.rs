@@ -1,14 +1,19 @@
 //! What each command does.
 
+pub(crate) mod config;
 pub(crate) mod devices;
 pub(crate) mod operator;
 pub(crate) mod profile;
 pub(crate) mod project;
+pub(crate) mod rpc;
 pub(crate) mod send;
 pub(crate) mod sign;
 pub(crate) mod sign_in;
 pub(crate) mod status;
+pub(crate) mod transaction;
 pub(crate) mod wallet;
+
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use keyfold_client::{Session, Wallet};
 
@@ -25,6 +30,8 @@ pub(crate) struct User {
     pub(crate) client: CliClient,
     pub(crate) state: StateDir,
     pub(crate) output: Output,
+    /// One full disk is one warning.
+    warned: AtomicBool,
 }
 
 impl User {
@@ -36,6 +43,7 @@ impl User {
             client,
             state,
             output,
+            warned: AtomicBool::new(false),
         })
     }
 
@@ -45,13 +53,41 @@ impl User {
     }
 
     /// Stores the session again, whatever became of the command: it may have been renewed.
+    ///
+    /// Where it cannot be stored, that is a warning: what was done is done, and its outcome must
+    /// reach whoever asked.
     pub(crate) fn keep<T>(
         &self,
         session: &Session,
         outcome: Result<T, keyfold_client::ClientError>,
     ) -> Result<T, CliError> {
-        self.state.store_session(session)?;
+        if let Err(error) = self.store(session) {
+            self.warn(&error);
+        }
         Ok(outcome?)
+    }
+
+    /// Warns of what keeps the outcome from being remembered, once.
+    pub(crate) fn warn(&self, error: &CliError) {
+        if !self.warned.swap(true, Ordering::Relaxed) {
+            let CliError {
+                code,
+                message,
+                what_to_do,
+                ..
+            } = error;
+            self.output.tell(&format!(
+                "warning: {} [{code}] {what_to_do}",
+                crate::output::printable(message)
+            ));
+        }
+    }
+
+    /// Stores the session, and what was learned of its account beyond it.
+    pub(crate) fn store(&self, session: &Session) -> Result<(), CliError> {
+        self.state
+            .store_known_wallets(&self.client.known_wallets())?;
+        Ok(self.state.store_session(session)?)
     }
 
     /// Returns the chain that was named, or the profile's.
@@ -86,9 +122,8 @@ impl User {
             .into_iter()
             .find(|wallet| wallet.label() == label)
             .ok_or_else(|| {
-                CliError::new(
-                    crate::error::Exit::Refused,
-                    "wallet_unknown",
+                CliError::refused(
+                    keyfold_protocol::error_code::Code::WalletUnknown,
                     format!(
                         "the account has no wallet \"{}\"",
                         crate::output::printable(label)

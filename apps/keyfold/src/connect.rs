@@ -7,7 +7,8 @@ use keyfold_client::{Client, GuardRule, RealmPin, WalletRules};
 use keyfold_crypto::jwk::DeviceSigningKey;
 use keyfold_net::tls::TlsError;
 
-use crate::error::{CliError, Exit, chain_of};
+use crate::code::CliCode;
+use crate::error::{CliError, chain_of};
 use crate::profile::{Gateway, Guard, Kind, Profile, ProfileError};
 use crate::roots::Roots;
 use crate::state::{StateDir, StateError};
@@ -35,7 +36,8 @@ pub fn connect(profile: &Profile, roots: &Roots) -> Result<CliClient, CliError> 
         root: root(profile, roots)?,
         policy: MeasurementPolicy::new(profile.file.measurements.clone()),
     };
-    let key = StateDir::new(&profile.state).device_key()?;
+    let state = StateDir::new(&profile.state);
+    let key = state.device_key()?;
     let guard = match profile.guard {
         Guard::Any => GuardRule::Any,
         Guard::Without => GuardRule::Without,
@@ -45,8 +47,9 @@ pub fn connect(profile: &Profile, roots: &Roots) -> Result<CliClient, CliError> 
         Client::new(pin, transport(profile)?, Arc::new(key), SystemEnvironment)
             .with_wallet_rules(WalletRules {
                 guard,
-                ..WalletRules::default()
-            }),
+                checkpointer: profile.file.checkpointer,
+            })
+            .with_known_wallets(state.known_wallets()?),
     )
 }
 
@@ -57,8 +60,7 @@ fn root(profile: &Profile, roots: &Roots) -> Result<TrustRoot, CliError> {
     };
     let (Some(loader), Some(path)) = (roots.development(), path) else {
         return Err(CliError::new(
-            Exit::Unverified,
-            "development_profile",
+            CliCode::DevelopmentProfile,
             "this program trusts AWS's root of attestation documents and no other",
             "Use keyfold-dev with this profile, or a profile of a real realm.",
         ));
@@ -110,29 +112,32 @@ impl From<ProfileError> for CliError {
     fn from(error: ProfileError) -> Self {
         let (code, what_to_do) = match &error {
             ProfileError::Missing(_) => (
-                "no_profile",
+                CliCode::NoProfile,
                 "Write one (keyfold profile --help shows how), or name one with --profile.",
             ),
-            ProfileError::NoHome => ("no_profile", "Name a profile's file with --profile."),
+            ProfileError::NoHome => (CliCode::NoProfile, "Name a profile's file with --profile."),
             ProfileError::Malformed { .. } => (
-                "bad_profile",
+                CliCode::BadProfile,
                 "Correct it; keyfold profile --help shows an example.",
             ),
-            ProfileError::Io { .. } => ("no_profile", "Check the file's permissions."),
+            ProfileError::Io { .. } => (CliCode::NoProfile, "Check the file's permissions."),
         };
-        Self::new(Exit::Usage, code, chain_of(&error), what_to_do)
+        Self::new(code, chain_of(&error), what_to_do)
     }
 }
 
 impl From<StateError> for CliError {
     fn from(error: StateError) -> Self {
         let what_to_do = match &error {
-            StateError::Io { .. } => "Check the folder's permissions.",
+            StateError::Io { .. } => {
+                "Check the folder's permissions, and whether its disk is full."
+            }
             StateError::NotPrivate(_) => {
                 "Ask who may have read it. Then chmod 600, or remove it and sign in as a new device."
             }
+            StateError::Full(_) => "Use a profile with another state folder for further accounts.",
             StateError::Damaged(_) => "Restore it, or remove it and sign in again.",
         };
-        Self::new(Exit::Failed, "bad_state", chain_of(&error), what_to_do)
+        Self::new(CliCode::BadState, chain_of(&error), what_to_do)
     }
 }

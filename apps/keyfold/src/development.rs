@@ -5,7 +5,8 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::args::{Cli, Command};
-use crate::error::{CliError, Exit};
+use crate::code::CliCode;
+use crate::error::CliError;
 use crate::profile::{Kind, Profile};
 use crate::roots::Roots;
 
@@ -42,8 +43,7 @@ impl Command {
 pub(crate) fn become_development_program(arguments: &[OsString]) -> CliError {
     let Some(program) = find(std::env::current_exe().ok().as_deref()) else {
         return CliError::new(
-            Exit::Usage,
-            "no_development_program",
+            CliCode::NoDevelopmentProgram,
             format!("{DEVELOPMENT_PROGRAM} is neither beside this program nor in PATH"),
             "It is in no release: build it from source (make dev), or use a profile of another kind.",
         );
@@ -52,8 +52,7 @@ pub(crate) fn become_development_program(arguments: &[OsString]) -> CliError {
         .args(arguments.iter().skip(1))
         .exec();
     CliError::new(
-        Exit::Failed,
-        "no_development_program",
+        CliCode::NoDevelopmentProgram,
         format!("cannot execute {}: {error}", program.display()),
         "Build it again from source (make dev).",
     )

@@ -2,9 +2,11 @@
 
 use std::fmt::Display;
 
-use keyfold_client::{ClientError, ProblemCode};
+use keyfold_client::{ClientCode, ClientError, ProblemCode};
 use keyfold_protocol::error_code::Code;
 use serde_json::{Value, json};
+
+use crate::code::CliCode;
 
 /// Exit codes; `--help` lists them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +24,9 @@ pub enum Exit {
     Unavailable = 5,
     /// What was asked was refused.
     Refused = 6,
+    /// A transaction was handed over, or may have been, and is in no block yet. Ask for it; sending
+    /// it anew could pay twice.
+    Pending = 7,
 }
 
 /// Why a command failed.
@@ -38,36 +43,59 @@ pub struct CliError {
     pub request_id: Option<String>,
     /// Exit code.
     pub exit: Exit,
+    /// The transaction that it is about, where there is one: id, hash and nonce as far as known.
+    pub transaction: Option<Box<Value>>,
 }
 
 impl CliError {
     /// Makes an error of the program's own.
-    pub fn new(
-        exit: Exit,
-        code: &str,
-        message: impl Display,
-        what_to_do: impl Into<String>,
-    ) -> Self {
+    pub fn new(code: CliCode, message: impl Display, what_to_do: impl Into<String>) -> Self {
         Self {
-            code: code.to_owned(),
+            code: code.as_str().to_owned(),
             message: message.to_string(),
             what_to_do: what_to_do.into(),
             request_id: None,
-            exit,
+            exit: code.exit(),
+            transaction: None,
         }
     }
 
     pub(crate) fn usage(message: impl Display, what_to_do: impl Into<String>) -> Self {
-        Self::new(Exit::Usage, "usage", message, what_to_do)
+        Self::new(CliCode::Usage, message, what_to_do)
+    }
+
+    /// Refuses here what the enclave would refuse, under its code.
+    pub(crate) fn refused(
+        code: Code,
+        message: impl Display,
+        what_to_do: impl Into<String>,
+    ) -> Self {
+        Self {
+            code: code.as_str().to_owned(),
+            exit: exit_of(code),
+            ..Self::usage(message, what_to_do)
+        }
     }
 
     pub(crate) fn not_signed_in() -> Self {
         Self::new(
-            Exit::SignIn,
-            "not_signed_in",
+            CliCode::NotSignedIn,
             "nobody is signed in",
             "Sign in: keyfold sign-in --email you@example.org",
         )
+    }
+
+    pub(crate) fn of(error: &ClientError) -> Self {
+        Self {
+            code: error.code().to_owned(),
+            message: chain_of(error),
+            what_to_do: error.what_to_do().to_owned(),
+            request_id: innermost(error)
+                .problem()
+                .and_then(|problem| problem.request_id.clone()),
+            exit: Exit::of(error),
+            transaction: None,
+        }
     }
 
     /// Returns the error as it is printed with `--json`.
@@ -77,8 +105,13 @@ impl CliError {
             "message": self.message,
             "what_to_do": self.what_to_do,
         });
-        if let (Some(id), Some(map)) = (&self.request_id, error.as_object_mut()) {
-            map.insert("request_id".to_owned(), json!(id));
+        if let Some(map) = error.as_object_mut() {
+            if let Some(id) = &self.request_id {
+                map.insert("request_id".to_owned(), json!(id));
+            }
+            if let Some(transaction) = &self.transaction {
+                map.insert("transaction".to_owned(), Value::clone(transaction));
+            }
         }
         json!({ "ok": false, "error": error })
     }
@@ -86,45 +119,56 @@ impl CliError {
 
 impl From<ClientError> for CliError {
     fn from(error: ClientError) -> Self {
-        Self {
-            code: error.code().to_owned(),
-            message: chain_of(&error),
-            what_to_do: error.what_to_do().to_owned(),
-            request_id: error
-                .problem()
-                .and_then(|problem| problem.request_id.clone()),
-            exit: Exit::of(&error),
-        }
+        Self::of(&error)
     }
 }
 
 impl Exit {
     pub(crate) fn of(error: &ClientError) -> Self {
         match error {
-            ClientError::Transport(_) | ClientError::NoInstance | ClientError::NotMined { .. } => {
-                Self::Unavailable
-            }
             ClientError::Refused(problem) | ClientError::Gateway(problem) => match &problem.code {
                 ProblemCode::Known(code) => exit_of(*code),
                 ProblemCode::Unknown(_) if problem.status >= 500 => Self::Unavailable,
                 ProblemCode::Unknown(_) => Self::Refused,
             },
-            ClientError::UnexpectedReply(_)
-            | ClientError::Realm(_)
-            | ClientError::Root
-            | ClientError::Instance { .. }
-            | ClientError::InstanceKeys(_)
-            | ClientError::Reply(_)
-            | ClientError::Wallet(_)
-            | ClientError::Signature(_)
-            | ClientError::OtherTransaction => Self::Unverified,
-            ClientError::SignInGone | ClientError::SessionEnded | ClientError::ForeignSession => {
+            ClientError::Payload(_) | ClientError::Change(_) | ClientError::Unsendable(_) => {
+                Self::Usage
+            }
+            own => own.own_code().map_or(Self::Failed, Self::of_code),
+        }
+    }
+
+    /// Returns the exit code that goes with a code of the client's own.
+    pub fn of_code(code: ClientCode) -> Self {
+        match code {
+            ClientCode::GatewayUnreachable | ClientCode::NoInstance => Self::Unavailable,
+            ClientCode::GatewayUnverified
+            | ClientCode::UnexpectedReply
+            | ClientCode::RealmUnverified
+            | ClientCode::RootMismatch
+            | ClientCode::InstanceUnverified
+            | ClientCode::ReplyUnverified
+            | ClientCode::AccountChanged
+            | ClientCode::WalletChanged
+            | ClientCode::WalletUnverified
+            | ClientCode::ConfigUnverified
+            | ClientCode::SignatureUnverified
+            | ClientCode::RelayerConfused => Self::Unverified,
+            ClientCode::SignInGone | ClientCode::SessionEnded | ClientCode::SessionForeign => {
                 Self::SignIn
             }
-            ClientError::Payload(_) | ClientError::Unsendable(_) => Self::Usage,
-            ClientError::Reverted { .. } => Self::Refused,
+            ClientCode::TransactionReverted | ClientCode::TransactionLost => Self::Refused,
+            ClientCode::TransactionPending | ClientCode::TransactionUnconfirmed => Self::Pending,
             _ => Self::Failed,
         }
+    }
+}
+
+/// What is behind an error that only says what it means for a transaction.
+fn innermost(error: &ClientError) -> &ClientError {
+    match error {
+        ClientError::Unconfirmed { source, .. } => innermost(source),
+        error => error,
     }
 }
 

@@ -19,10 +19,13 @@
 
 mod amount;
 mod args;
+mod code;
 mod commands;
 mod connect;
 mod development;
 mod error;
+mod files;
+mod outbox;
 mod output;
 mod profile;
 mod roots;
@@ -31,12 +34,13 @@ mod state;
 mod transport;
 
 pub use args::{Cli, Command};
+pub use code::CliCode;
 pub use connect::{CliClient, connect};
 pub use development::{DEVELOPMENT_PROGRAM, Next, next};
 pub use error::{CliError, Exit};
 pub use output::{Output, Report};
 pub use profile::{Gateway, Guard, Kind, Profile, ProfileError, ProfileFile};
 pub use roots::{DevelopmentRoot, RootLoader, Roots};
-pub use run::{execute, main, run};
+pub use run::{execute, main, refuse_arguments, run};
 pub use state::{StateDir, StateError};
 pub use transport::{HttpsTransport, SystemEnvironment};

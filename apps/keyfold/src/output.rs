@@ -6,7 +6,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
-use crate::error::CliError;
+use crate::error::{CliError, Exit};
 
 /// Nothing moves on the screen before a step has taken this long to matter.
 const TICK: Duration = Duration::from_millis(120);
@@ -18,6 +18,8 @@ pub struct Report {
     pub text: String,
     /// An object for programs; `ok` is added.
     pub json: Value,
+    /// Where the report is complete and bad news all the same: the exit code.
+    pub bad_news: Option<Exit>,
 }
 
 impl Report {
@@ -26,6 +28,7 @@ impl Report {
         Self {
             text: text.into(),
             json,
+            bad_news: None,
         }
     }
 }
@@ -72,11 +75,16 @@ impl Output {
         }
     }
 
+    /// Says on standard error what somebody needs who gets no outcome, whatever form was asked for.
+    pub(crate) fn tell(&self, words: &str) {
+        let _ = writeln!(std::io::stderr(), "{words}");
+    }
+
     /// Prints the outcome. Nobody is left to tell where the streams are gone.
     pub(crate) fn finish(&self, outcome: &Result<Report, CliError>) {
         let mut out = std::io::stdout().lock();
         let _ = match (outcome, self.json) {
-            (Ok(report), true) => writeln!(out, "{}", with_ok(&report.json)),
+            (Ok(report), true) => writeln!(out, "{}", with_ok(report)),
             (Ok(report), false) if report.text.is_empty() => Ok(()),
             (Ok(report), false) => writeln!(out, "{}", report.text),
             (Err(error), true) => writeln!(out, "{}", error.to_json()),
@@ -87,9 +95,9 @@ impl Output {
     }
 }
 
-fn with_ok(json: &Value) -> Value {
-    let mut object = json.as_object().cloned().unwrap_or_default();
-    object.entry("ok").or_insert(json!(true));
+fn with_ok(report: &Report) -> Value {
+    let mut object = report.json.as_object().cloned().unwrap_or_default();
+    object.insert("ok".to_owned(), json!(report.bad_news.is_none()));
     Value::Object(object)
 }
 
@@ -99,13 +107,30 @@ fn in_words(error: &CliError) -> String {
         message,
         what_to_do,
         request_id,
+        transaction,
         ..
     } = error;
     let id = request_id
         .as_ref()
         .map(|id| format!(", request {id}"))
         .unwrap_or_default();
-    format!("error: {}\n{what_to_do}\n[{code}{id}]", printable(message))
+    let known = |name: &str| {
+        let value = transaction.as_ref().and_then(|known| known.get(name));
+        let text = value.map(|value| value.as_str().map_or(value.to_string(), str::to_owned));
+        text.map(|text| format!("{name} {text}"))
+    };
+    let known: Vec<_> = ["id", "hash", "nonce"]
+        .into_iter()
+        .filter_map(known)
+        .collect();
+    let transaction = match known.is_empty() {
+        true => String::new(),
+        false => format!("transaction: {}\n", known.join(", ")),
+    };
+    format!(
+        "error: {}\n{transaction}{what_to_do}\n[{code}{id}]",
+        printable(message)
+    )
 }
 
 /// A step under way.
@@ -119,12 +144,9 @@ impl Drop for Step {
     }
 }
 
-/// Keeps what a terminal shows as it is: no escapes, no line breaks, no change of direction.
+/// Keeps what a terminal shows as it is: no escapes, no line breaks, nothing that is not seen.
 pub(crate) fn printable(text: &str) -> String {
-    let direction = |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    text.chars()
-        .filter(|c| !c.is_control() && !direction(*c))
-        .collect()
+    keyfold_protocol::text::printable(text, usize::MAX)
 }
 
 /// Writes Unix seconds as a time in UTC.
@@ -149,18 +171,28 @@ mod tests {
             "error: nobody is signed in\n\
              Sign in: keyfold sign-in --email you@example.org\n[not_signed_in]"
         );
+        let about = CliError {
+            transaction: Some(Box::new(json!({"id": "7f", "nonce": 3, "wallet": "0x"}))),
+            ..CliError::not_signed_in()
+        };
+        assert!(in_words(&about).contains("\ntransaction: id 7f, nonce 3\n"));
     }
 
     #[test]
     fn success_says_so_in_json() {
-        assert_eq!(with_ok(&json!({"a": 1})), json!({"a": 1, "ok": true}));
-        assert_eq!(with_ok(&json!({"ok": false})), json!({"ok": false}));
+        let good = Report::new("", json!({"a": 1}));
+        assert_eq!(with_ok(&good), json!({"a": 1, "ok": true}));
+        let bad = Report {
+            bad_news: Some(Exit::Unavailable),
+            ..good
+        };
+        assert_eq!(with_ok(&bad), json!({"a": 1, "ok": false}));
     }
 
     #[test]
     fn times_are_readable_and_names_harmless() {
         assert_eq!(utc(1_767_268_800), "2026-01-01T12:00:00Z");
         assert_eq!(utc(u64::MAX), u64::MAX.to_string());
-        assert_eq!(printable("a\u{1b}[2J\r\nb\u{202e}"), "a[2Jb");
+        assert_eq!(printable("a\u{1b}[2J\r\nb\u{202e}\u{2060}"), "a[2Jb");
     }
 }

@@ -53,6 +53,9 @@ pub struct ProfileFile {
     /// The guard's signer that every wallet must have, or `none`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guard: Option<String>,
+    /// The checkpointer that wallets may have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpointer: Option<Address>,
     /// Folder of the device's key and session; beside the profile where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<PathBuf>,

@@ -7,6 +7,7 @@ use clap::Parser as _;
 use clap::error::ErrorKind;
 
 use crate::args::{Cli, Command, ProfileCommand};
+use crate::code::CliCode;
 use crate::commands;
 use crate::development::{DEVELOPMENT_PROGRAM, Next, become_development_program, next};
 use crate::error::{CliError, Exit};
@@ -34,8 +35,7 @@ pub fn main(roots: Roots) -> ExitCode {
         Err(error) => finish(
             output,
             &Err(CliError::new(
-                Exit::Failed,
-                "internal",
+                CliCode::NoRuntime,
                 error,
                 "Free some memory and try again.",
             )),
@@ -68,6 +68,8 @@ pub async fn execute(cli: Cli, roots: Roots) -> Result<Report, CliError> {
         Command::Wallet(command) => commands::wallet::run(user()?, command).await,
         Command::Sign(command) => commands::sign::run(user()?, command).await,
         Command::Send(arguments) => commands::send::run(user()?, arguments).await,
+        Command::Transaction(arguments) => commands::transaction::one(user()?, arguments).await,
+        Command::Transactions => commands::transaction::all(&user()?),
         Command::Devices { command } => commands::devices::run(user()?, command).await,
         Command::Status => commands::status::run(user()?).await,
         Command::Project(command) => commands::project::run(user()?, command).await,
@@ -76,6 +78,7 @@ pub async fn execute(cli: Cli, roots: Roots) -> Result<Report, CliError> {
         Command::Guard(command) => commands::operator::guard(command, output).await,
         Command::Relayer(command) => commands::operator::relayer(command, output).await,
         Command::Realm(command) => commands::operator::realm(command, output).await,
+        Command::Rpc(arguments) => commands::rpc::run(arguments, output).await,
         Command::Dev(_) | Command::Demo(_) | Command::Bench(_) => Err(CliError::usage(
             format!("this is done by {DEVELOPMENT_PROGRAM}"),
             format!("Run {DEVELOPMENT_PROGRAM} with the same arguments."),
@@ -91,6 +94,8 @@ fn profile_of(cli: &Cli) -> Option<Profile> {
         | Command::Wallet(_)
         | Command::Sign(_)
         | Command::Send(_)
+        | Command::Transaction(_)
+        | Command::Transactions
         | Command::Devices { .. }
         | Command::Status
         | Command::Project(_) => true,
@@ -100,6 +105,7 @@ fn profile_of(cli: &Cli) -> Option<Profile> {
         | Command::Guard(_)
         | Command::Relayer(_)
         | Command::Realm(_)
+        | Command::Rpc(_)
         | Command::Dev(_)
         | Command::Demo(_)
         | Command::Bench(_) => false,
@@ -113,32 +119,38 @@ fn profile_of(cli: &Cli) -> Option<Profile> {
 fn finish(output: Output, outcome: &Result<Report, CliError>) -> ExitCode {
     output.finish(outcome);
     match outcome {
-        // A report may be complete and bad news all the same.
-        Ok(report) if report.json.get("ok") == Some(&serde_json::Value::Bool(false)) => {
-            ExitCode::from(Exit::Unverified as u8)
-        }
-        Ok(_) => ExitCode::SUCCESS,
+        Ok(report) => report
+            .bad_news
+            .map_or(ExitCode::SUCCESS, |exit| ExitCode::from(exit as u8)),
         Err(error) => ExitCode::from(error.exit as u8),
     }
 }
 
 /// Prints help, or what is wrong with the arguments, in the form that was asked for.
-fn refuse_arguments(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
+///
+/// For the development program, too.
+pub fn refuse_arguments(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
     let asked = matches!(
         error.kind(),
-        ErrorKind::DisplayHelp
-            | ErrorKind::DisplayVersion
-            | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
     );
     if !asked && arguments.iter().any(|argument| argument == "--json") {
-        let words = error
-            .kind()
-            .as_str()
-            .unwrap_or("the command line is not acceptable");
-        let refused = CliError::usage(words, "Run keyfold --help to see what there is.");
+        let refused = CliError::usage(in_one_line(error), "keyfold --help shows what there is.");
         return finish(Output::new(true), &Err(refused));
     }
     // Nobody is left to tell where the streams are gone.
     let _ = error.print();
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(Exit::Usage as u8))
+}
+
+/// What is wrong, with the argument's name; without usage and hints.
+fn in_one_line(error: &clap::Error) -> String {
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        return "a command or an argument is missing".to_owned();
+    }
+    let text = error.to_string();
+    let first = text.split("\n\n").next().unwrap_or_default();
+    let words: Vec<_> = first.split_whitespace().collect();
+    let words = words.join(" ");
+    words.strip_prefix("error: ").unwrap_or(&words).to_owned()
 }

@@ -1,4 +1,5 @@
-//! What a device keeps between commands: its key and its session, in files of mode 0600.
+//! What a device keeps between commands: its key, its session, and what it knows of its accounts
+//! beyond the session, in files of mode 0600.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
@@ -7,13 +8,24 @@ use std::path::{Path, PathBuf};
 
 use getrandom::SysRng;
 use getrandom::rand_core::UnwrapErr;
-use keyfold_client::Session;
+use keyfold_client::ids::RequestId;
+use keyfold_client::{KnownWallets, Session};
 use keyfold_crypto::jwk::DeviceSigningKey;
 use zeroize::Zeroizing;
 
+use crate::outbox::Outgoing;
+
 const KEY_FILE: &str = "device.key";
 const SESSION_FILE: &str = "session.json";
+const KNOWN_FILE: &str = "known-wallets.json";
 const MAX_FILE: u64 = 64 * 1024;
+const TRANSACTION_FILE: &str = "transaction-";
+/// What a relayer takes, and as much again for the calls as they were asked for.
+const MAX_TRANSACTION: u64 = 512 * 1024;
+/// Transactions that are kept. Beyond, the oldest of those go that are settled.
+const MAX_TRANSACTIONS: usize = 500;
+/// Some hundred accounts.
+const MAX_KNOWN: u64 = 1024 * 1024;
 
 /// The folder of a profile's state.
 #[derive(Debug, Clone)]
@@ -37,6 +49,9 @@ pub enum StateError {
     /// Others than its owner may open it.
     #[error("{} can be opened by others than its owner", .0.display())]
     NotPrivate(PathBuf),
+    /// It would become larger than it may be.
+    #[error("{} is full", .0.display())]
+    Full(PathBuf),
     /// It is not what was written there.
     #[error("{} is damaged", .0.display())]
     Damaged(PathBuf),
@@ -59,7 +74,7 @@ impl StateDir {
     /// The key lies in a file: whoever reads the files of this user is this device.
     pub fn device_key(&self) -> Result<DeviceSigningKey, StateError> {
         let path = self.path.join(KEY_FILE);
-        if let Some(bytes) = read_private(&path)? {
+        if let Some(bytes) = read_private(&path, MAX_FILE)? {
             return DeviceSigningKey::from_secret_bytes(&bytes)
                 .map_err(|_| StateError::Damaged(path));
         }
@@ -85,7 +100,7 @@ impl StateDir {
     /// [`StateError`].
     pub fn session(&self) -> Result<Option<Session>, StateError> {
         let path = self.path.join(SESSION_FILE);
-        match read_private(&path)? {
+        match read_private(&path, MAX_FILE)? {
             Some(bytes) => serde_json::from_slice(&bytes)
                 .map(Some)
                 .map_err(|_| StateError::Damaged(path)),
@@ -103,13 +118,100 @@ impl StateDir {
         let bytes = Zeroizing::new(
             serde_json::to_vec(session).map_err(|_| StateError::Damaged(path.clone()))?,
         );
-        let temporary = self.temporary(SESSION_FILE)?;
-        write_private(&temporary, &bytes)
-            .and_then(|()| std::fs::rename(&temporary, &path))
-            .map_err(io_at(&path))
+        self.replace(SESSION_FILE, &bytes)
     }
 
-    /// Forgets the session.
+    /// Returns what this device was told of its accounts.
+    ///
+    /// # Errors
+    ///
+    /// [`StateError`].
+    pub fn known_wallets(&self) -> Result<KnownWallets, StateError> {
+        let path = self.path.join(KNOWN_FILE);
+        match read_private(&path, MAX_KNOWN)? {
+            Some(bytes) => serde_json::from_slice(&bytes).map_err(|_| StateError::Damaged(path)),
+            None => Ok(KnownWallets::default()),
+        }
+    }
+
+    /// Adds what this device was told of its accounts. No sign-out forgets it.
+    ///
+    /// # Errors
+    ///
+    /// [`StateError`].
+    pub fn store_known_wallets(&self, told: &KnownWallets) -> Result<(), StateError> {
+        let path = self.path.join(KNOWN_FILE);
+        // Another command may have learned something since this one began.
+        let before = self.known_wallets()?;
+        let mut known = before.clone();
+        known.merge(told);
+        if known == before {
+            return Ok(());
+        }
+        let bytes = serde_json::to_vec(&known).map_err(|_| StateError::Damaged(path.clone()))?;
+        if bytes.len() as u64 > MAX_KNOWN {
+            return Err(StateError::Full(path));
+        }
+        self.replace(KNOWN_FILE, &bytes)
+    }
+
+    /// Writes a file, all of it or nothing.
+    fn replace(&self, name: &str, bytes: &[u8]) -> Result<(), StateError> {
+        let path = self.path.join(name);
+        let temporary = self.temporary(name)?;
+        let written = write_private(&temporary, bytes)
+            .and_then(|()| std::fs::rename(&temporary, &path))
+            .map_err(io_at(&path));
+        if written.is_err() {
+            let _ = std::fs::remove_file(&temporary);
+        }
+        written
+    }
+
+    /// Returns a transaction that was signed here.
+    pub(crate) fn transaction(&self, id: RequestId) -> Result<Option<Outgoing>, StateError> {
+        read_transaction(&self.path.join(transaction_file(id)))
+    }
+
+    /// Stores a transaction.
+    pub(crate) fn store_transaction(&self, transaction: &Outgoing) -> Result<(), StateError> {
+        let name = transaction_file(transaction.id);
+        let bytes = serde_json::to_vec(transaction)
+            .map_err(|_| StateError::Damaged(self.path.join(&name)))?;
+        if bytes.len() as u64 > MAX_TRANSACTION {
+            return Err(StateError::Full(self.path.join(&name)));
+        }
+        self.replace(&name, &bytes)?;
+        let mut others = self.transactions().unwrap_or_default();
+        others.retain(|other| other.id != transaction.id);
+        for old in others.iter().skip(MAX_TRANSACTIONS - 1) {
+            if old.is_settled() {
+                let _ = std::fs::remove_file(self.path.join(transaction_file(old.id)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the transactions that were signed here, newest first.
+    pub(crate) fn transactions(&self) -> Result<Vec<Outgoing>, StateError> {
+        let entries = match std::fs::read_dir(&self.path) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(source) => return Err(io_at(&self.path)(source)),
+        };
+        let mut found = Vec::new();
+        for entry in entries {
+            let path = entry.map_err(io_at(&self.path))?.path();
+            let name = path.file_name().and_then(|name| name.to_str());
+            if name.is_some_and(|name| name.starts_with(TRANSACTION_FILE)) {
+                found.extend(read_transaction(&path)?);
+            }
+        }
+        found.sort_by_key(|transaction| std::cmp::Reverse(transaction.at));
+        Ok(found)
+    }
+
+    /// Forgets the session. What the device knows of its accounts stays.
     ///
     /// # Errors
     ///
@@ -138,12 +240,25 @@ impl StateDir {
     }
 }
 
+fn transaction_file(id: RequestId) -> String {
+    format!("{TRANSACTION_FILE}{id}.json")
+}
+
+fn read_transaction(path: &Path) -> Result<Option<Outgoing>, StateError> {
+    match read_private(path, MAX_TRANSACTION)? {
+        Some(bytes) => serde_json::from_slice(&bytes)
+            .map(Some)
+            .map_err(|_| StateError::Damaged(path.to_owned())),
+        None => Ok(None),
+    }
+}
+
 fn io_at(path: &Path) -> impl FnOnce(io::Error) -> StateError {
     let path = path.to_owned();
     move |source| StateError::Io { path, source }
 }
 
-fn read_private(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, StateError> {
+fn read_private(path: &Path, most: u64) -> Result<Option<Zeroizing<Vec<u8>>>, StateError> {
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -154,7 +269,7 @@ fn read_private(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, StateError> {
         return Err(StateError::NotPrivate(path.to_owned()));
     }
     let mut bytes = Zeroizing::new(Vec::new());
-    file.take(MAX_FILE)
+    file.take(most)
         .read_to_end(&mut bytes)
         .map_err(io_at(path))?;
     Ok(Some(bytes))
@@ -235,6 +350,53 @@ mod tests {
         write_private(&dir.path().join(KEY_FILE), b"short").unwrap();
         assert!(matches!(state.device_key(), Err(StateError::Damaged(_))));
         assert_eq!(std::fs::read(dir.path().join(KEY_FILE)).unwrap(), b"short");
+    }
+
+    fn known(label: &str, byte: &str) -> KnownWallets {
+        let account = byte.repeat(16);
+        serde_json::from_value(serde_json::json!({
+            "sign_ins": [{ "who": byte.repeat(32), "account": account }],
+            "accounts": [{
+                "owner": {
+                    "realm": "01".repeat(32), "project": "app.example", "account": "02".repeat(16),
+                },
+                "wallets": [[label, format!("0x{}", byte.repeat(20))]],
+            }],
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn what_is_known_of_wallets_outlives_a_sign_out_and_is_never_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = StateDir::new(dir.path());
+        state.store_session(&session()).unwrap();
+        state.store_known_wallets(&known("main", "0a")).unwrap();
+        state.forget_session().unwrap();
+        assert_eq!(state.known_wallets().unwrap(), known("main", "0a"));
+        assert_eq!(mode(&dir.path().join(KNOWN_FILE)), 0o600);
+
+        // Two commands that each learned something, and one that was told otherwise.
+        state.store_known_wallets(&known("savings", "0a")).unwrap();
+        let both = state.known_wallets().unwrap();
+        state.store_known_wallets(&known("main", "0b")).unwrap();
+        let text = serde_json::to_string(&state.known_wallets().unwrap()).unwrap();
+        assert!(text.contains(r#"["main","0x0a0a"#) && text.contains(r#"["savings","0x0a0a"#));
+        assert!(!text.contains(r#"["main","0x0b0b"#));
+        let mut again = both.clone();
+        again.merge(&both);
+        assert_eq!(again, both);
+    }
+
+    #[test]
+    fn a_damaged_list_of_known_wallets_is_told_and_never_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = StateDir::new(dir.path());
+        let path = dir.path().join(KNOWN_FILE);
+        write_private(&path, b"{").unwrap();
+        let stored = state.store_known_wallets(&known("main", "0a"));
+        assert!(matches!(stored, Err(StateError::Damaged(_))));
+        assert_eq!(std::fs::read(path).unwrap(), b"{");
     }
 
     #[test]

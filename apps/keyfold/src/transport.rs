@@ -11,7 +11,7 @@ use keyfold_client::{
 };
 use keyfold_net::client::{TcpConnector, TlsConnector};
 use keyfold_net::tls::{TlsError, client_config_pinned, client_config_with_roots};
-use keyfold_net::{ClientLimits, HttpClient, SpkiPin};
+use keyfold_net::{ClientError, ClientLimits, HttpClient, SpkiPin};
 use keyfold_protocol::ohttp::MAX_ENCAPSULATED_LEN;
 
 use crate::error::chain_of;
@@ -69,6 +69,18 @@ fn unsendable(reason: impl std::fmt::Display) -> TransportError {
     TransportError {
         reason: reason.to_string(),
         may_have_been_sent: false,
+        unverified: false,
+    }
+}
+
+/// Says why there was no answer. What TLS and HTTP say of a broken connection is for programmers.
+fn in_words(error: &ClientError) -> String {
+    match error {
+        _ if error.is_unverified() => {
+            "its TLS key or certificate is not what the profile names".to_owned()
+        }
+        ClientError::Exchange { .. } => error.to_string(),
+        error => chain_of(error),
     }
 }
 
@@ -92,8 +104,9 @@ impl Transport for HttpsTransport {
             .send(sendable)
             .await
             .map_err(|error| TransportError {
-                reason: chain_of(&error),
+                reason: in_words(&error),
                 may_have_been_sent: error.may_have_been_sent(),
+                unverified: error.is_unverified(),
             })?;
         let content_type = answer
             .headers()

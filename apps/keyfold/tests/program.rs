@@ -189,7 +189,7 @@ fn status_reports_what_it_could_not_verify() {
     assert_eq!(status["realm"]["verified"], false);
     assert_eq!(status["realm"]["error"]["code"], "gateway_unreachable");
     assert_eq!(status["session"], Value::Null);
-    assert_ne!(output.status.code(), Some(0));
+    assert_eq!(output.status.code(), Some(5));
 }
 
 #[test]
@@ -207,13 +207,69 @@ fn without_a_profile_the_error_says_how_to_get_one() {
 #[test]
 fn arguments_that_make_no_sense_are_told_in_the_form_that_was_asked_for() {
     let place = Place::new();
-    let output = place.run(&["--json", "wallet", "burn"]);
-    assert_eq!(json(&output)["error"]["code"], "usage");
-    assert_eq!(output.status.code(), Some(2));
+    for (arguments, named) in [
+        (&["--json", "wallet", "burn"][..], "burn"),
+        (&["--json", "wallet"], "missing"),
+        (&["--json"], "subcommand"),
+        (&["--json", "transaction", "short"], "<ID>"),
+        (&["--json", "send", "--value", "1"], "--to"),
+        (&["--json", "send", "--to", "0x12", "--value", "1"], "--to"),
+    ] {
+        let output = place.run(arguments);
+        let error = json(&output);
+        assert_eq!(error["error"]["code"], "usage");
+        let message = error["error"]["message"].as_str().unwrap();
+        assert!(message.contains(named), "{arguments:?}: {message}");
+        assert_eq!(output.status.code(), Some(2));
+    }
     let output = place.run(&["wallet", "burn"]);
     assert!(output.stdout.is_empty());
     assert_eq!(output.status.code(), Some(2));
     let help = place.run(&["--help"]);
     assert_eq!(help.status.code(), Some(0));
     assert!(text(&help.stdout).contains("Exit codes"));
+}
+
+#[test]
+fn a_name_that_would_be_refused_is_refused_before_a_mail_is_sent() {
+    let place = Place::new().with_profile("p.toml", "aws-nitro");
+    let mut arguments = vec!["--json", "--profile", "p.toml", "sign-in", "--email"];
+    arguments.extend(["a@mail.example", "--code-from-stdin", "--device-name"]);
+    arguments.push("\u{1b}[31m");
+    let output = place.run(&arguments);
+    // Nothing was asked of the gateway, which is not there.
+    assert_eq!(json(&output)["error"]["code"], "usage");
+    assert_eq!(output.status.code(), Some(2));
+}
+
+#[test]
+fn what_was_sent_can_be_listed_without_a_gateway() {
+    let place = Place::new().with_profile("p.toml", "aws-nitro");
+    let output = place.run(&["--json", "--profile", "p.toml", "transactions"]);
+    assert_eq!(json(&output)["transactions"], serde_json::json!([]));
+    assert_eq!(output.status.code(), Some(0));
+}
+
+#[test]
+fn what_is_damaged_or_not_there_is_told_with_its_code() {
+    let place = Place::new().with_profile("p.toml", "aws-nitro");
+    std::fs::write(place.path("bad.toml"), "gateway = 1").unwrap();
+    let state = place.path("p.state");
+    std::fs::create_dir(&state).unwrap();
+    std::fs::write(state.join("session.json"), "{").unwrap();
+    let private = std::fs::Permissions::from_mode(0o600);
+    std::fs::set_permissions(state.join("session.json"), private).unwrap();
+    for (arguments, code, exit) in [
+        (&["--profile", "bad.toml", "status"][..], "bad_profile", 2),
+        (&["--profile", "p.toml", "wallet", "list"], "bad_state", 1),
+        (
+            &["realm", "status", "--enclave", "nobody"],
+            "enclave_unreachable",
+            5,
+        ),
+    ] {
+        let output = place.run(&[&["--json"], arguments].concat());
+        assert_eq!(json(&output)["error"]["code"], code);
+        assert_eq!(output.status.code(), Some(exit), "{code}");
+    }
 }

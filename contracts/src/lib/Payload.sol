@@ -72,51 +72,118 @@ library Payload {
     /// @dev keccak256("ConfigUpdate(bytes32 imageHash,address[] wallets)")
     bytes32 private constant CONFIG_UPDATE_TYPE = 0x11fdeb7e8373a1aa96bfac8d0ea91526b2c5d15e5cee20e0543e780258f3e8e4;
 
+    /// @dev keccak256(""): the hash of no parent wallets.
+    bytes32 private constant NO_WALLETS = 0xc5d2460186f7233c927e7db2dcc703c0e500b653ca82273b7bfad8045d85a470;
+
     // ─── Reading ────────────────────────────────────────────────────────────────────────────────────
 
-    /// @notice Reads packed calls; `self` flags mean the contract that reads.
+    /// @notice Reads packed calls; `self` flags mean the contract that reads. Also returns their struct hash.
     /// @dev Global flags: 0x01 space is zero, 0x0e width of the nonce, 0x10 one call, 0x20 wide count.
-    function fromPackedCalls(bytes calldata packed) internal view returns (Decoded memory payload) {
-        uint256 cursor;
-        uint256 flags;
-        (flags, cursor) = packed.u8(0);
+    function fromPackedCalls(bytes calldata packed) internal view returns (Decoded memory payload, bytes32 body) {
+        (uint256 cursor, uint256 end) = packed.bounds();
+        if (cursor == end) revert Reader.Truncated();
+        uint256 flags = Reader.load8(cursor);
         if (flags & 0xc0 != 0 || flags & 0x30 == 0x30) revert InvalidPackedFlag(flags);
 
-        payload.kind = KIND_CALLS;
-        if (flags & 0x01 == 0) (payload.space, cursor) = packed.number(cursor, 20);
-        (payload.nonce, cursor) = packed.number(cursor, (flags >> 1) & 0x07);
+        // Plain equivalent: the space of 20 bytes unless it is zero, the nonce of `(flags >> 1) & 7` bytes, and
+        // unless there is one call the count of one or two bytes, each read with `Reader.numberAt`. Here the end
+        // is checked once, after all.
         uint256 count = 1;
-        if (flags & 0x10 == 0) (count, cursor) = packed.number(cursor, flags & 0x20 == 0 ? 1 : 2);
-
-        Call[] memory calls = new Call[](count);
-        for (uint256 i; i < count; ++i) {
-            cursor = _readCall(packed, cursor, calls[i]);
+        assembly ("memory-safe") {
+            cursor := add(cursor, 1)
+            if iszero(and(flags, 0x01)) {
+                mstore(add(payload, 0x60), shr(96, calldataload(cursor)))
+                cursor := add(cursor, 20)
+            }
+            let bits := shl(2, and(flags, 0x0e))
+            mstore(add(payload, 0x80), shr(sub(256, bits), calldataload(cursor)))
+            cursor := add(cursor, shr(3, bits))
+            if iszero(and(flags, 0x10)) {
+                bits := add(8, shr(2, and(flags, 0x20)))
+                count := shr(sub(256, bits), calldataload(cursor))
+                cursor := add(cursor, shr(3, bits))
+            }
         }
-        if (cursor != packed.length) revert InvalidPackedLength();
-        payload.calls = calls;
-    }
+        if (cursor > end) revert Reader.Truncated();
 
-    /// @dev Call flags: 0x01 to self, 0x02 value, 0x04 data, 0x08 gas limit, 0x10 delegate call,
-    /// 0x20 only as fallback, 0xc0 behaviour on error.
-    function _readCall(bytes calldata packed, uint256 cursor, Call memory call) private view returns (uint256) {
-        uint256 flags;
-        (flags, cursor) = packed.u8(cursor);
-        // Behaviour 3 would let a failed call count as a successful one.
-        if (flags >= 0xc0) revert InvalidPackedFlag(flags);
+        // Call flags: 0x01 to self, 0x02 value, 0x04 data, 0x08 gas limit, 0x10 delegate call, 0x20 only as
+        // fallback, 0xc0 behaviour on error.
+        // Plain equivalent: `payload.calls = new Call[](count)`, for each call the fields that its flags
+        // announce, in this order, each compared with the end, and in the end `body = structHash(payload)`.
+        // Here no empty calls are made first; a call's fields are all read, then compared with the end once,
+        // and the data is copied after that. A call in memory is preceded by its type and has, for the moment,
+        // its data's hash in place of the pointer to it: these words are what is hashed. What goes wrong ends
+        // the loop: 1 if the end was passed, or the flags without meaning.
+        uint256 fault;
+        assembly ("memory-safe") {
+            let free := mload(0x40)
+            mstore(add(payload, 0x40), free)
+            mstore(free, count)
+            let size := shl(5, count)
+            let place := add(free, 0x20)
+            let hashes := add(place, size)
+            free := add(hashes, size)
+            for {} lt(place, hashes) { place := add(place, 0x20) } {
+                flags := byte(0, calldataload(cursor))
+                // Behaviour 3 would let a failed call count as a successful one.
+                if or(iszero(lt(cursor, end)), gt(flags, 0xbf)) {
+                    fault := 1
+                    if lt(cursor, end) { fault := flags }
+                    break
+                }
+                mstore(free, CALL_TYPE)
+                // Zeros, from behind the calldata, for the six fields after the first.
+                calldatacopy(add(free, 0x40), calldatasize(), 0xc0)
 
-        if (flags & 0x01 != 0) call.to = address(this);
-        else (call.to, cursor) = packed.account(cursor);
-        if (flags & 0x02 != 0) (call.value, cursor) = packed.number(cursor, 32);
-        if (flags & 0x04 != 0) {
-            bytes calldata data;
-            (data, cursor) = packed.sized(cursor, 3);
-            call.data = data;
+                mstore(add(free, 0x20), shr(96, calldataload(add(cursor, 1))))
+                cursor := add(cursor, 21)
+                if and(flags, 0x01) {
+                    mstore(add(free, 0x20), address())
+                    cursor := sub(cursor, 20)
+                }
+                if and(flags, 0x02) {
+                    mstore(add(free, 0x40), calldataload(cursor))
+                    cursor := add(cursor, 32)
+                }
+                let length := and(shr(2, flags), 1)
+                let data := add(cursor, mul(3, length))
+                length := mul(length, shr(232, calldataload(cursor)))
+                cursor := add(data, length)
+                if and(flags, 0x38) {
+                    if and(flags, 0x08) {
+                        mstore(add(free, 0x80), calldataload(cursor))
+                        cursor := add(cursor, 32)
+                    }
+                    mstore(add(free, 0xa0), and(shr(4, flags), 1))
+                    mstore(add(free, 0xc0), and(shr(5, flags), 1))
+                }
+                mstore(add(free, 0xe0), shr(6, flags))
+                if gt(cursor, end) {
+                    fault := 1
+                    break
+                }
+                let copy := add(free, 0x120)
+                mstore(sub(copy, 0x20), length)
+                calldatacopy(copy, data, length)
+                mstore(add(free, 0x60), keccak256(copy, length))
+                mstore(add(place, size), keccak256(free, 0x100))
+                mstore(add(free, 0x60), sub(copy, 0x20))
+                mstore(place, add(free, 0x20))
+                free := and(add(add(copy, length), 0x1f), not(0x1f))
+            }
+            mstore(0x40, free)
+            mstore(free, CALLS_TYPE)
+            mstore(add(free, 0x20), keccak256(hashes, size))
+            mstore(add(free, 0x40), mload(add(payload, 0x60)))
+            mstore(add(free, 0x60), mload(add(payload, 0x80)))
+            mstore(add(free, 0x80), NO_WALLETS)
+            body := keccak256(free, 0xa0)
         }
-        if (flags & 0x08 != 0) (call.gasLimit, cursor) = packed.number(cursor, 32);
-        call.delegateCall = flags & 0x10 != 0;
-        call.onlyFallback = flags & 0x20 != 0;
-        call.behaviorOnError = flags >> 6;
-        return cursor;
+        if (fault != 0) {
+            if (fault == 1) revert Reader.Truncated();
+            revert InvalidPackedFlag(fault);
+        }
+        if (cursor != end) revert InvalidPackedLength();
     }
 
     // ─── Making ─────────────────────────────────────────────────────────────────────────────────────
@@ -142,9 +209,27 @@ library Payload {
 
     /// @notice The EIP-712 hash for another verifying contract.
     function hashFor(Decoded memory payload, address wallet) internal view returns (bytes32) {
-        uint256 chainId = payload.noChainId ? 0 : block.chainid;
-        bytes32 domain = keccak256(abi.encode(DOMAIN_TYPE, NAME, VERSION, chainId, wallet));
-        return keccak256(abi.encodePacked(hex"1901", domain, structHash(payload)));
+        return hashOf(structHash(payload), payload.noChainId, wallet);
+    }
+
+    /// @notice The EIP-712 hash from the struct hash.
+    function hashOf(bytes32 body, bool noChainId, address wallet) internal view returns (bytes32 result) {
+        // Plain equivalent:
+        //   uint256 chainId = noChainId ? 0 : block.chainid;
+        //   bytes32 domain = keccak256(abi.encode(DOMAIN_TYPE, NAME, VERSION, chainId, wallet));
+        //   result = keccak256(abi.encodePacked(hex"1901", domain, body));
+        assembly ("memory-safe") {
+            let free := mload(0x40)
+            mstore(free, DOMAIN_TYPE)
+            mstore(add(free, 0x20), NAME)
+            mstore(add(free, 0x40), VERSION)
+            mstore(add(free, 0x60), mul(chainid(), iszero(noChainId)))
+            mstore(add(free, 0x80), shr(96, shl(96, wallet)))
+            mstore(add(free, 0x20), keccak256(free, 0xa0))
+            mstore(free, 0x1901)
+            mstore(add(free, 0x40), body)
+            result := keccak256(add(free, 0x1e), 0x42)
+        }
     }
 
     /// @notice The EIP-712 struct hash.

@@ -61,6 +61,50 @@ library Reader {
         value = data[cursor:next];
     }
 
+    // ─── By position in calldata ────────────────────────────────────────────────────────────────────
+    //
+    // For code that runs in every transaction: a slice as two positions, and one check for several values.
+    // Nothing is checked here; whoever loads has compared with the end, or does before using the value.
+
+    /// @notice The positions of a slice's first byte and of the byte after its last.
+    function bounds(bytes calldata data) internal pure returns (uint256 cursor, uint256 end) {
+        assembly ("memory-safe") {
+            cursor := data.offset
+            end := add(cursor, data.length)
+        }
+    }
+
+    /// @notice The slice of `length` bytes at a position.
+    function slice(uint256 cursor, uint256 length) internal pure returns (bytes calldata data) {
+        assembly ("memory-safe") {
+            data.offset := cursor
+            data.length := length
+        }
+    }
+
+    /// @notice Loads a word.
+    function load(uint256 cursor) internal pure returns (uint256 value) {
+        assembly ("memory-safe") {
+            value := calldataload(cursor)
+        }
+    }
+
+    /// @notice Loads a byte.
+    function load8(uint256 cursor) internal pure returns (uint256 value) {
+        assembly ("memory-safe") {
+            value := byte(0, calldataload(cursor))
+        }
+    }
+
+    /// @notice Reads an integer of `width` bytes before `end`; none for width zero. `width` is at most 32.
+    function numberAt(uint256 cursor, uint256 end, uint256 width) internal pure returns (uint256 value, uint256 next) {
+        unchecked {
+            next = cursor + width;
+            if (next > end) revert Truncated();
+            value = load(cursor) >> (256 - 8 * width);
+        }
+    }
+
     /// @dev Plain equivalent: `bytes32(data[at:at + 32])`, but reading what lies beyond the slice as it
     /// is instead of checking again; the callers have checked, or shift it away.
     function _load(bytes calldata data, uint256 cursor) private pure returns (bytes32 value) {

@@ -18,10 +18,13 @@ library RecoveryTree {
     error ZeroSigner();
     /// @notice An empty tree, one that begins with a branch, or a hash of zero.
     error MalformedTree();
+    /// @notice Branches within branches without end.
+    error TooDeep();
 
     uint256 private constant FLAG_LEAF = 0x01;
     uint256 private constant FLAG_NODE = 0x03;
     uint256 private constant FLAG_BRANCH = 0x04;
+    uint256 private constant MAX_DEPTH = 64;
 
     /// @notice Folds `tree`; `any` says whether `accepts` accepted a leaf that is shown.
     /// @param accepts Judges signer, delay, earliest queueing, and `subject`.
@@ -30,6 +33,16 @@ library RecoveryTree {
         function(address, uint256, uint256, bytes32) view returns (bool) accepts,
         bytes32 subject
     ) internal view returns (bool any, bytes32 root) {
+        return _fold(tree, accepts, subject, 0);
+    }
+
+    function _fold(
+        bytes calldata tree,
+        function(address, uint256, uint256, bytes32) view returns (bool) accepts,
+        bytes32 subject,
+        uint256 depth
+    ) private view returns (bool any, bytes32 root) {
+        if (depth == MAX_DEPTH) revert TooDeep();
         uint256 cursor;
         while (cursor != tree.length) {
             uint256 flag;
@@ -48,7 +61,7 @@ library RecoveryTree {
                 bytes calldata branch;
                 (branch, cursor) = tree.sized(cursor, 3);
                 bool accepted;
-                (accepted, node) = fold(branch, accepts, subject);
+                (accepted, node) = _fold(branch, accepts, subject, depth + 1);
                 any = any || accepted;
             } else {
                 revert InvalidSignatureFlag(flag);

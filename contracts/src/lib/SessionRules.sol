@@ -9,9 +9,6 @@ import {SessionTree} from "./SessionTree.sol";
 ///
 /// WARNING: a permission without rules leaves its whole target open.
 library SessionRules {
-    /// @notice A rule compares in a way that is not known.
-    error InvalidParameterOperation(uint256 flags);
-
     /// @notice The permissions of one session key; `permissions` is where the first begins in calldata.
     struct Session {
         uint256 chainId;
@@ -43,7 +40,6 @@ library SessionRules {
         for (uint256 i; i < count; ++i) {
             ParameterRule memory rule = result.rules[i];
             uint256 flags = _word(position) >> 248;
-            if (flags > 7) revert InvalidParameterOperation(flags);
             rule.cumulative = flags & 1 != 0;
             rule.operation = ParameterOperation(flags >> 1);
             rule.value = bytes32(_word(position + 1));
@@ -53,14 +49,18 @@ library SessionRules {
         }
     }
 
-    /// @notice The masked word of a call's data, and whether the data reaches that far.
+    /// @notice The masked word of a call's data, and whether the data has all that the mask looks at.
+    /// @dev A word may reach past the end where the mask hides it: a selector alone is four bytes.
     function parameter(ParameterRule memory rule, bytes calldata data)
         internal
         pure
         returns (bool there, uint256 value)
     {
-        if (data.length < 32 || rule.offset > data.length - 32) return (false, 0);
-        return (true, uint256(bytes32(data[rule.offset:rule.offset + 32]) & rule.mask));
+        if (rule.offset >= data.length) return (false, 0);
+        uint256 length = data.length - rule.offset;
+        if (length < 32 && uint256(rule.mask) << 8 * length != 0) return (false, 0);
+        bytes calldata word = data[rule.offset:];
+        return (true, uint256(bytes32(word) & rule.mask));
     }
 
     /// @notice Compares, as unsigned integers.

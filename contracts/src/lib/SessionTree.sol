@@ -22,10 +22,18 @@ library SessionTree {
     error InvalidBlacklist();
     /// @notice The deny-list is not in rising order.
     error InvalidBlacklistUnsorted();
-    /// @notice An empty tree or branch, or a hash of zero.
+    /// @notice An empty tree, a branch of fewer than two items, or a hash of zero.
     error MalformedTree();
     /// @notice Address zero cannot have a session.
     error ZeroSigner();
+    /// @notice A session has more permissions than calls can name, or a chain that cannot be.
+    error InvalidSession(address signer);
+    /// @notice A rule compares in a way that is not known.
+    error InvalidParameterOperation(uint256 flags);
+    /// @notice A rule looks at nothing.
+    error EmptyMask();
+    /// @notice Branches within branches without end.
+    error TooDeep();
 
     // ─── Types ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -52,16 +60,25 @@ library SessionTree {
     /// @dev Bytes of a rule: flags, value, offset, mask.
     uint256 internal constant RULE = 97;
     uint256 private constant WIDE_BLACKLIST = 15;
+    uint256 private constant MAX_PERMISSIONS = 127;
+    /// @dev The highest comparison, and whether it is of totals.
+    uint256 private constant MAX_RULE_FLAGS = 7;
+    uint256 private constant MAX_DEPTH = 64;
 
     // ─── Folding ────────────────────────────────────────────────────────────────────────────────────
 
     /// @notice Reads a whole tree.
     function read(bytes calldata tree) internal pure returns (Shown memory shown) {
-        shown.root = _fold(tree, shown);
+        (shown.root,) = _fold(tree, shown, 0);
         if (shown.identitySigner == address(0)) revert InvalidIdentitySigner();
     }
 
-    function _fold(bytes calldata tree, Shown memory shown) private pure returns (bytes32 root) {
+    function _fold(bytes calldata tree, Shown memory shown, uint256 depth)
+        private
+        pure
+        returns (bytes32 root, uint256 items)
+    {
+        if (depth == MAX_DEPTH) revert TooDeep();
         uint256 cursor;
         while (cursor != tree.length) {
             uint256 start = cursor;
@@ -74,7 +91,10 @@ library SessionTree {
                 bytes calldata branch;
                 if (low == 0) revert InvalidNodeType(flag);
                 (branch, cursor) = tree.sized(cursor, low);
-                node = _fold(branch, shown);
+                uint256 children;
+                (node, children) = _fold(branch, shown, depth + 1);
+                // Its hash would be that of its only child.
+                if (children == 1) revert MalformedTree();
             } else if (tag == TAG_BLACKLIST) {
                 (node, cursor) = _blacklist(tree, cursor, low, shown);
             } else if (low != 0) {
@@ -95,6 +115,7 @@ library SessionTree {
                 revert InvalidNodeType(flag);
             }
             root = root == 0 ? node : _pair(root, node);
+            ++items;
         }
         if (root == 0) revert MalformedTree();
     }
@@ -130,13 +151,28 @@ library SessionTree {
         if (cursor > tree.length) revert Reader.Truncated();
         (address signer,) = tree.account(start + 1);
         if (signer == address(0)) revert ZeroSigner();
+        (uint256 chainId,) = tree.number(start + 21, 32);
         (uint256 count,) = tree.u8(cursor - 1);
+        // Calls name permissions by seven bits; a chain's number has at most 64.
+        if (count > MAX_PERMISSIONS || chainId > type(uint64).max) revert InvalidSession(signer);
         for (uint256 i; i < count; ++i) {
             (uint256 rules,) = tree.u8(cursor + 20);
-            cursor += 21 + RULE * rules;
+            cursor += 21;
+            for (uint256 j; j < rules; ++j) {
+                _checkRule(tree, cursor);
+                cursor += RULE;
+            }
         }
         if (cursor > tree.length) revert Reader.Truncated();
         shown.sessions = _with(shown.sessions, uint256(uint160(signer)) << 96 | (_offset(tree) + start + 21));
+    }
+
+    /// @dev A rule that compares in no known way, or looks at nothing, is refused also where it is not used.
+    function _checkRule(bytes calldata tree, uint256 cursor) private pure {
+        (uint256 flags,) = tree.u8(cursor);
+        if (flags > MAX_RULE_FLAGS) revert InvalidParameterOperation(flags);
+        (bytes32 mask,) = tree.word(cursor + RULE - 32);
+        if (mask == 0) revert EmptyMask();
     }
 
     // ─── Finding ────────────────────────────────────────────────────────────────────────────────────

@@ -20,24 +20,6 @@ library Signature {
     using Payload for Payload.Decoded;
     using Reader for bytes;
 
-    // ─── Types ──────────────────────────────────────────────────────────────────────────────────────
-
-    /// @notice What a signature shows.
-    struct Recovered {
-        uint256 threshold;
-        uint256 weight;
-        bytes32 imageHash;
-        uint256 checkpoint;
-        bytes32 opHash;
-    }
-
-    /// @dev How a configuration's signature shows its checkpointer.
-    enum Mode {
-        Alone,
-        InChain,
-        EndOfChain
-    }
-
     // ─── Errors ─────────────────────────────────────────────────────────────────────────────────────
 
     /// @notice A flag or tag without meaning.
@@ -89,177 +71,381 @@ library Signature {
 
     // ─── Whole signatures ───────────────────────────────────────────────────────────────────────────
 
-    /// @notice Recovers a signature that is not static.
-    /// @dev Sets `payload.noChainId` as the signature says. Weight and image are the caller's to judge.
-    function recover(Payload.Decoded memory payload, bytes calldata signature)
-        internal
-        view
-        returns (Recovered memory)
-    {
-        (uint256 flags,) = signature.u8(0);
-        if (flags & FLAG_CHAINED != 0) return _recoverChain(payload, signature);
-        return _recoverAlone(payload, signature);
+    /// @notice Reads a signature's flags; what follows them stands between two positions in calldata.
+    function open(bytes calldata signature) internal pure returns (uint256 flags, uint256 cursor, uint256 end) {
+        (cursor, end) = signature.bounds();
+        if (cursor == end) revert Reader.Truncated();
+        flags = Reader.load8(cursor);
+        unchecked {
+            ++cursor;
+        }
     }
 
-    function _recoverAlone(Payload.Decoded memory payload, bytes calldata signature)
-        private
+    /// @notice Recovers a signature that was opened and is not static.
+    /// @dev Sets `payload.noChainId` as the signature says. Weight and image are the caller's to judge.
+    /// @param body The payload's struct hash.
+    function recover(Payload.Decoded memory payload, bytes32 body, uint256 flags, uint256 cursor, uint256 end)
+        internal
         view
-        returns (Recovered memory recovered)
+        returns (uint256 threshold, uint256 weight, bytes32 imageHash, uint256 checkpoint, bytes32 opHash)
     {
+        if (flags & (FLAG_STATIC | FLAG_CHECKPOINTER | FLAG_CHAINED) == 0) {
+            return _recoverConfig(payload, body, flags, cursor, end, address(0));
+        }
+        if (flags & FLAG_CHAINED != 0) return _recoverChain(body, flags, cursor, end, payload);
+        if (flags & FLAG_STATIC != 0) revert InvalidSignatureFlag(flags);
+        address checkpointer;
         Snapshot memory snapshot;
-        (recovered, snapshot) = _recoverOne(payload, signature, Mode.Alone, address(0));
-        if (
-            snapshot.imageHash != 0 && snapshot.imageHash != recovered.imageHash
-                && recovered.checkpoint <= snapshot.checkpoint
-        ) revert UnusedSnapshot(snapshot);
+        (checkpointer, snapshot, cursor) = _readSnapshot(cursor, end);
+        (threshold, weight, imageHash, checkpoint, opHash) =
+            _recoverConfig(payload, body, flags, cursor, end, checkpointer);
+        if (snapshot.imageHash != 0 && snapshot.imageHash != imageHash && checkpoint <= snapshot.checkpoint) {
+            revert UnusedSnapshot(snapshot);
+        }
     }
 
     /// @dev Newest first: the first link signs the payload, each other link signs the update to the
     /// configuration before it, and the last is the wallet's own.
-    function _recoverChain(Payload.Decoded memory payload, bytes calldata signature)
+    function _recoverChain(
+        bytes32 body,
+        uint256 flags,
+        uint256 cursor,
+        uint256 end,
+        Payload.Decoded memory payload
+    )
         private
         view
-        returns (Recovered memory recovered)
+        returns (uint256 threshold, uint256 weight, bytes32 imageHash, uint256 checkpoint, bytes32 opHash)
     {
-        (uint256 flags, uint256 cursor) = signature.u8(0);
         if (flags & ~(FLAG_CHAINED | FLAG_CHECKPOINTER) != 0) revert InvalidSignatureFlag(flags);
         address checkpointer;
         Snapshot memory snapshot;
-        if (flags & FLAG_CHECKPOINTER != 0) (checkpointer, snapshot, cursor) = _readSnapshot(signature, cursor);
-        if (cursor == signature.length) revert EmptyChain();
+        if (flags & FLAG_CHECKPOINTER != 0) (checkpointer, snapshot, cursor) = _readSnapshot(cursor, end);
+        if (cursor == end) revert EmptyChain();
 
-        bytes32 opHash;
         uint256 previousCheckpoint = type(uint256).max;
-        while (cursor != signature.length) {
-            bytes calldata link;
-            (link, cursor) = signature.sized(cursor, 3);
-            Mode mode = cursor == signature.length ? Mode.EndOfChain : Mode.InChain;
-            (recovered,) = _recoverOne(payload, link, mode, checkpointer);
+        while (cursor != end) {
+            uint256 link;
+            (link, cursor) = _readSized(cursor, end, 3);
+            bytes32 signed;
+            (threshold, weight, imageHash, checkpoint, signed) =
+                _recoverLink(payload, body, link, cursor, checkpointer, cursor == end);
 
-            if (recovered.weight < recovered.threshold) {
-                revert LowWeightChainedSignature(link, recovered.threshold, recovered.weight);
+            if (weight < threshold) {
+                revert LowWeightChainedSignature(Reader.slice(link, cursor - link), threshold, weight);
             }
-            if (recovered.checkpoint >= previousCheckpoint) {
-                revert WrongChainedCheckpointOrder(recovered.checkpoint, previousCheckpoint);
+            if (checkpoint >= previousCheckpoint) revert WrongChainedCheckpointOrder(checkpoint, previousCheckpoint);
+            if (previousCheckpoint == type(uint256).max) opHash = signed;
+            previousCheckpoint = checkpoint;
+            if (snapshot.imageHash == imageHash) snapshot.imageHash = 0;
+            if (cursor != end) {
+                payload = Payload.fromConfigUpdate(imageHash);
+                body = payload.structHash();
             }
-            if (previousCheckpoint == type(uint256).max) opHash = recovered.opHash;
-            previousCheckpoint = recovered.checkpoint;
-            if (snapshot.imageHash == recovered.imageHash) snapshot.imageHash = 0;
-            payload = Payload.fromConfigUpdate(recovered.imageHash);
         }
-        if (snapshot.imageHash != 0 && recovered.checkpoint <= snapshot.checkpoint) revert UnusedSnapshot(snapshot);
-        recovered.opHash = opHash;
+        if (snapshot.imageHash != 0 && checkpoint <= snapshot.checkpoint) revert UnusedSnapshot(snapshot);
     }
 
-    function _recoverOne(Payload.Decoded memory payload, bytes calldata signature, Mode mode, address checkpointer)
-        private
-        view
-        returns (Recovered memory recovered, Snapshot memory snapshot)
-    {
-        (uint256 flags, uint256 cursor) = signature.u8(0);
+    /// @dev The last link's checkpointer is the one that the head of the chain shows; any other link shows
+    /// its own, without a proof.
+    function _recoverLink(
+        Payload.Decoded memory payload,
+        bytes32 body,
+        uint256 cursor,
+        uint256 end,
+        address checkpointer,
+        bool last
+    ) private view returns (uint256, uint256, bytes32, uint256, bytes32) {
+        uint256 flags;
+        (flags, cursor) = Reader.numberAt(cursor, end, 1);
         if (flags & FLAG_STATIC != 0) revert InvalidSignatureFlag(flags);
         if (flags & FLAG_CHAINED != 0) revert ChainedSignatureNestedInChainedSignature();
+        if (!last) checkpointer = address(0);
         if (flags & FLAG_CHECKPOINTER != 0) {
-            if (mode == Mode.Alone) (checkpointer, snapshot, cursor) = _readSnapshot(signature, cursor);
-            else if (mode == Mode.InChain) (checkpointer, cursor) = _readSigner(signature, cursor);
-            else revert InvalidSignatureFlag(flags);
-        } else if (mode == Mode.InChain) {
-            checkpointer = address(0);
+            if (last) revert InvalidSignatureFlag(flags);
+            (checkpointer, cursor) = _readSigner(cursor, end);
         }
-        (recovered.checkpoint, cursor) = signature.number(cursor, (flags >> 2) & 0x07);
-        (recovered.threshold, cursor) = signature.number(cursor, flags & FLAG_WIDE_THRESHOLD == 0 ? 1 : 2);
-        if (recovered.threshold == 0) revert ZeroThreshold();
-
-        payload.noChainId = flags & FLAG_NO_CHAIN_ID != 0;
-        recovered.opHash = payload.hash();
-        bytes32 root;
-        (recovered.weight, root) = _recoverTree(payload, recovered.opHash, signature[cursor:]);
-
-        root = _pair(root, bytes32(recovered.threshold));
-        root = _pair(root, bytes32(recovered.checkpoint));
-        recovered.imageHash = _pair(root, bytes32(uint256(uint160(checkpointer))));
+        return _recoverConfig(payload, body, flags, cursor, end, checkpointer);
     }
 
-    function _readSnapshot(bytes calldata signature, uint256 cursor)
+    /// @dev What follows the checkpointer: checkpoint, threshold, tree.
+    function _recoverConfig(
+        Payload.Decoded memory payload,
+        bytes32 body,
+        uint256 flags,
+        uint256 cursor,
+        uint256 end,
+        address checkpointer
+    )
+        private
+        view
+        returns (uint256 threshold, uint256 weight, bytes32 imageHash, uint256 checkpoint, bytes32 opHash)
+    {
+        bool noChainId = flags & FLAG_NO_CHAIN_ID != 0;
+        payload.noChainId = noChainId;
+        opHash = Payload.hashOf(body, noChainId, address(this));
+        // Plain equivalent:
+        //   (checkpoint, cursor) = Reader.numberAt(cursor, end, (flags >> 2) & 0x07);
+        //   (threshold, cursor) = Reader.numberAt(cursor, end, flags & FLAG_WIDE_THRESHOLD == 0 ? 1 : 2);
+        // with the end checked once, after both.
+        assembly ("memory-safe") {
+            let bits := shl(1, and(flags, 0x1c))
+            checkpoint := shr(sub(256, bits), calldataload(cursor))
+            cursor := add(cursor, shr(3, bits))
+            bits := add(8, shr(2, and(flags, 0x20)))
+            threshold := shr(sub(256, bits), calldataload(cursor))
+            cursor := add(cursor, shr(3, bits))
+        }
+        if (cursor > end) revert Reader.Truncated();
+        if (threshold == 0) revert ZeroThreshold();
+        (weight, imageHash) = _recoverTree(payload, opHash, cursor, end);
+        // Plain equivalent: H(H(H(imageHash, threshold), checkpoint), checkpointer), H hashing two words.
+        assembly ("memory-safe") {
+            mstore(0x00, imageHash)
+            mstore(0x20, threshold)
+            mstore(0x00, keccak256(0x00, 0x40))
+            mstore(0x20, checkpoint)
+            mstore(0x00, keccak256(0x00, 0x40))
+            mstore(0x20, shr(96, shl(96, checkpointer)))
+            imageHash := keccak256(0x00, 0x40)
+        }
+    }
+
+    function _readSnapshot(uint256 cursor, uint256 end)
         private
         view
         returns (address checkpointer, Snapshot memory snapshot, uint256 next)
     {
-        bytes calldata proof;
-        (checkpointer, cursor) = _readSigner(signature, cursor);
-        (proof, next) = signature.sized(cursor, 3);
-        snapshot = ICheckpointer(checkpointer).snapshotFor(address(this), proof);
+        (checkpointer, cursor) = _readSigner(cursor, end);
+        (cursor, next) = _readSized(cursor, end, 3);
+        snapshot = ICheckpointer(checkpointer).snapshotFor(address(this), Reader.slice(cursor, next - cursor));
     }
 
     // ─── Trees ──────────────────────────────────────────────────────────────────────────────────────
 
-    function _recoverTree(Payload.Decoded memory payload, bytes32 opHash, bytes calldata tree)
+    /// @dev The items between two positions in calldata, and the trees inside them.
+    /// The inner loop reads what most signatures consist of: keys that signed (tag 0) or did not (1), with small
+    /// weights, hashes of subtrees (3), branches (4) and nested trees (6). It stops before anything else, and also
+    /// before what is wrong, which the code after it then reads once more to say so.
+    /// A branch or nested tree is no recursion but a frame of six words in memory: the frame around it, and
+    /// end, weight and root of the tree it stands in, and for a nested tree its threshold and weight.
+    function _recoverTree(Payload.Decoded memory payload, bytes32 opHash, uint256 cursor, uint256 end)
         private
         view
         returns (uint256 weight, bytes32 root)
     {
-        uint256 cursor;
-        while (cursor != tree.length) {
-            uint256 tag;
-            (tag, cursor) = tree.u8(cursor);
+        uint256 frame;
+        // What does not change from signer to signer stands here once: opHash, then v, r and s of a signature;
+        // and from 0x80 the beginning of a leaf, then signer and weight.
+        uint256 scratch;
+        assembly ("memory-safe") {
+            scratch := mload(0x40)
+            mstore(0x40, add(scratch, 0xe0))
+            mstore(scratch, opHash)
+            mstore(add(scratch, 0x80), "Sequence signer:\n")
+        }
+        while (true) {
+            assembly ("memory-safe") {
+                function fold(left, node) -> result {
+                    result := node
+                    if left {
+                        mstore(0x00, left)
+                        mstore(0x20, node)
+                        result := keccak256(0x00, 0x40)
+                    }
+                }
+                for {} 1 {} {
+                    if eq(cursor, end) {
+                        // The end of an inner tree, which is a node of the tree around it.
+                        if or(iszero(frame), iszero(root)) { break }
+                        let threshold := mload(add(frame, 0x80))
+                        let added := weight
+                        let node := root
+                        if threshold {
+                            // Plain equivalent:
+                            //   added = weight >= threshold ? own : 0;
+                            //   node = keccak256(abi.encodePacked("Sequence nested config:\n", root, threshold, own));
+                            let own := mload(add(frame, 0xa0))
+                            added := mul(own, iszero(lt(weight, threshold)))
+                            let free := mload(0x40)
+                            mstore(free, "Sequence nested config:\n")
+                            mstore(add(free, 24), root)
+                            mstore(add(free, 56), threshold)
+                            mstore(add(free, 88), own)
+                            node := keccak256(free, 120)
+                        }
+                        let total := add(mload(add(frame, 0x40)), added)
+                        if lt(total, added) { break }
+                        weight := total
+                        root := fold(mload(add(frame, 0x60)), node)
+                        end := mload(add(frame, 0x20))
+                        frame := mload(frame)
+                        continue
+                    }
+                    let item := byte(0, calldataload(cursor))
+                    let next := add(cursor, 1)
+                    // A signature, with a weight from 1 to 15.
+                    if lt(sub(item, 0x01), 0x0f) {
+                        // Plain equivalent: signer = ecrecover(opHash, 27 + (s >> 255), r, s without its top bit),
+                        // which is zero if it fails; see `_ecrecover`.
+                        mstore(add(scratch, 0x40), calldataload(next))
+                        let s := calldataload(add(next, 0x20))
+                        next := add(next, 0x40)
+                        mstore(add(scratch, 0x20), add(27, shr(255, s)))
+                        s := shr(1, shl(1, s))
+                        mstore(add(scratch, 0x60), s)
+                        mstore(0x00, 0)
+                        pop(staticcall(gas(), 1, scratch, 0x80, 0x00, 0x20))
+                        let signer := mload(0x00)
+                        let total := add(weight, item)
+                        if or(or(gt(s, HALF_ORDER), gt(next, end)), or(iszero(signer), lt(total, item))) { break }
+                        weight := total
+                        cursor := next
+                        // Plain equivalent: root = fold(root, _signerLeaf(signer, item))
+                        mstore(add(scratch, 0x91), shl(96, signer))
+                        mstore(add(scratch, 0xa5), item)
+                        root := fold(root, keccak256(add(scratch, 0x80), 69))
+                        continue
+                    }
+                    // A signer that did not sign, with a weight from 1 to 15.
+                    if lt(sub(item, 0x11), 0x0f) {
+                        let signer := shr(96, calldataload(next))
+                        next := add(next, 20)
+                        if or(gt(next, end), iszero(signer)) { break }
+                        cursor := next
+                        mstore(add(scratch, 0x91), shl(96, signer))
+                        mstore(add(scratch, 0xa5), sub(item, 0x10))
+                        root := fold(root, keccak256(add(scratch, 0x80), 69))
+                        continue
+                    }
+                    if eq(item, 0x30) {
+                        let node := calldataload(next)
+                        next := add(next, 0x20)
+                        if or(gt(next, end), iszero(node)) { break }
+                        root := fold(root, node)
+                        cursor := next
+                        continue
+                    }
+
+                    // An inner tree. Plain equivalent: its weight and threshold as `_refuseInner` reads them, its
+                    // length and end as `_readSized` does.
+                    let bits := 24
+                    let own := 0
+                    let threshold := 0
+                    switch shr(4, item)
+                    case 4 {
+                        if iszero(root) { break }
+                        bits := shl(3, and(item, 0x0f))
+                    }
+                    case 6 {
+                        own := and(shr(2, item), 0x03)
+                        if iszero(own) {
+                            own := byte(0, calldataload(next))
+                            next := add(next, 1)
+                        }
+                        threshold := and(item, 0x03)
+                        if iszero(threshold) {
+                            threshold := shr(240, calldataload(next))
+                            next := add(next, 2)
+                        }
+                        if iszero(threshold) { break }
+                    }
+                    default { break }
+                    let length := shr(sub(256, bits), calldataload(next))
+                    next := add(next, shr(3, bits))
+                    if or(gt(next, end), gt(length, sub(end, next))) { break }
+                    let free := mload(0x40)
+                    mstore(0x40, add(free, 0xc0))
+                    mstore(free, frame)
+                    mstore(add(free, 0x20), end)
+                    mstore(add(free, 0x40), weight)
+                    mstore(add(free, 0x60), root)
+                    mstore(add(free, 0x80), threshold)
+                    mstore(add(free, 0xa0), own)
+                    frame := free
+                    cursor := next
+                    end := add(next, length)
+                    weight := 0
+                    root := 0
+                }
+            }
+            if (cursor == end) {
+                if (root == 0) revert MalformedTree();
+                if (frame == 0) return (weight, root);
+                // The loop does not stop here unless the sum of both weights would wrap: it does.
+                weight += type(uint256).max;
+            }
+
+            uint256 tag = Reader.load8(cursor);
             uint256 free = tag & 0x0f;
             tag >>= 4;
-
+            ++cursor;
             uint256 added;
             bytes32 node;
-            if (tag == TAG_HASH || tag == TAG_ETH_SIGN || tag == TAG_ADDRESS) {
-                (added, node, cursor) = _recoverSigner(opHash, tree, cursor, tag, free);
+            if (tag < TAG_ERC1271 || tag == TAG_ETH_SIGN) {
+                (added, node, cursor) = _recoverSigner(opHash, cursor, end, tag, free);
             } else if (tag == TAG_NODE || tag == TAG_SUBDIGEST || tag == TAG_ANY_ADDRESS_SUBDIGEST) {
                 if (free != 0) revert InvalidSignatureFlag((tag << 4) | free);
                 bool approved;
-                (approved, node, cursor) = _recoverHash(payload, opHash, tree, cursor, tag);
+                (approved, node, cursor) = _recoverHash(payload, opHash, cursor, end, tag);
                 // An approved digest sets the weight instead of adding to it.
                 if (approved) weight = type(uint256).max;
-            } else if (tag == TAG_BRANCH) {
-                // As the first item it would be hashed with an empty left side.
-                if (root == 0) revert MalformedTree();
-                bytes calldata inner;
-                (inner, cursor) = tree.sized(cursor, free);
-                (added, node) = _recoverTree(payload, opHash, inner);
-            } else if (tag == TAG_NESTED) {
-                (added, node, cursor) = _recoverNested(payload, opHash, tree, cursor, free);
+            } else if (tag == TAG_BRANCH || tag == TAG_NESTED) {
+                _refuseInner(cursor, end, tag, free, root);
             } else {
-                (added, node, cursor) = _recoverContract(payload, opHash, tree, cursor, tag, free);
+                (added, node, cursor) = _recoverContract(payload, opHash, cursor, end, tag, free);
             }
             weight += added;
             root = root == 0 ? node : _pair(root, node);
         }
-        if (root == 0) revert MalformedTree();
     }
 
-    function _recoverSigner(bytes32 opHash, bytes calldata tree, uint256 cursor, uint256 tag, uint256 weight)
+    /// @dev Says what is wrong with a branch or nested tree, which was not entered because something is.
+    function _refuseInner(uint256 cursor, uint256 end, uint256 tag, uint256 free, bytes32 root) private pure {
+        if (tag == TAG_BRANCH) {
+            // As the first item it would be hashed with an empty left side.
+            if (root == 0) revert MalformedTree();
+            revert Reader.Truncated();
+        }
+        uint256 threshold = free & 0x03;
+        if (free >> 2 == 0) (, cursor) = Reader.numberAt(cursor, end, 1);
+        if (threshold == 0) (threshold,) = Reader.numberAt(cursor, end, 2);
+        if (threshold == 0) revert ZeroThreshold();
+        revert Reader.Truncated();
+    }
+
+    function _recoverSigner(bytes32 opHash, uint256 cursor, uint256 end, uint256 tag, uint256 weight)
         private
-        pure
+        view
         returns (uint256 added, bytes32 node, uint256 next)
     {
-        if (weight == 0) (weight, cursor) = tree.u8(cursor);
-        address signer;
-        if (tag == TAG_ADDRESS) {
-            (signer, next) = _readSigner(tree, cursor);
-        } else {
-            if (tag == TAG_ETH_SIGN) {
-                opHash = keccak256(abi.encodePacked("\x19Ethereum Signed Message:\n32", opHash));
+        unchecked {
+            // Before its end is checked the weight may be anything: what follows it is then missing too.
+            if (weight == 0) weight = Reader.load8(cursor++);
+            address signer;
+            if (tag == TAG_ADDRESS) {
+                (signer, next) = _readSigner(cursor, end);
+            } else {
+                next = cursor + 64;
+                if (next > end) revert Reader.Truncated();
+                if (tag == TAG_ETH_SIGN) {
+                    opHash = keccak256(abi.encodePacked("\x19Ethereum Signed Message:\n32", opHash));
+                }
+                signer = _ecrecover(opHash, cursor);
+                added = weight;
             }
-            (signer, next) = _readEcdsa(opHash, tree, cursor);
-            added = weight;
+            node = _signerLeaf(signer, weight);
         }
-        node = _signerLeaf(signer, weight);
     }
 
-    function _recoverHash(
-        Payload.Decoded memory payload,
-        bytes32 opHash,
-        bytes calldata tree,
-        uint256 cursor,
-        uint256 tag
-    ) private view returns (bool approved, bytes32 node, uint256 next) {
-        bytes32 value;
-        (value, next) = tree.word(cursor);
+    function _recoverHash(Payload.Decoded memory payload, bytes32 opHash, uint256 cursor, uint256 end, uint256 tag)
+        private
+        view
+        returns (bool approved, bytes32 node, uint256 next)
+    {
+        uint256 raw;
+        (raw, next) = Reader.numberAt(cursor, end, 32);
+        bytes32 value = bytes32(raw);
         if (tag == TAG_NODE) {
             if (value == 0) revert MalformedTree();
             return (false, value, next);
@@ -271,30 +457,11 @@ library Signature {
         node = keccak256(abi.encodePacked("Sequence any address subdigest:\n", value));
     }
 
-    function _recoverNested(
-        Payload.Decoded memory payload,
-        bytes32 opHash,
-        bytes calldata tree,
-        uint256 cursor,
-        uint256 free
-    ) private view returns (uint256 added, bytes32 node, uint256 next) {
-        uint256 weight = free >> 2;
-        uint256 threshold = free & 0x03;
-        if (weight == 0) (weight, cursor) = tree.u8(cursor);
-        if (threshold == 0) (threshold, cursor) = tree.number(cursor, 2);
-        if (threshold == 0) revert ZeroThreshold();
-        bytes calldata inner;
-        (inner, next) = tree.sized(cursor, 3);
-        (uint256 reached, bytes32 root) = _recoverTree(payload, opHash, inner);
-        if (reached >= threshold) added = weight;
-        node = keccak256(abi.encodePacked("Sequence nested config:\n", root, threshold, weight));
-    }
-
     function _recoverContract(
         Payload.Decoded memory payload,
         bytes32 opHash,
-        bytes calldata tree,
         uint256 cursor,
+        uint256 end,
         uint256 tag,
         uint256 free
     ) private view returns (uint256 weight, bytes32 node, uint256 next) {
@@ -302,11 +469,11 @@ library Signature {
             revert InvalidSignatureFlag(tag);
         }
         weight = free & 0x03;
-        if (weight == 0) (weight, cursor) = tree.u8(cursor);
+        if (weight == 0) (weight, cursor) = Reader.numberAt(cursor, end, 1);
         address signer;
-        bytes calldata data;
-        (signer, cursor) = _readSigner(tree, cursor);
-        (data, next) = tree.sized(cursor, free >> 2);
+        (signer, cursor) = _readSigner(cursor, end);
+        (cursor, next) = _readSized(cursor, end, free >> 2);
+        bytes calldata data = Reader.slice(cursor, next - cursor);
 
         if (tag == TAG_ERC1271) {
             if (IERC1271(signer).isValidSignature(opHash, data) != ERC1271_MAGIC) {
@@ -323,29 +490,54 @@ library Signature {
 
     // ─── Parts ──────────────────────────────────────────────────────────────────────────────────────
 
-    function _readSigner(bytes calldata data, uint256 cursor) private pure returns (address signer, uint256 next) {
-        (signer, next) = data.account(cursor);
-        if (signer == address(0)) revert ZeroSigner();
+    function _readSigner(uint256 cursor, uint256 end) private pure returns (address signer, uint256 next) {
+        unchecked {
+            next = cursor + 20;
+            if (next > end) revert Reader.Truncated();
+            signer = address(uint160(Reader.load(cursor) >> 96));
+            if (signer == address(0)) revert ZeroSigner();
+        }
     }
 
-    /// @dev ERC-2098: the top bit of `s` is the parity.
-    function _readEcdsa(bytes32 digest, bytes calldata data, uint256 cursor)
-        private
-        pure
-        returns (address signer, uint256 next)
-    {
-        bytes32 r;
-        bytes32 parityAndS;
-        (r, cursor) = data.word(cursor);
-        (parityAndS, next) = data.word(cursor);
-        uint256 s = uint256(parityAndS) & type(uint256).max >> 1;
+    /// @dev A length of `width` bytes, then that many bytes: their first position and the one after them.
+    function _readSized(uint256 cursor, uint256 end, uint256 width) private pure returns (uint256 start, uint256 next) {
+        uint256 length;
+        (length, start) = Reader.numberAt(cursor, end, width);
+        unchecked {
+            if (length > end - start) revert Reader.Truncated();
+            next = start + length;
+        }
+    }
+
+    /// @dev ERC-2098, 64 bytes: the top bit of `s` is the parity.
+    function _ecrecover(bytes32 digest, uint256 cursor) private view returns (address signer) {
+        uint256 parityAndS = Reader.load(cursor + 32);
+        uint256 s = parityAndS & type(uint256).max >> 1;
         if (s > HALF_ORDER) revert InvalidEcdsaSignature();
-        signer = ecrecover(digest, uint8(27 + (uint256(parityAndS) >> 255)), r, bytes32(s));
+        // Plain equivalent: signer = ecrecover(digest, uint8(27 + (parityAndS >> 255)), r, bytes32(s));
+        // The precompile answers nothing when it fails, which leaves the zero that was put there.
+        assembly ("memory-safe") {
+            let free := mload(0x40)
+            mstore(free, digest)
+            mstore(add(free, 0x20), add(27, shr(255, parityAndS)))
+            mstore(add(free, 0x40), calldataload(cursor))
+            mstore(add(free, 0x60), s)
+            mstore(0x00, 0)
+            pop(staticcall(gas(), 1, free, 0x80, 0x00, 0x20))
+            signer := mload(0x00)
+        }
         if (signer == address(0)) revert InvalidEcdsaSignature();
     }
 
-    function _signerLeaf(address signer, uint256 weight) private pure returns (bytes32) {
-        return keccak256(abi.encodePacked("Sequence signer:\n", signer, weight));
+    /// @dev Plain equivalent: `keccak256(abi.encodePacked("Sequence signer:\n", signer, weight))`.
+    function _signerLeaf(address signer, uint256 weight) private pure returns (bytes32 leaf) {
+        assembly ("memory-safe") {
+            let free := mload(0x40)
+            mstore(free, "Sequence signer:\n")
+            mstore(add(free, 17), shl(96, signer))
+            mstore(add(free, 37), weight)
+            leaf := keccak256(free, 69)
+        }
     }
 
     /// @dev Plain equivalent: `keccak256(abi.encode(left, right))`, in scratch space instead of new memory.

@@ -22,15 +22,21 @@ library Storage {
 
     /// @notice Reads an entry of the map at `key`.
     function readMap(bytes32 key, bytes32 entry) internal view returns (bytes32) {
-        return read(_slot(key, entry));
+        return read(slot(key, entry));
     }
 
     /// @notice Writes an entry of the map at `key`.
     function writeMap(bytes32 key, bytes32 entry, bytes32 value) internal {
-        write(_slot(key, entry), value);
+        write(slot(key, entry), value);
     }
 
-    function _slot(bytes32 key, bytes32 entry) private pure returns (bytes32) {
-        return keccak256(abi.encode(key, entry));
+    /// @notice The slot of an entry of the map at `key`.
+    /// @dev Plain equivalent: `keccak256(abi.encode(key, entry))`.
+    function slot(bytes32 key, bytes32 entry) internal pure returns (bytes32 result) {
+        assembly ("memory-safe") {
+            mstore(0x00, key)
+            mstore(0x20, entry)
+            result := keccak256(0x00, 0x40)
+        }
     }
 }

@@ -5,16 +5,16 @@ import {IERC1271} from "../interfaces/IERC1271.sol";
 import {ISapient} from "../interfaces/ISapient.sol";
 import {Payload} from "../lib/Payload.sol";
 import {Signature} from "../lib/Signature.sol";
-import {Reader} from "../lib/Reader.sol";
+import {StaticSignatures} from "./StaticSignatures.sol";
 
 /// @title Auth
 /// @notice Who may act for the wallet: signatures of its configuration, for calls, for messages, and for
 /// wallets that have this one as a signer.
 ///
-/// WARNING: static signatures are off. A signature with that flag is refused as one that was never stored.
-abstract contract Auth is IERC1271, ISapient {
+/// WARNING: an ERC-1271 answer binds the wallet to whatever the asker made the hash from. Signers should be
+/// shown a message, never a bare hash.
+abstract contract Auth is IERC1271, ISapient, StaticSignatures {
     using Payload for Payload.Decoded;
-    using Reader for bytes;
 
     // ─── Errors ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -24,8 +24,6 @@ abstract contract Auth is IERC1271, ISapient {
     error InvalidSignature(Payload.Decoded payload, bytes signature);
     /// @notice The signature belongs to another configuration; asked by a wallet above this one.
     error InvalidSapientSignature(Payload.Decoded payload, bytes signature);
-    /// @notice No approval is stored for the payload.
-    error InvalidStaticSignatureExpired(bytes32 opHash, uint256 expires);
 
     /// @dev What a wallet above this one finds in its own tree in place of a root.
     bytes32 private constant SAPIENT_ROOT = bytes32(uint256(1));
@@ -38,21 +36,35 @@ abstract contract Auth is IERC1271, ISapient {
     // ─── Validation ─────────────────────────────────────────────────────────────────────────────────
 
     /// @dev Sets `payload.noChainId` as the signature says.
-    function _validate(Payload.Decoded memory payload, bytes calldata signature)
+    /// @param body The payload's struct hash.
+    function _validate(Payload.Decoded memory payload, bytes32 body, bytes calldata signature)
         internal
         view
         returns (bool valid, bytes32 opHash)
     {
-        (uint256 flags,) = signature.u8(0);
-        if (flags & Signature.FLAG_STATIC != 0) {
-            payload.noChainId = flags & Signature.FLAG_NO_CHAIN_ID != 0;
-            revert InvalidStaticSignatureExpired(payload.hash(), 0);
+        (uint256 flags, uint256 cursor, uint256 end) = Signature.open(signature);
+        if (flags & Signature.FLAG_STATIC != 0) return (true, _validateStatic(payload, body, flags, signature.length));
+        uint256 threshold;
+        uint256 weight;
+        bytes32 imageHash;
+        (threshold, weight, imageHash,, opHash) = Signature.recover(payload, body, flags, cursor, end);
+        if (weight < threshold) revert InvalidSignatureWeight(threshold, weight);
+        valid = _isValidImage(imageHash);
+    }
+
+    /// @dev The flag byte alone: static, and whether the approval counts on every chain.
+    function _validateStatic(Payload.Decoded memory payload, bytes32 body, uint256 flags, uint256 length)
+        private
+        view
+        returns (bytes32 opHash)
+    {
+        if (flags & ~(Signature.FLAG_STATIC | Signature.FLAG_NO_CHAIN_ID) != 0) {
+            revert Signature.InvalidSignatureFlag(flags);
         }
-        Signature.Recovered memory recovered = Signature.recover(payload, signature);
-        if (recovered.weight < recovered.threshold) {
-            revert InvalidSignatureWeight(recovered.threshold, recovered.weight);
-        }
-        return (_isValidImage(recovered.imageHash), recovered.opHash);
+        if (length != 1) revert InvalidStaticSignatureLength(length);
+        payload.noChainId = flags & Signature.FLAG_NO_CHAIN_ID != 0;
+        opHash = Payload.hashOf(body, payload.noChainId, address(this));
+        _requireStaticSignature(opHash);
     }
 
     // ─── Entry points ───────────────────────────────────────────────────────────────────────────────
@@ -61,7 +73,8 @@ abstract contract Auth is IERC1271, ISapient {
     /// @dev A signature over `Message{message}` is valid for `keccak256(message)`. Bound to this wallet and
     /// chain: a sibling with the same signers refuses it.
     function isValidSignature(bytes32 hash, bytes calldata signature) external view override returns (bytes4) {
-        (bool valid,) = _validate(Payload.fromDigest(hash), signature);
+        Payload.Decoded memory payload = Payload.fromDigest(hash);
+        (bool valid,) = _validate(payload, payload.structHash(), signature);
         return valid ? IERC1271.isValidSignature.selector : bytes4(0);
     }
 
@@ -81,7 +94,7 @@ abstract contract Auth is IERC1271, ISapient {
         parents[count] = msg.sender;
         payload.parentWallets = parents;
 
-        (bool valid,) = _validate(payload, signature);
+        (bool valid,) = _validate(payload, payload.structHash(), signature);
         if (!valid) revert InvalidSapientSignature(payload, signature);
         return SAPIENT_ROOT;
     }
@@ -99,14 +112,9 @@ abstract contract Auth is IERC1271, ISapient {
             bytes32 opHash
         )
     {
-        Signature.Recovered memory recovered = Signature.recover(payload, signature);
-        return (
-            recovered.threshold,
-            recovered.weight,
-            _isValidImage(recovered.imageHash),
-            recovered.imageHash,
-            recovered.checkpoint,
-            recovered.opHash
-        );
+        (uint256 flags, uint256 cursor, uint256 end) = Signature.open(signature);
+        (threshold, weight, imageHash, checkpoint, opHash) =
+            Signature.recover(payload, payload.structHash(), flags, cursor, end);
+        isValidImage = _isValidImage(imageHash);
     }
 }

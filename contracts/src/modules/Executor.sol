@@ -26,6 +26,8 @@ abstract contract Executor {
 
     /// @notice A call failed and takes the batch with it.
     error Reverted(Payload.Decoded payload, uint256 index, bytes returnData);
+    /// @notice Code cannot run as this contract.
+    error DelegateCallNotAllowed(uint256 index);
     /// @notice Too little gas is left to give a call its limit.
     error NotEnoughGas(Payload.Decoded payload, uint256 index, uint256 gasLeft);
 
@@ -41,28 +43,53 @@ abstract contract Executor {
 
     function _run(Payload.Decoded memory payload, bytes32 opHash) internal {
         uint256 startingGas = gasleft();
-        uint256 count = payload.calls.length;
+        Payload.Call[] memory calls = payload.calls;
+        uint256 count = calls.length;
+        bytes32 succeeded = CallSucceeded.selector;
         bool previousFailed;
-        for (uint256 i; i < count; ++i) {
-            Payload.Call memory call = payload.calls[i];
-            if (call.onlyFallback && !previousFailed) {
-                emit CallSkipped(opHash, i);
-                continue;
+        for (uint256 i; i < count;) {
+            // A call without a limit that is no delegate call and no fallback. Plain equivalent: nothing; what
+            // follows makes such a call too, for more gas.
+            bool plain;
+            bool success;
+            assembly ("memory-safe") {
+                let item := mload(add(add(calls, 0x20), shl(5, i)))
+                plain := iszero(or(mload(add(item, 0x60)), or(mload(add(item, 0x80)), mload(add(item, 0xa0)))))
+                if plain {
+                    let data := mload(add(item, 0x40))
+                    success := call(gas(), mload(item), mload(add(item, 0x20)), add(data, 0x20), mload(data), 0, 0)
+                }
             }
-            previousFailed = false;
-
-            if (_perform(payload, call, opHash, startingGas, i)) {
-                emit CallSucceeded(opHash, i);
-                continue;
+            if (!plain) {
+                if (calls[i].onlyFallback && !previousFailed) {
+                    if (_reportsSuccess()) emit CallSkipped(opHash, i);
+                    unchecked {
+                        ++i;
+                    }
+                    continue;
+                }
+                success = _perform(payload, calls[i], opHash, startingGas, i);
             }
-            if (call.behaviorOnError == Payload.BEHAVIOR_IGNORE) {
-                previousFailed = true;
-                emit CallFailed(opHash, i, _returnData());
-            } else if (call.behaviorOnError == Payload.BEHAVIOR_ABORT) {
-                emit CallAborted(opHash, i, _returnData());
-                return;
+            if (success) {
+                if (_reportsSuccess()) {
+                    // Plain equivalent: emit CallSucceeded(opHash, i);
+                    assembly ("memory-safe") {
+                        mstore(0x00, i)
+                        log2(0x00, 0x20, succeeded, opHash)
+                    }
+                }
             } else {
-                revert Reverted(payload, i, _returnData());
+                uint256 behavior = calls[i].behaviorOnError;
+                if (behavior == Payload.BEHAVIOR_ABORT) {
+                    emit CallAborted(opHash, i, _returnData());
+                    return;
+                }
+                if (behavior != Payload.BEHAVIOR_IGNORE) revert Reverted(payload, i, _returnData());
+                emit CallFailed(opHash, i, _returnData());
+            }
+            previousFailed = !success;
+            unchecked {
+                ++i;
             }
         }
     }
@@ -76,23 +103,38 @@ abstract contract Executor {
     ) private returns (bool) {
         bytes memory data = call.data;
         if (call.delegateCall) {
+            if (!_allowsDelegateCalls()) revert DelegateCallNotAllowed(index);
             data = abi.encodeCall(
                 IDelegatedExtension.handleSequenceDelegateCall,
                 (opHash, startingGas, index, payload.calls.length, payload.space, data)
             );
         }
         uint256 gasLimit = call.gasLimit;
-        uint256 left = gasleft();
-        if (gasLimit == 0) {
-            gasLimit = left;
-        } else {
-            // A call gets at most 63/64 of what is left after its own cost: a limit above that would be cut
-            // silently, and who sends the transaction could make the call fail.
-            uint256 cost = call.value == 0 ? CALL_COST : CALL_COST_WITH_VALUE;
-            uint256 usable = left < cost ? 0 : left - cost;
-            if (usable - usable / 64 < gasLimit) revert NotEnoughGas(payload, index, left);
-        }
+        if (gasLimit == 0) gasLimit = gasleft();
+        else _requireGas(payload, gasLimit, call.value, index);
         return call.delegateCall ? _delegate(call.to, gasLimit, data) : _call(call.to, call.value, gasLimit, data);
+    }
+
+    /// @dev Whether an event says that a call succeeded, or was not needed.
+    function _reportsSuccess() internal pure virtual returns (bool) {
+        return true;
+    }
+
+    /// @dev Whether code may run as the contract itself.
+    function _allowsDelegateCalls() internal pure virtual returns (bool) {
+        return true;
+    }
+
+    /// @dev A call gets at most 63/64 of what is left after its own cost: a limit above that would be cut
+    /// silently, and who sends the transaction could make the call fail.
+    function _requireGas(Payload.Decoded memory payload, uint256 gasLimit, uint256 value, uint256 index)
+        private
+        view
+    {
+        uint256 left = gasleft();
+        uint256 cost = value == 0 ? CALL_COST : CALL_COST_WITH_VALUE;
+        uint256 usable = left < cost ? 0 : left - cost;
+        if (usable - usable / 64 < gasLimit) revert NotEnoughGas(payload, index, left);
     }
 
     /// @dev Plain equivalent: `(success,) = to.call{value: value, gas: gasLimit}(data)`, but without copying

@@ -48,6 +48,8 @@ abstract contract Hooks is SelfAuth {
     }
 
     // ─── Receiving ──────────────────────────────────────────────────────────────────────────────────
+    //
+    // ERC-777 tokens are accepted too: `tokensReceived` returns nothing, which is what the fallback does.
 
     /// @notice Accepts an ERC-721 token.
     function onERC721Received(address, address, uint256, bytes calldata) external pure returns (bytes4) {
@@ -68,9 +70,6 @@ abstract contract Hooks is SelfAuth {
         return Hooks.onERC1155BatchReceived.selector;
     }
 
-    /// @notice Accepts ERC-777 tokens.
-    function tokensReceived(address, address, address, uint256, bytes calldata, bytes calldata) external pure {}
-
     /// @notice Accepts ERC-223 tokens.
     function tokenReceived(address, uint256, bytes calldata) external pure returns (bytes4) {
         return Hooks.tokenReceived.selector;
@@ -86,12 +85,13 @@ abstract contract Hooks is SelfAuth {
         if (hook == address(0)) return;
         // Plain equivalent: `hook.delegatecall(msg.data)`, returning or reverting with what it returned,
         // which Solidity cannot express from a function without declared results.
-        assembly {
-            calldatacopy(0, 0, calldatasize())
-            let success := delegatecall(gas(), hook, 0, calldatasize(), 0, 0)
-            returndatacopy(0, 0, returndatasize())
-            if iszero(success) { revert(0, returndatasize()) }
-            return(0, returndatasize())
+        assembly ("memory-safe") {
+            let free := mload(0x40)
+            calldatacopy(free, 0, calldatasize())
+            let success := delegatecall(gas(), hook, free, calldatasize(), 0, 0)
+            returndatacopy(free, 0, returndatasize())
+            if iszero(success) { revert(free, returndatasize()) }
+            return(free, returndatasize())
         }
     }
 }

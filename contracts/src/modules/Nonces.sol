@@ -5,6 +5,8 @@ import {Storage} from "../lib/Storage.sol";
 
 /// @title Nonces
 /// @notice Independent counters; each approved batch of calls counts once.
+///
+/// WARNING: a batch that reverts leaves its nonce as it was: it can be sent again until the nonce was used.
 abstract contract Nonces {
     /// @notice The nonce is not the next of its space.
     error BadNonce(uint256 space, uint256 provided, uint256 current);
@@ -22,13 +24,20 @@ abstract contract Nonces {
 
     /// @dev Uses the nonce up, or reverts.
     function _consumeNonce(uint256 space, uint256 nonce) internal {
-        uint256 current = readNonce(space);
+        bytes32 slot = Storage.slot(NONCES, bytes32(space));
+        uint256 current = uint256(Storage.read(slot));
         if (nonce != current) revert BadNonce(space, nonce, current);
         unchecked {
             // A packed nonce has at most 56 bits.
             uint256 next = nonce + 1;
-            Storage.writeMap(NONCES, bytes32(space), bytes32(next));
-            emit NonceChange(space, next);
+            Storage.write(slot, bytes32(next));
+            // Plain equivalent: emit NonceChange(space, next);
+            bytes32 topic = NonceChange.selector;
+            assembly ("memory-safe") {
+                mstore(0x00, space)
+                mstore(0x20, next)
+                log1(0x00, 0x40, topic)
+            }
         }
     }
 }

@@ -6,6 +6,8 @@ import {SelfAuth} from "./SelfAuth.sol";
 
 /// @title StoredImage
 /// @notice Changing the wallet's configuration by one hash.
+///
+/// WARNING: nothing tells whether anybody knows a configuration with that hash. A wrong one loses the wallet.
 abstract contract StoredImage is SelfAuth {
     /// @notice No configuration has hash zero.
     error ImageHashIsZero();

@@ -377,6 +377,46 @@ contract SessionsTest is Base {
         refuses(payload, explicitSignature(payload, flag(0)), ISessions.InvalidPermission.selector);
     }
 
+    function test_a_selector_alone_can_be_asked_for() external {
+        Permission memory permission = appPermission();
+        permission.rules = new Rule[](1);
+        permission.rules[0] = Rule(false, 0, bytes32(app.work.selector), 0, bytes32(bytes4(0xffffffff)));
+        same(shownWith(permission, work(0)), true, "work()");
+        same(shownWith(permission, call(address(app), abi.encodeCall(app.lie, ()))), false, "lie()");
+        // Three bytes are not the selector, whatever stands behind them.
+        same(shownWith(permission, call(address(app), abi.encodePacked(bytes3(app.work.selector)))), false, "short");
+        // Nor may a mask look past the end.
+        permission.rules[0].mask = bytes32(bytes5(0xffffffffff));
+        same(shownWith(permission, work(0)), false, "fifth byte");
+        permission.rules[0].mask = 0;
+        same(shownWith(permission, work(0)), false, "looks at nothing");
+        permission.rules[0] = rule(false, 0, 0, type(uint256).max);
+        same(shownWith(permission, work(0)), false, "far away");
+    }
+
+    /// @dev Whether a session with this permission alone may make the call.
+    function shownWith(Permission memory permission, Call memory what) internal returns (bool) {
+        Permission[] memory one = new Permission[](1);
+        one[0] = permission;
+        bytes memory wire = bytes.concat(
+            SessionFormat.identity(identitySigner), SessionFormat.permissions(session, 0, 0, 0, one)
+        );
+        Decoded memory payload = payloadOf(what);
+        bytes memory signature = abi.encodePacked(
+            sized(wire), hex"0000", sign64(SESSION, keccak256(abi.encode(hashOf(payload, wallet), 0)))
+        );
+        vm.prank(address(wallet));
+        try sessions.recoverSapientSignature(payload, signature) {
+            return true;
+        } catch {
+            return false;
+        }
+    }
+
+    function same(bool actual, bool expected, string memory what) internal pure {
+        check(actual == expected, what);
+    }
+
     function test_a_session_ends_at_its_deadline() external {
         Decoded memory payload = payloadOf(work(0));
         bytes memory signature = explicitSignature(payload, flag(1));
@@ -549,6 +589,7 @@ contract SessionsTest is Base {
         treeRefused(bytes.concat(hex"41", identity), ISessions.InvalidNodeType.selector);
         treeRefused(bytes.concat(identity, hex"20"), ISessions.InvalidNodeType.selector);
         treeRefused(bytes.concat(identity, hex"2100"), ISessions.MalformedTree.selector);
+        treeRefused(bytes.concat(identity, hex"2101", hex"30"), ISessions.MalformedTree.selector);
         treeRefused(bytes.concat(identity, hex"10", bytes32(0)), ISessions.MalformedTree.selector);
         treeRefused(bytes.concat(hex"32", bytes20(uint160(2)), bytes20(uint160(1)), identity), ISessions.InvalidBlacklistUnsorted.selector);
         treeRefused(bytes.concat(hex"32", bytes20(uint160(2)), bytes20(uint160(2)), identity), ISessions.InvalidBlacklistUnsorted.selector);

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 pub struct FeeBounds {
     /// Wei per gas at most, in all.
     pub max_fee_per_gas: u64,
-    /// Wei per gas at most, for the block's maker.
+    /// Wei per gas at most, for the block's maker, in a first offer. What replaces one must offer
+    /// an eighth more, or nodes do not take it.
     pub max_priority_fee_per_gas: u64,
     /// Wei per gas at least, for the block's maker: some chains take no less.
     pub min_priority_fee_per_gas: u64,
@@ -85,6 +86,62 @@ impl FeeBounds {
     }
 }
 
+impl FeeBounds {
+    /// Bounds the price so that so much gas costs at most so many wei.
+    #[must_use]
+    pub fn with_cost(self, wei: u128, gas: u64) -> Self {
+        let price = u64::try_from(wei / u128::from(gas.max(1))).unwrap_or(u64::MAX);
+        Self {
+            max_fee_per_gas: self.max_fee_per_gas.min(price),
+            ..self
+        }
+    }
+
+    /// Chooses what to offer for a transaction in place of what was offered, if that is too little
+    /// for the next block.
+    ///
+    /// # Errors
+    ///
+    /// [`FeesTooHigh`] if what nodes take for a replacement is not allowed.
+    pub fn raise(&self, offered: Fees, history: &FeeHistory) -> Result<Option<Fees>, FeesTooHigh> {
+        let now = self.choose(history)?;
+        let needed = history
+            .next_base_fee
+            .saturating_add(now.max_priority_fee_per_gas);
+        if offered.max_fee_per_gas >= needed {
+            return Ok(None);
+        }
+        self.replace(offered, history).map(Some)
+    }
+
+    /// Chooses what to offer in place of what was offered, whether or not that was enough.
+    ///
+    /// # Errors
+    ///
+    /// [`FeesTooHigh`] if what nodes take for a replacement is not allowed.
+    pub fn replace(&self, offered: Fees, history: &FeeHistory) -> Result<Fees, FeesTooHigh> {
+        let now = self.choose(history)?;
+        let fees = Fees {
+            max_fee_per_gas: an_eighth_more(offered.max_fee_per_gas).max(now.max_fee_per_gas),
+            max_priority_fee_per_gas: an_eighth_more(offered.max_priority_fee_per_gas)
+                .max(now.max_priority_fee_per_gas),
+        };
+        let allowed = u128::from(self.max_fee_per_gas);
+        if fees.max_fee_per_gas > allowed {
+            return Err(FeesTooHigh {
+                needed: fees.max_fee_per_gas,
+                allowed,
+            });
+        }
+        Ok(fees)
+    }
+}
+
+/// Nodes want a tenth more of both prices, some an eighth.
+const fn an_eighth_more(fee: u128) -> u128 {
+    fee.saturating_add(fee.div_ceil(8))
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -112,7 +169,44 @@ mod tests {
         assert!(bounds.choose(&history(u128::MAX, &[u128::MAX])).is_err());
     }
 
+    #[test]
+    fn what_a_transaction_costs_bounds_its_price() {
+        let bounds = FeeBounds::default().with_cost(1_000_000, 1_000);
+        assert_eq!(bounds.max_fee_per_gas, 1_000);
+        assert!(bounds.choose(&history(1_001, &[])).is_err());
+        let unbounded = FeeBounds::default().with_cost(u128::MAX, 0);
+        assert_eq!(unbounded, FeeBounds::default());
+    }
+
+    #[test]
+    fn a_price_is_raised_only_where_it_is_too_low_and_only_as_allowed() {
+        let bounds = FeeBounds::default();
+        let offered = bounds.choose(&history(10_000_000, &[2_000_000])).unwrap();
+        let again = |base| bounds.raise(offered, &history(base, &[2_000_000]));
+        assert_eq!(again(10_000_000), Ok(None));
+        assert_eq!(again(20_000_000), Ok(None));
+        assert!(again(20_000_001).unwrap().is_some());
+        assert!(again(bounds.max_fee_per_gas.into()).is_err());
+    }
+
     proptest! {
+        #[test]
+        fn a_replacement_is_one_to_nodes_and_within_what_is_allowed(
+            base in any::<u32>(), later in any::<u64>(), reward in any::<u64>(),
+        ) {
+            let bounds = FeeBounds::default();
+            let Ok(old) = bounds.choose(&history(base.into(), &[reward.into()])) else {
+                return Ok(());
+            };
+            if let Ok(new) = bounds.replace(old, &history(later.into(), &[reward.into()])) {
+                prop_assert!(new.max_fee_per_gas * 8 >= old.max_fee_per_gas * 9);
+                prop_assert!(new.max_priority_fee_per_gas * 8 >= old.max_priority_fee_per_gas * 9);
+                prop_assert!(new.max_priority_fee_per_gas <= new.max_fee_per_gas);
+                prop_assert!(new.max_fee_per_gas <= bounds.max_fee_per_gas.into());
+                prop_assert!(new.max_fee_per_gas > u128::from(later));
+            }
+        }
+
         #[test]
         fn what_is_offered_suffices_for_the_next_block_and_is_allowed(
             base in any::<u64>(), rewards in prop::collection::vec(any::<u64>(), 0..5),

@@ -25,6 +25,6 @@ pub mod wallet_call;
 pub use deployments::{ArtifactError, DeployError, DeployerCall, Deployments};
 pub use fees::{FeeBounds, FeeHistory, Fees, FeesTooHigh};
 pub use node::{CallRequest, Node, Receipt};
-pub use rpc::{Rpc, RpcError};
+pub use rpc::{Refusal, Rpc, RpcError};
 pub use transaction::{SignedTransaction, Transaction};
 pub use wallet_call::{RelayedCall, WalletCall, WalletCallError};

@@ -8,6 +8,9 @@ use serde_json::{Value, json};
 use crate::fees::FeeHistory;
 use crate::rpc::{Rpc, RpcError};
 
+/// The method whose answer strangers make long: what a call logs stands in its receipt.
+pub const RECEIPT_METHOD: &str = "eth_getTransactionReceipt";
+
 /// How many blocks fees are judged by.
 const FEE_BLOCKS: u64 = 5;
 
@@ -205,8 +208,7 @@ impl<R: Rpc> Node<R> {
     ///
     /// [`RpcError`].
     pub async fn receipt(&self, hash: B256) -> Result<Option<Receipt>, RpcError> {
-        let answer: Option<ReceiptAnswer> =
-            self.get("eth_getTransactionReceipt", json!([hash])).await?;
+        let answer: Option<ReceiptAnswer> = self.get(RECEIPT_METHOD, json!([hash])).await?;
         let Some(answer) = answer else {
             return Ok(None);
         };

@@ -53,7 +53,83 @@ pub enum RpcError {
     },
 }
 
+/// What it means that a node does not take a transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// It has it.
+    Known,
+    /// Its nonce is used.
+    NonceUsed,
+    /// It offers too little.
+    Underpriced,
+    /// Another time it may be taken: the sender has no coin, the node no room or no patience.
+    ForNow,
+    /// As it is, it will not be taken.
+    AsItIs,
+}
+
+/// JSON-RPC error code for too many requests (EIP-1474).
+const LIMIT_EXCEEDED: i64 = -32005;
+
+/// Words of go-ethereum, Nethermind, Erigon, Besu, Reth and anvil; the first that fits counts.
+const REFUSALS: &[(Refusal, &[&str])] = &[
+    (
+        Refusal::Known,
+        &[
+            "already known",
+            "alreadyknown",
+            "already_exists",
+            "already exists",
+            "already imported",
+            "known transaction",
+        ],
+    ),
+    (
+        Refusal::NonceUsed,
+        &[
+            "nonce too low",
+            "nonce_too_low",
+            "oldnonce",
+            "nonce is too low",
+        ],
+    ),
+    (
+        Refusal::Underpriced,
+        &[
+            "underpriced",
+            "fee too low",
+            "feetoolow",
+            "less than block base fee",
+        ],
+    ),
+    (
+        Refusal::ForNow,
+        &[
+            "insufficient",
+            "pool is full",
+            "rate limit",
+            "too many requests",
+        ],
+    ),
+];
+
 impl RpcError {
+    /// Tells why the node did not take a transaction; `None` where it did not say no.
+    ///
+    /// Nodes agree on neither code nor words.
+    pub fn refusal(&self) -> Option<Refusal> {
+        let Self::Refused { code, message, .. } = self else {
+            return None;
+        };
+        if *code == LIMIT_EXCEEDED {
+            return Some(Refusal::ForNow);
+        }
+        let said = message.to_ascii_lowercase();
+        let fits = |words: &[&str]| words.iter().any(|word| said.contains(word));
+        let known = REFUSALS.iter().find(|(_, words)| fits(words));
+        Some(known.map_or(Refusal::AsItIs, |(refusal, _)| *refusal))
+    }
+
     /// Tells whether the chain was asked and the call itself fails there; returns what it reverted
     /// with.
     ///
@@ -210,6 +286,51 @@ mod tests {
             let error = decode_answer(1, body.as_bytes()).unwrap_err();
             assert!(error.reverted().is_none(), "{body}");
         }
+    }
+
+    #[test]
+    fn why_a_transaction_is_not_taken_is_recognised_in_the_words_of_several_nodes() {
+        for (code, message, expected) in [
+            (-32000, "already known", Refusal::Known),
+            (-32000, "ALREADY_EXISTS: already known", Refusal::Known),
+            (-32003, "transaction already imported", Refusal::Known),
+            (
+                -32000,
+                "nonce too low: next nonce 7, tx nonce 6",
+                Refusal::NonceUsed,
+            ),
+            (
+                -32000,
+                "replacement transaction underpriced",
+                Refusal::Underpriced,
+            ),
+            (
+                -32000,
+                "max fee per gas less than block base fee",
+                Refusal::Underpriced,
+            ),
+            (
+                -32000,
+                "insufficient funds for gas * price + value",
+                Refusal::ForNow,
+            ),
+            (-32000, "txpool is full", Refusal::ForNow),
+            (-32005, "slow down", Refusal::ForNow),
+            (
+                -32000,
+                "tx fee (1.20 ether) exceeds the configured cap (1.00 ether)",
+                Refusal::AsItIs,
+            ),
+            (-32000, "exceeds block gas limit", Refusal::AsItIs),
+        ] {
+            let error = RpcError::Refused {
+                code,
+                message: message.to_owned(),
+                data: None,
+            };
+            assert_eq!(error.refusal(), Some(expected), "{message}");
+        }
+        assert_eq!(RpcError::Malformed("not JSON").refusal(), None);
     }
 
     #[test]

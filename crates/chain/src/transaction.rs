@@ -1,7 +1,7 @@
 //! EIP-1559 transactions: fields, the hash that is signed, the bytes a node takes.
 
 use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
-use alloy_rlp::{Encodable, Header};
+use alloy_rlp::{Decodable as _, Encodable, Header};
 use keyfold_wallet::EcdsaSignature;
 
 /// Type byte of an EIP-1559 transaction (EIP-2718).
@@ -58,6 +58,32 @@ impl Transaction {
             hash: keccak256(&raw),
             raw: raw.into(),
         }
+    }
+
+    /// Reads the fields of a signed transaction; its signature is not looked at.
+    ///
+    /// Returns `None` for bytes that [`Self::sign_with`] does not make.
+    #[must_use]
+    pub fn decode(raw: &[u8]) -> Option<Self> {
+        let mut list = raw.strip_prefix(&[TYPE])?;
+        let mut fields = Header::decode_bytes(&mut list, true).ok()?;
+        let input = &mut fields;
+        let transaction = Self {
+            chain_id: u64::decode(input).ok()?,
+            nonce: u64::decode(input).ok()?,
+            max_priority_fee_per_gas: u128::decode(input).ok()?,
+            max_fee_per_gas: u128::decode(input).ok()?,
+            gas_limit: u64::decode(input).ok()?,
+            to: Address::decode(input).ok()?,
+            value: U256::decode(input).ok()?,
+            data: Bytes::decode(input).ok()?,
+        };
+        *input = input.strip_prefix(&[EMPTY_LIST])?;
+        // Parity, r, s.
+        for _ in 0..3 {
+            U256::decode(input).ok()?;
+        }
+        (list.is_empty() && input.is_empty()).then_some(transaction)
     }
 
     /// Writes the type byte and the list of fields, followed by more of them.
@@ -142,6 +168,13 @@ mod tests {
             rsv[64] = parity.to_byte();
             let signed = unsigned.sign_with(&EcdsaSignature::from_rsv(&rsv).unwrap());
             assert_eq!(signed.hash, keccak256(&signed.raw));
+            assert_eq!(Transaction::decode(&signed.raw), Some(unsigned.clone()));
+            for cut in [0, 1, 2, signed.raw.len() / 2, signed.raw.len() - 1] {
+                assert_eq!(Transaction::decode(&signed.raw[..cut]), None);
+            }
+            let longer = [&signed.raw[..], &[0]].concat();
+            assert_eq!(Transaction::decode(&longer), None);
+            assert_eq!(Transaction::decode(&unsigned.envelope(&[])), None);
 
             // The bytes without the last three fields are what was signed.
             let parsed = Parsed::of(&signed.raw);

@@ -1,5 +1,7 @@
 //! The client itself.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use keyfold_crypto::jwk::Thumbprint;
 use keyfold_protocol::error_code::Code;
 use keyfold_protocol::ids::{InstanceId, ProjectId, RequestId};
@@ -12,8 +14,10 @@ use crate::channel::{Call, exchange};
 use crate::environment::{Credential, Environment, Transport};
 use crate::error::{ClientError, Problem};
 use crate::instances::{Directory, InstanceReport};
+use crate::known::KnownWallets;
 use crate::pin::RealmPin;
-use crate::wallet::WalletRules;
+use crate::session::Session;
+use crate::wallet::{Wallet, WalletRefused, WalletRules};
 
 /// A device in a realm. Its methods take `&self`, so that many requests can be under way.
 pub struct Client<T, C, E> {
@@ -22,6 +26,7 @@ pub struct Client<T, C, E> {
     pub(crate) environment: E,
     pub(crate) pin: RealmPin,
     pub(crate) rules: WalletRules,
+    known: Mutex<KnownWallets>,
     directory: Directory,
 }
 
@@ -34,6 +39,7 @@ impl<T: Transport, C: Credential, E: Environment> Client<T, C, E> {
             environment,
             pin,
             rules: WalletRules::default(),
+            known: Mutex::default(),
             directory: Directory::default(),
         }
     }
@@ -42,6 +48,32 @@ impl<T: Transport, C: Credential, E: Environment> Client<T, C, E> {
     #[must_use]
     pub fn with_wallet_rules(self, rules: WalletRules) -> Self {
         Self { rules, ..self }
+    }
+
+    /// Begins with what this device was told before: a label of an account that names another
+    /// wallet now is refused, and so is another account for the same address.
+    ///
+    /// Store [`Client::known_wallets`] after each call, and keep it when a session ends.
+    #[must_use]
+    pub fn with_known_wallets(self, known: KnownWallets) -> Self {
+        Self {
+            known: Mutex::new(known),
+            ..self
+        }
+    }
+
+    /// Returns what this device knows of its accounts by now.
+    pub fn known_wallets(&self) -> KnownWallets {
+        self.known().clone()
+    }
+
+    pub(crate) fn known(&self) -> MutexGuard<'_, KnownWallets> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Remembers a wallet of a session's account.
+    pub(crate) fn remember(&self, session: &Session, wallet: &Wallet) -> Result<(), WalletRefused> {
+        session.remember(&mut self.known(), wallet)
     }
 
     /// Returns the thumbprint of the device's key.

@@ -258,9 +258,10 @@ impl<T: Transport, C: Credential, E: Environment> Client<T, C, E> {
             .call_in_session(session, path::CONFIG_UPDATE, intent, json(&update)?)
             .await?;
         let changed = History::verify(wallet, told)?;
-        let continued = changed.links.split_last().is_some_and(|(last, before)| {
-            before == history.links && last.change == update.change
-        });
+        let continued = changed
+            .links
+            .split_last()
+            .is_some_and(|(last, before)| before == history.links && last.change == update.change);
         if !continued || changed.latest_root() != update.next {
             return Err(ConfigRefused::OtherChange.into());
         }

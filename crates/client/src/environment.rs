@@ -70,6 +70,8 @@ pub struct TransportError {
     pub reason: String,
     /// Whether the gateway may have acted on the request all the same.
     pub may_have_been_sent: bool,
+    /// Whether somebody answered who could not show to be the gateway.
+    pub unverified: bool,
 }
 
 /// The way to a gateway. It is trusted with nothing: what it carries is sealed, or verified.

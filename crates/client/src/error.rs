@@ -9,8 +9,10 @@ use keyfold_protocol::ids::{InstanceId, RequestId};
 use keyfold_protocol::ohttp::ResponseError;
 use keyfold_protocol::realm::RealmError;
 use keyfold_protocol::registration::RegistrationError;
+use keyfold_protocol::text::printable;
 use serde::Deserialize;
 
+use crate::code::ClientCode;
 use crate::config::ConfigRefused;
 use crate::environment::{CredentialError, EnvironmentError, TransportError};
 use crate::signing::SignatureRefused;
@@ -92,7 +94,7 @@ impl Problem {
             ProblemCode::Unknown(_) if wire.title.is_empty() => {
                 format!("The request was refused with status {status}.")
             }
-            ProblemCode::Unknown(_) => printable(&wire.title),
+            ProblemCode::Unknown(_) => printable(&wire.title, MAX_TEXT),
         };
         Self {
             code,
@@ -100,9 +102,9 @@ impl Problem {
             title,
             detail: wire
                 .detail
-                .map(|text| printable(&text))
+                .map(|text| printable(&text, MAX_TEXT))
                 .filter(|text| !text.is_empty()),
-            request_id: wire.request_id.map(|text| printable(&text)),
+            request_id: wire.request_id.map(|text| printable(&text, MAX_TEXT)),
         }
     }
 
@@ -115,10 +117,10 @@ impl Problem {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.title)?;
-        if let Some(detail) = &self.detail {
-            write!(f, " ({detail})")?;
+        match &self.detail {
+            Some(detail) if *detail != self.title => write!(f, " ({detail})"),
+            _ => Ok(()),
         }
-        Ok(())
     }
 }
 
@@ -127,19 +129,6 @@ fn is_code(text: &str) -> bool {
         && text
             .bytes()
             .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_'))
-}
-
-/// Keeps what a terminal shows as it is: no escapes, no line breaks, a bounded length.
-fn printable(text: &str) -> String {
-    let kept = text
-        .chars()
-        .filter(|c| !c.is_control() && !is_direction(*c));
-    kept.take(MAX_TEXT).collect()
-}
-
-/// Characters that make text appear in another order than it is in.
-fn is_direction(c: char) -> bool {
-    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Why a call of the client did not do its work.
@@ -192,6 +181,9 @@ pub enum ClientError {
     /// The session is another realm's or another device's.
     #[error("the session does not belong to this realm and device")]
     ForeignSession,
+    /// This device signed in to another account with the same address before.
+    #[error("the address belonged to another account before")]
+    AccountChanged,
     /// The wallet is not what it should be.
     #[error("the wallet was refused: {0}")]
     Wallet(#[from] WalletRefused),
@@ -219,6 +211,16 @@ pub enum ClientError {
     /// The relayer answered about something else than it was asked.
     #[error("the relayer answered about another transaction")]
     OtherTransaction,
+    /// The transaction was handed over, or may have been, and nobody says what became of it.
+    #[error("what became of the transaction {id} is not known: {source}")]
+    Unconfirmed {
+        /// Names it at the relayer.
+        id: RequestId,
+        /// Its hash, where the relayer said it.
+        hash: Option<alloy_primitives::B256>,
+        /// Why nobody says.
+        source: Box<ClientError>,
+    },
     /// The transaction reverted.
     #[error("the transaction {hash} reverted in block {}", .block.map_or("?".to_owned(), |b| b.to_string()))]
     Reverted {
@@ -226,6 +228,14 @@ pub enum ClientError {
         hash: alloy_primitives::B256,
         /// Its block, where the relayer says so.
         block: Option<u64>,
+    },
+    /// The relayer could not bring the transaction to the chain, or lost sight of it.
+    #[error("the transaction {hash} was lost on its way")]
+    Lost {
+        /// Names it at the relayer.
+        id: RequestId,
+        /// Its hash.
+        hash: alloy_primitives::B256,
     },
     /// The transaction was sent and is in no block yet.
     #[error("the transaction {hash} is not in a block yet")]
@@ -241,29 +251,47 @@ impl ClientError {
     /// Returns a stable code: the problem's, or the client's own.
     pub fn code(&self) -> &str {
         match self {
-            Self::Transport(_) => "gateway_unreachable",
             Self::Refused(problem) | Self::Gateway(problem) => problem.code.as_str(),
-            Self::UnexpectedReply(_) => "unexpected_reply",
-            Self::Realm(_) => "realm_unverified",
-            Self::Root => "root_mismatch",
-            Self::NoInstance => "no_instance",
-            Self::Instance { .. } | Self::InstanceKeys(_) => "instance_unverified",
-            Self::Reply(_) => "reply_unverified",
-            Self::SignInGone => "sign_in_gone",
-            Self::SessionEnded => "session_ended",
-            Self::ForeignSession => "session_foreign",
-            Self::Wallet(_) => "wallet_unverified",
-            Self::Signature(_) => "signature_unverified",
+            // What somebody would have refused is refused here, under the same code.
             Self::Payload(_) => Code::PayloadInvalid.as_str(),
-            Self::Config(_) => "config_unverified",
             Self::Change(_) => Code::ConfigInvalid.as_str(),
             Self::Unsendable(_) => Code::InvalidRequest.as_str(),
-            Self::Credential(_) => "credential_failed",
-            Self::Environment(_) => "no_randomness",
-            Self::OtherTransaction => "relayer_confused",
-            Self::Reverted { .. } => "transaction_reverted",
-            Self::NotMined { .. } => "transaction_pending",
+            own => own.own_code().map_or("internal", ClientCode::as_str),
         }
+    }
+
+    /// Returns the code where it is the client's own.
+    pub fn own_code(&self) -> Option<ClientCode> {
+        Some(match self {
+            Self::Refused(_)
+            | Self::Gateway(_)
+            | Self::Payload(_)
+            | Self::Change(_)
+            | Self::Unsendable(_) => return None,
+            Self::Transport(error) if error.unverified => ClientCode::GatewayUnverified,
+            Self::Transport(_) => ClientCode::GatewayUnreachable,
+            Self::UnexpectedReply(_) => ClientCode::UnexpectedReply,
+            Self::Realm(_) => ClientCode::RealmUnverified,
+            Self::Root => ClientCode::RootMismatch,
+            Self::NoInstance => ClientCode::NoInstance,
+            Self::Instance { .. } | Self::InstanceKeys(_) => ClientCode::InstanceUnverified,
+            Self::Reply(_) => ClientCode::ReplyUnverified,
+            Self::SignInGone => ClientCode::SignInGone,
+            Self::SessionEnded => ClientCode::SessionEnded,
+            Self::ForeignSession => ClientCode::SessionForeign,
+            Self::AccountChanged => ClientCode::AccountChanged,
+            Self::Wallet(WalletRefused::Changed { .. }) => ClientCode::WalletChanged,
+            Self::Wallet(_) => ClientCode::WalletUnverified,
+            Self::Config(_) => ClientCode::ConfigUnverified,
+            Self::Signature(_) => ClientCode::SignatureUnverified,
+            Self::Credential(_) => ClientCode::CredentialFailed,
+            Self::Environment(_) => ClientCode::NoRandomness,
+            Self::OtherTransaction => ClientCode::RelayerConfused,
+            Self::Unconfirmed { .. } => ClientCode::TransactionUnconfirmed,
+            Self::Reverted { .. } => ClientCode::TransactionReverted,
+            Self::Lost { .. } => ClientCode::TransactionLost,
+            Self::NotMined { .. } => ClientCode::TransactionPending,
+        })
     }
 
     /// Returns the problem document, where somebody sent one.
@@ -282,9 +310,10 @@ impl ClientError {
     /// Says what a person can do next.
     pub fn what_to_do(&self) -> &'static str {
         match self {
-            Self::Transport(_) => {
-                "Check the network and the gateway's address and certificate, then try again."
+            Self::Transport(error) if error.unverified => {
+                "Do not go on. Compare the gateway's address and TLS key with the operator's."
             }
+            Self::Transport(_) => "Check the network and the gateway's address, then try again.",
             Self::Refused(problem) | Self::Gateway(problem) => match &problem.code {
                 ProblemCode::Known(code) => what_to_do(*code),
                 ProblemCode::Unknown(_) => {
@@ -308,11 +337,23 @@ impl ClientError {
             Self::Wallet(_) | Self::Signature(_) | Self::Config(_) => {
                 "Do not use it and send nothing to it; tell the operator."
             }
-            Self::Payload(_) | Self::Change(_) | Self::Unsendable(_) => "Correct the input and try again.",
+            Self::AccountChanged => {
+                "Do not go on, and send nothing to its wallets; tell the operator."
+            }
+            Self::Payload(_) | Self::Change(_) | Self::Unsendable(_) => {
+                "Correct the input and try again."
+            }
             Self::Credential(_) => "Unlock the device's key and try again.",
             Self::Environment(_) => "Restart the device.",
             Self::OtherTransaction => "Look the wallet up on the chain before you try again.",
+            Self::Unconfirmed { .. } => {
+                "Do not send it anew. Ask for it by its id, or hand the same signed transaction \
+                 over again; neither sends it twice."
+            }
             Self::Reverted { .. } => "Look the transaction up on the chain to see why.",
+            Self::Lost { .. } => {
+                "Look at the wallet's nonce: while it has not moved, send the transaction again under a new id."
+            }
             Self::NotMined { .. } => {
                 "Ask for it again later; asking with the same id sends nothing twice."
             }
@@ -322,8 +363,9 @@ impl ClientError {
 
 fn what_to_do(code: Code) -> &'static str {
     match code {
-        Code::RateLimited | Code::MailLimit | Code::ReleaseLimit => {
-            "Wait some minutes and try again."
+        Code::RateLimited | Code::ReleaseLimit => "Wait some minutes and try again.",
+        Code::MailLimit => {
+            "A code that was sent and not mistyped too often is still good. Else wait an hour."
         }
         Code::UnknownKey | Code::UnknownInstance | Code::NotReady | Code::Unavailable => {
             "Wait a little and try again."
@@ -348,9 +390,7 @@ fn what_to_do(code: Code) -> &'static str {
         Code::ProjectInvalid
         | Code::PayloadInvalid
         | Code::ConfigInvalid
-        | Code::InvalidRequest => {
-            "Correct the input and try again."
-        }
+        | Code::InvalidRequest => "Correct the input and try again.",
         Code::WalletUnknown => "List the wallets, or create one.",
         Code::ConfigStale => "Look at the configuration again, then repeat the change.",
         Code::ConfigLimit => "Make a new wallet and move what this one has.",
@@ -404,9 +444,20 @@ mod tests {
     }
 
     #[test]
+    fn a_detail_that_only_repeats_the_sentence_is_not_shown_again() {
+        let sentence = Code::ChainUnknown.sentence();
+        let read = |detail: &str| {
+            let body = serde_json::json!({ "code": "chain_unknown", "detail": detail });
+            Problem::read(422, body.to_string().as_bytes()).to_string()
+        };
+        assert_eq!(read(sentence), sentence);
+        assert_eq!(read("Chain 5."), format!("{sentence} (Chain 5.)"));
+    }
+
+    #[test]
     fn a_problem_cannot_move_the_cursor_or_fill_the_screen() {
         let body = serde_json::json!({
-            "code": "x", "title": "a\u{1b}[2Jb\n\u{202e}c", "detail": "d".repeat(10_000),
+            "code": "x", "title": "a\u{1b}[2Jb\n\u{202e}\u{2060}\u{feff}c", "detail": "d".repeat(10_000),
         });
         let problem = Problem::read(400, body.to_string().as_bytes());
         assert_eq!(problem.title, "a[2Jbc");

@@ -14,6 +14,7 @@
 //! | [`environment`] | the three traits that a program implements |
 //! | [`pin`] | what a program must know beforehand: realm, root, measurements |
 //! | [`session`] | a signed-in device |
+//! | [`known`] | what a device remembers when a session ends |
 //! | [`wallet`] | wallets whose address and configuration were recomputed |
 //! | [`config`] | a wallet's configurations, replayed and verified |
 //! | [`signing`] | signatures that were recovered before anybody uses them |
@@ -22,13 +23,16 @@
 #![deny(missing_docs)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+mod attestation;
 mod channel;
 mod client;
+mod code;
 pub mod config;
 mod devices;
 pub mod environment;
 pub mod error;
 mod instances;
+pub mod known;
 mod outer;
 pub mod pin;
 mod project;
@@ -41,6 +45,7 @@ mod tests;
 pub mod wallet;
 
 pub use client::Client;
+pub use code::ClientCode;
 pub use config::{ConfigRefused, History};
 pub use environment::{
     Credential, CredentialError, Environment, EnvironmentError, Method, OuterRequest,
@@ -48,6 +53,7 @@ pub use environment::{
 };
 pub use error::{ClientError, Problem, ProblemCode};
 pub use instances::{InstanceReport, MAX_KEPT_MS};
+pub use known::KnownWallets;
 pub use pin::RealmPin;
 pub use project::NewProject;
 pub use relay::{Sent, WaitLimit};

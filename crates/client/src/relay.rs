@@ -70,7 +70,8 @@ impl<T: Transport, C: Credential, E: Environment> Client<T, C, E> {
     ///
     /// # Errors
     ///
-    /// [`ClientError`]; after [`ClientError::NotMined`] ask with [`Client::transaction`].
+    /// [`ClientError`]; after [`ClientError::NotMined`] and [`ClientError::Unconfirmed`] ask with
+    /// [`Client::transaction`].
     ///
     /// # Security
     ///
@@ -90,12 +91,38 @@ impl<T: Transport, C: Credential, E: Environment> Client<T, C, E> {
         let transaction = self
             .sign_transaction(session, wallet, chain_id, U160::ZERO, state.nonce, calls)
             .await?;
-        self.relay(&transaction).await?;
-        let relayed = self.wait(&transaction, limit).await?;
+        let relayed = self.relay_and_wait(&transaction, limit).await?;
         Ok(Sent {
             transaction,
             relayed,
         })
+    }
+
+    /// Hands a signed transaction to the relayer and waits until it is in a block.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`]; after [`ClientError::NotMined`] and [`ClientError::Unconfirmed`] ask with
+    /// [`Client::transaction`], or call this again with the same transaction.
+    pub async fn relay_and_wait(
+        &self,
+        transaction: &SignedTransaction,
+        limit: WaitLimit,
+    ) -> Result<Relayed, ClientError> {
+        let Relayed { id, hash, .. } = self.relay(transaction).await?;
+        match self.wait(transaction, limit).await {
+            Err(
+                error @ (ClientError::NotMined { .. }
+                | ClientError::Reverted { .. }
+                | ClientError::Lost { .. }),
+            ) => Err(error),
+            Err(error) => Err(ClientError::Unconfirmed {
+                id,
+                hash: Some(hash),
+                source: Box::new(error),
+            }),
+            Ok(relayed) => Ok(relayed),
+        }
     }
 
     /// Hands a signed transaction to the relayer; again, where no answer came: under its id it is
@@ -103,10 +130,11 @@ impl<T: Transport, C: Credential, E: Environment> Client<T, C, E> {
     ///
     /// # Errors
     ///
-    /// [`ClientError`].
+    /// [`ClientError`]; [`ClientError::Unconfirmed`] where the relayer may have taken it over.
     pub async fn relay(&self, transaction: &SignedTransaction) -> Result<Relayed, ClientError> {
         let mut pause = FIRST_PAUSE_MS;
         let mut tries = 1;
+        let mut may_be_there = false;
         loop {
             let outcome = outer::post(
                 &self.transport,
@@ -116,11 +144,19 @@ impl<T: Transport, C: Credential, E: Environment> Client<T, C, E> {
                 "a transaction",
             )
             .await;
+            may_be_there |= outcome.as_ref().is_err_and(may_have_arrived);
             match outcome {
                 Err(error) if tries < HAND_OVERS && may_pass(&error) => {
                     tries += 1;
                     self.environment.sleep_ms(pause).await;
                     pause = pause.saturating_mul(2);
+                }
+                Err(source) if may_be_there => {
+                    return Err(ClientError::Unconfirmed {
+                        id: transaction.id,
+                        hash: None,
+                        source: Box::new(source),
+                    });
                 }
                 outcome => return same(transaction.id, transaction.relay.chain_id, outcome?),
             }
@@ -143,25 +179,38 @@ impl<T: Transport, C: Credential, E: Environment> Client<T, C, E> {
     ///
     /// # Errors
     ///
-    /// [`ClientError::Reverted`], [`ClientError::NotMined`] after the limit, and the others.
+    /// [`ClientError::Reverted`], [`ClientError::Lost`], [`ClientError::NotMined`] after the limit,
+    /// and the others.
     pub async fn wait(
         &self,
         transaction: &SignedTransaction,
         limit: WaitLimit,
     ) -> Result<Relayed, ClientError> {
+        let relayed = self.wait_for(transaction.id, limit).await?;
+        same(transaction.id, transaction.relay.chain_id, relayed)
+    }
+
+    /// Waits until the transaction of an id is in a block, as [`Client::wait`] does.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::wait`].
+    pub async fn wait_for(&self, id: RequestId, limit: WaitLimit) -> Result<Relayed, ClientError> {
         let started = self.environment.now_unix_ms();
         let mut pause = FIRST_PAUSE_MS;
         loop {
-            let outcome = self.transaction(transaction.id).await;
+            let outcome = self.transaction(id).await;
             let waited = self.environment.now_unix_ms().saturating_sub(started);
             match outcome {
                 Ok(relayed) => match relayed.state {
-                    RelayState::Mined => {
-                        return same(transaction.id, transaction.relay.chain_id, relayed);
-                    }
+                    RelayState::Mined => return Ok(relayed),
                     RelayState::Reverted => {
                         let Relayed { hash, block, .. } = relayed;
                         return Err(ClientError::Reverted { hash, block });
+                    }
+                    RelayState::Lost => {
+                        let Relayed { id, hash, .. } = relayed;
+                        return Err(ClientError::Lost { id, hash });
                     }
                     RelayState::Sent if waited >= limit.milliseconds => {
                         let Relayed { id, hash, .. } = relayed;
@@ -169,7 +218,9 @@ impl<T: Transport, C: Credential, E: Environment> Client<T, C, E> {
                     }
                     RelayState::Sent => {}
                 },
-                Err(error) if waited < limit.milliseconds && may_pass(&error) => {}
+                Err(error)
+                    if waited < limit.milliseconds
+                        && (may_pass(&error) || error.is(Code::RateLimited)) => {}
                 Err(error) => return Err(error),
             }
             self.environment.sleep_ms(pause).await;
@@ -189,6 +240,16 @@ fn may_pass(error: &ClientError) -> bool {
         ]
         .into_iter()
         .any(|code| error.is(code))
+}
+
+/// Tells whether the relayer may have taken a transaction over although it did not say so.
+fn may_have_arrived(error: &ClientError) -> bool {
+    match error {
+        ClientError::Transport(error) => error.may_have_been_sent,
+        ClientError::Gateway(problem) => problem.status >= 500,
+        ClientError::UnexpectedReply(_) => true,
+        _ => false,
+    }
 }
 
 fn same(id: RequestId, chain_id: u64, relayed: Relayed) -> Result<Relayed, ClientError> {

@@ -3,20 +3,20 @@
 use std::sync::{Mutex, PoisonError};
 
 use alloy_primitives::Address;
-use keyfold_crypto::b64;
 use keyfold_crypto::jwk::Thumbprint;
 use keyfold_protocol::client_api::{Nothing, Renewed, Revocation, SignedIn, SignedOut, path};
 use keyfold_protocol::holder_api::DeviceState;
 use keyfold_protocol::ids::{AccountId, AddressId, ProjectId, RealmId, SessionId};
 use keyfold_protocol::intent::{Intent, Operation};
-use keyfold_protocol::session::{MAX_ATTESTATION_LEN, SessionClaims};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::attestation::{key_of, names_wallet};
 use crate::channel::Call;
 use crate::client::{Client, json};
 use crate::environment::{Credential, Environment, Transport};
 use crate::error::ClientError;
+use crate::known::{KnownWallets, Labels, Owner};
 use crate::wallet::{Wallet, WalletRefused};
 
 /// An attestation that ends within so many seconds is renewed before it is used.
@@ -49,7 +49,7 @@ struct Changing {
     device_state: DeviceState,
     /// Address by label, for each wallet seen so far.
     #[serde(default)]
-    wallets: Vec<(String, Address)>,
+    wallets: Labels,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -79,7 +79,7 @@ impl Session {
             attestation: signed_in.attestation.clone(),
             attestation_expires: signed_in.attestation_expires,
             device_state: signed_in.device,
-            wallets: Vec::new(),
+            wallets: Labels::default(),
         };
         Self {
             fixed,
@@ -127,6 +127,16 @@ impl Session {
         self.changing().attestation.clone()
     }
 
+    /// Returns the thumbprint of the key that signed the attestation, which apps pin.
+    ///
+    /// # Security
+    ///
+    /// The attestation came sealed from a verified enclave, so this is the realm's key, whatever the
+    /// gateway publishes. `None` where the attestation is none.
+    pub fn attestation_key(&self) -> Option<Thumbprint> {
+        key_of(&self.changing().attestation)
+    }
+
     /// Returns when the attestation ends, in Unix seconds.
     pub fn attestation_expires(&self) -> u64 {
         self.changing().attestation_expires
@@ -137,26 +147,24 @@ impl Session {
         self.changing().device_state
     }
 
-    /// Remembers a wallet; the wallet of a label never becomes another.
-    pub(crate) fn remember(&self, wallet: &Wallet) -> Result<(), WalletRefused> {
+    /// Remembers a wallet, here and beyond this session. Where either knows another one by the
+    /// label, neither learns anything.
+    pub(crate) fn remember(
+        &self,
+        known: &mut KnownWallets,
+        wallet: &Wallet,
+    ) -> Result<(), WalletRefused> {
+        let owner = Owner {
+            realm: self.realm(),
+            project: self.project().clone(),
+            account: self.account(),
+        };
         let mut changing = self.changing();
-        let known = changing
-            .wallets
-            .iter()
-            .find(|(label, _)| label == wallet.label());
-        match known {
-            Some((_, address)) if *address == wallet.address() => Ok(()),
-            Some((_, address)) => Err(WalletRefused::Changed {
-                before: *address,
-                now: wallet.address(),
-            }),
-            None => {
-                changing
-                    .wallets
-                    .push((wallet.label().to_owned(), wallet.address()));
-                Ok(())
-            }
-        }
+        known.check(&owner, wallet)?;
+        changing.wallets.check(wallet)?;
+        known.keep(&owner, wallet.label(), wallet.address());
+        changing.wallets.keep(wallet.label(), wallet.address());
+        Ok(())
     }
 }
 
@@ -188,15 +196,6 @@ impl<'de> Deserialize<'de> for Session {
             renewing: Default::default(),
         })
     }
-}
-
-/// Tells whether an attestation names a wallet; `None` where that cannot be read, which those who
-/// verify attestations decide.
-fn names_wallet(attestation: &str, wallet: &AddressId) -> Option<bool> {
-    let claims = attestation.split('.').nth(1)?;
-    let claims = b64::decode(claims, MAX_ATTESTATION_LEN).ok()?;
-    let claims: SessionClaims = serde_json::from_slice(&claims).ok()?;
-    Some(claims.wallets.contains(wallet))
 }
 
 impl<T: Transport, C: Credential, E: Environment> Client<T, C, E> {
@@ -314,42 +313,5 @@ impl<T: Transport, C: Credential, E: Environment> Client<T, C, E> {
             Err(_) if self.now_seconds() < session.attestation_expires() => Ok(()),
             outcome => outcome,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use keyfold_protocol::session::Confirmation;
-
-    use super::*;
-
-    #[test]
-    fn the_wallets_of_an_attestation_are_read_and_what_is_none_is_left_to_its_verifiers() {
-        let (named, other) = (
-            AddressId::from_bytes([1; 20]),
-            AddressId::from_bytes([2; 20]),
-        );
-        let claims = SessionClaims {
-            iss: RealmId::from_bytes([3; 32]),
-            aud: "app.example".parse().unwrap(),
-            sub: AccountId::from_bytes([4; 16]),
-            cnf: Confirmation {
-                jkt: Thumbprint([5; 32]),
-            },
-            wallets: vec![named],
-            amr: vec!["otp".to_owned()],
-            acr: "email".to_owned(),
-            auth_time: 1,
-            sid: SessionId::from_bytes([6; 16]),
-            iat: 1,
-            exp: 2,
-            jti: "7".to_owned(),
-        };
-        let claims = b64::encode(&serde_json::to_vec(&claims).unwrap());
-        let jwt = format!("header.{claims}.signature");
-        assert_eq!(names_wallet(&jwt, &named), Some(true));
-        assert_eq!(names_wallet(&jwt, &other), Some(false));
-        assert_eq!(names_wallet("attestation", &named), None);
-        assert_eq!(names_wallet("a.b.c", &named), None);
     }
 }

@@ -2,18 +2,20 @@
 
 use keyfold_protocol::client_api::{EmailFinish, EmailStart, SignInStarted, SignedIn, path};
 use keyfold_protocol::error_code::Code;
-use keyfold_protocol::ids::{InstanceId, ProjectId, SignInHandle};
+use keyfold_protocol::ids::{Digest32, InstanceId, ProjectId, SignInHandle};
 use keyfold_protocol::intent::Operation;
 
 use crate::client::Client;
 use crate::environment::{Credential, Environment, Transport};
 use crate::error::ClientError;
+use crate::known::who;
 use crate::session::Session;
 use crate::wallet::Wallet;
 
 /// A sign-in that waits for its code. It lives in the memory of one enclave instance.
 #[derive(Debug, Clone)]
 pub struct PendingSignIn {
+    who: Digest32,
     project: ProjectId,
     instance: InstanceId,
     sign_in: SignInHandle,
@@ -52,6 +54,7 @@ impl<T: Transport, C: Credential, E: Environment> Client<T, C, E> {
             .call_before_session(path::EMAIL_START, intent, project, &body, None)
             .await?;
         Ok(PendingSignIn {
+            who: who(self.pin.realm, project, email),
             project: project.clone(),
             instance,
             sign_in: started.sign_in,
@@ -64,7 +67,9 @@ impl<T: Transport, C: Credential, E: Environment> Client<T, C, E> {
     ///
     /// # Errors
     ///
-    /// [`ClientError`]; [`ClientError::SignInGone`] if the instance has ended meanwhile.
+    /// [`ClientError`]; [`ClientError::SignInGone`] if the instance has ended meanwhile;
+    /// [`ClientError::AccountChanged`] and [`WalletRefused::Changed`](crate::WalletRefused::Changed)
+    /// if this device was told otherwise before.
     pub async fn finish_email(
         &self,
         pending: &PendingSignIn,
@@ -89,6 +94,10 @@ impl<T: Transport, C: Credential, E: Environment> Client<T, C, E> {
                 error
             }
         })?;
+        let before = self.known().account(&pending.who);
+        if before.is_some_and(|account| account != signed_in.account) {
+            return Err(ClientError::AccountChanged);
+        }
         let session = Session::begin(
             self.pin.realm,
             pending.project.clone(),
@@ -96,8 +105,9 @@ impl<T: Transport, C: Credential, E: Environment> Client<T, C, E> {
             &signed_in,
         );
         for info in signed_in.wallets {
-            session.remember(&Wallet::verify(info, &self.rules)?)?;
+            self.remember(&session, &Wallet::verify(info, &self.rules)?)?;
         }
+        self.known().keep_account(pending.who, session.account());
         Ok(session)
     }
 }

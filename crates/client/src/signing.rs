@@ -9,8 +9,8 @@ use keyfold_protocol::ids::{AddressId, Digest32, RequestId};
 use keyfold_protocol::intent::{Intent, KeyUse, Operation};
 use keyfold_protocol::relayer_api::Relay;
 use keyfold_wallet::abi::erc6492_wrap;
-use keyfold_wallet::signature::{DecodeError, RecoverError, Request, decode, recover};
 use keyfold_wallet::checkpointer::RootStatement;
+use keyfold_wallet::signature::{DecodeError, RecoverError, Request, decode, recover};
 use keyfold_wallet::{Call, EcdsaSignature, Encoding, Payload, Recover, payload};
 
 use crate::client::{Client, json};

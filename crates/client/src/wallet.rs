@@ -4,6 +4,7 @@ use alloy_primitives::{Address, B256};
 use keyfold_protocol::client_api::{CreateWallet, Nothing, WalletInfo, Wallets, path};
 use keyfold_protocol::ids::KeyId;
 use keyfold_protocol::intent::Operation;
+use keyfold_protocol::text::is_name;
 use keyfold_wallet::config::Members;
 use keyfold_wallet::{Context, wallet_address};
 
@@ -11,9 +12,6 @@ use crate::client::{Client, json};
 use crate::environment::{Credential, Environment, Transport};
 use crate::error::ClientError;
 use crate::session::Session;
-
-/// Longest label, characters.
-pub const MAX_LABEL: usize = 64;
 
 /// What a program knows of its project's guard.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -66,6 +64,9 @@ pub enum WalletRefused {
         /// What is said now.
         now: Address,
     },
+    /// The account has more wallets than any has.
+    #[error("the account has too many wallets")]
+    TooMany,
 }
 
 /// A wallet that was checked: its address is that of the default configuration of its owner, and
@@ -113,7 +114,7 @@ impl Wallet {
         if wallet_address(&info.image_hash, &context) != info.address {
             return Err(WalletRefused::Address);
         }
-        if !is_label(&info.label) {
+        if !is_name(&info.label) {
             return Err(WalletRefused::Label);
         }
         Ok(Self { info, owner, guard })
@@ -167,11 +168,6 @@ fn context(name: &str) -> Result<Context, WalletRefused> {
     }
 }
 
-fn is_label(label: &str) -> bool {
-    let count = label.chars().count();
-    (1..=MAX_LABEL).contains(&count) && !label.chars().any(char::is_control)
-}
-
 impl<T: Transport, C: Credential, E: Environment> Client<T, C, E> {
     /// Makes a wallet, or returns the one that has this label already.
     ///
@@ -183,7 +179,7 @@ impl<T: Transport, C: Credential, E: Environment> Client<T, C, E> {
         session: &Session,
         label: &str,
     ) -> Result<Wallet, ClientError> {
-        if !is_label(label) {
+        if !is_name(label) {
             return Err(ClientError::Unsendable(
                 "a label that is empty, long or unprintable",
             ));
@@ -199,7 +195,7 @@ impl<T: Transport, C: Credential, E: Environment> Client<T, C, E> {
             return Err(WalletRefused::Label.into());
         }
         let wallet = Wallet::verify(info, &self.rules)?;
-        session.remember(&wallet)?;
+        self.remember(session, &wallet)?;
         Ok(wallet)
     }
 
@@ -215,7 +211,7 @@ impl<T: Transport, C: Credential, E: Environment> Client<T, C, E> {
             .await?;
         let checked = wallets.into_iter().map(|info| {
             let wallet = Wallet::verify(info, &self.rules)?;
-            session.remember(&wallet)?;
+            self.remember(session, &wallet)?;
             Ok(wallet)
         });
         checked.collect()

@@ -58,12 +58,11 @@ impl RealmKeys {
         statement: &RootStatement,
         checkpointer: &Address,
     ) -> Option<Bytes> {
-        let signature = self.checkpointer.sign_prehash(&statement.hash(checkpointer).0);
-        let signature = EcdsaSignature::new(
-            signature.r.into(),
-            signature.s.into(),
-            signature.y_parity,
-        )?;
+        let signature = self
+            .checkpointer
+            .sign_prehash(&statement.hash(checkpointer).0);
+        let signature =
+            EcdsaSignature::new(signature.r.into(), signature.s.into(), signature.y_parity)?;
         statement.to_proof(&signature).ok()
     }
 

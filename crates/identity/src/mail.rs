@@ -31,6 +31,9 @@ const MAX_NAME_CHARS: usize = 64;
 #[error("a display name is 1 to 64 letters, digits, single spaces, or any of - . , ' & + ! ( )")]
 pub struct DisplayNameError;
 
+/// Hangul fillers: letters by their category, and nothing is seen of them.
+const FILLERS: [char; 4] = ['\u{115f}', '\u{1160}', '\u{3164}', '\u{ffa0}'];
+
 /// The name of an app or a sender, as a person reads it in a mail.
 ///
 /// # Security
@@ -50,9 +53,9 @@ impl DisplayName {
         // A character has at most four bytes: bounds the work before it is done.
         let good = (1..=MAX_NAME_CHARS * 4).contains(&text.len())
             && text.chars().count() <= MAX_NAME_CHARS
-            && text
-                .chars()
-                .all(|c| c.is_alphanumeric() || " -.,'&+!()".contains(c))
+            && text.chars().all(|c| {
+                (c.is_alphanumeric() && !FILLERS.contains(&c)) || " -.,'&+!()".contains(c)
+            })
             && text.split(' ').all(|word| !word.is_empty());
         if good {
             Ok(Self(text.to_owned()))

@@ -340,8 +340,7 @@ impl UpdateConfig {
             return Err(ChangeError::UnknownVersion);
         }
         let next = state.after(&self.change)?;
-        if state.config()?.image_hash() != self.previous
-            || next.config()?.image_hash() != self.next
+        if state.config()?.image_hash() != self.previous || next.config()?.image_hash() != self.next
         {
             return Err(ChangeError::OtherRoot);
         }
@@ -508,9 +507,12 @@ impl StoredTree {
                 leaves: members.recovery.clone(),
             });
         }
-        trees.extend(members.passkeys.iter().map(|passkey| Self::Passkey {
-            passkey: *passkey,
-        }));
+        trees.extend(
+            members
+                .passkeys
+                .iter()
+                .map(|passkey| Self::Passkey { passkey: *passkey }),
+        );
         Ok(trees)
     }
 }

@@ -69,7 +69,7 @@ codes! {
     // Sign-in and session
     EmailInvalid "email_invalid" 422 "That is not an email address this service can use.";
     SignInRefused "sign_in_refused" 401 "The code is wrong, used or expired, or belongs to another sign-in; start again.";
-    MailLimit "mail_limit" 429 "Too many codes were sent to this address; wait before asking for another.";
+    MailLimit "mail_limit" 429 "Too many codes were sent to this address, or mistyped on this device; wait an hour and ask again.";
     MailFailed "mail_failed" 502 "The code could not be mailed; try again.";
     SessionMissing "session_missing" 401 "The request carries no session attestation; sign in.";
     SessionInvalid "session_invalid" 401 "The session attestation is not valid for this request; sign in again.";

@@ -21,8 +21,8 @@ pub enum RealmError {
     /// The version is not one this release reads.
     #[error("the realm record has an unknown version")]
     UnknownVersion,
-    /// 2t must be greater than n, t at most n, n at most [`MAX_HOLDERS`].
-    #[error("the threshold does not make a majority of the holders")]
+    /// t must be 2 or more, 2t greater than n, t at most n, n at most [`MAX_HOLDERS`].
+    #[error("the threshold is not two or more holders and a majority of them")]
     BadThreshold,
     /// Indexes are not 1..=n in order, names or keys repeat, or a text is too long.
     #[error("the holders' entries are not acceptable")]
@@ -166,7 +166,8 @@ impl RealmRecord {
         }
         let n = self.holders.len();
         let t = usize::from(self.threshold);
-        if n == 0 || n > MAX_HOLDERS || t > n || 2 * t <= n {
+        // A share of one is the secret itself.
+        if t < 2 || t > n || n > MAX_HOLDERS || 2 * t <= n {
             return Err(RealmError::BadThreshold);
         }
         for (at, card) in self.holders.iter().enumerate() {

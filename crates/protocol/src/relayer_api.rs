@@ -42,6 +42,10 @@ pub enum RelayState {
     Mined,
     /// In a block, but it reverted.
     Reverted,
+    /// Followed no longer: no node took it, so that something else used up its place among the
+    /// relayer's transactions; or its place is used and no receipt is found. The wallet's nonce
+    /// tells whether the call was carried out.
+    Lost,
 }
 
 /// A transaction that was taken over.
@@ -52,7 +56,7 @@ pub struct Relayed {
     pub id: RequestId,
     /// The chain.
     pub chain_id: u64,
-    /// Hash of the transaction.
+    /// Hash of the transaction. While it is in no block, another may replace it, at a better price.
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub hash: B256,
     /// How far it has come.

@@ -5,7 +5,7 @@ use alloy_sol_types::{SolCall, SolValue, sol};
 use proptest::prelude::*;
 
 use super::{Context, counterfactual_address, wallet_address};
-use crate::context::{ContextName, UnknownContext};
+use crate::context::{ContextName, ENTRY_POINT_V07, UnknownContext};
 use crate::{abi, context};
 
 sol! {
@@ -146,6 +146,12 @@ fn own_addresses_are_those_of_the_committed_artifacts() {
     let parse = |text: &str| -> serde_json::Value { serde_json::from_str(text).unwrap() };
     let deployments = parse(include_str!("../../../contracts/deployments.json"));
     let context = Context::keyfold();
+    let extensions = ContextName::Keyfold.extensions().unwrap();
+    let with_erc4337 = ContextName::KeyfoldErc4337.context();
+    let entry_points = (
+        ENTRY_POINT_V07,
+        address!("4337084D9E255Ff0702461CF8895CE9E3b5Ff108"),
+    );
     let deployer = address!("4e59b44847b379578588920cA78FbF26c0B4956C");
     assert_eq!(deployments["deployer"], deployer.to_string());
     let expected = [
@@ -157,20 +163,56 @@ fn own_addresses_are_those_of_the_committed_artifacts() {
         (
             include_str!("../../../contracts/artifacts/Stage2.json"),
             context.stage2,
-            Vec::new(),
+            (Address::ZERO, Address::ZERO).abi_encode(),
         ),
         (
             include_str!("../../../contracts/artifacts/Stage1.json"),
             context.stage1,
-            (context.factory, context.stage2).abi_encode(),
+            (
+                context.factory,
+                context.stage2,
+                Address::ZERO,
+                Address::ZERO,
+            )
+                .abi_encode(),
         ),
         (
             include_str!("../../../contracts/artifacts/Guest.json"),
             context.guest,
             Vec::new(),
         ),
+        (
+            include_str!("../../../contracts/artifacts/Stage2.json"),
+            with_erc4337.stage2,
+            entry_points.abi_encode(),
+        ),
+        (
+            include_str!("../../../contracts/artifacts/Stage1.json"),
+            with_erc4337.stage1,
+            (
+                context.factory,
+                with_erc4337.stage2,
+                entry_points.0,
+                entry_points.1,
+            )
+                .abi_encode(),
+        ),
+        (
+            include_str!("../../../contracts/artifacts/Passkeys.json"),
+            extensions.passkeys,
+            Vec::new(),
+        ),
+        (
+            include_str!("../../../contracts/artifacts/Recovery.json"),
+            extensions.recovery,
+            Vec::new(),
+        ),
+        (
+            include_str!("../../../contracts/artifacts/Sessions.json"),
+            extensions.sessions,
+            Vec::new(),
+        ),
     ];
-    // The extensions come after them.
     assert!(deployments["contracts"].as_array().unwrap().len() >= expected.len());
     let deployed = deployments["contracts"].as_array().unwrap();
     for (artifact, address, arguments) in expected {
@@ -185,9 +227,9 @@ fn own_addresses_are_those_of_the_committed_artifacts() {
         );
         let entry = deployed
             .iter()
-            .find(|entry| &entry["name"] == name)
+            .find(|entry| entry["address"] == address.to_string())
             .unwrap();
-        assert_eq!(entry["address"], address.to_string());
+        assert_eq!(&entry["artifact"], name);
         assert_eq!(
             entry["constructorArguments"],
             hex::encode_prefixed(&arguments)

@@ -174,7 +174,10 @@ mod tests {
             verifying_contract: Some(checkpointer),
             ..Default::default()
         };
-        assert_eq!(ours.hash(&checkpointer), theirs.eip712_signing_hash(&domain));
+        assert_eq!(
+            ours.hash(&checkpointer),
+            theirs.eip712_signing_hash(&domain)
+        );
     }
 
     #[test]
@@ -203,6 +206,9 @@ mod tests {
             checkpoint: CHECKPOINT_LIMIT,
             ..statement()
         };
-        assert_eq!(too_large.to_proof(&signature()), Err(ProofError::Checkpoint));
+        assert_eq!(
+            too_large.to_proof(&signature()),
+            Err(ProofError::Checkpoint)
+        );
     }
 }

@@ -31,6 +31,8 @@ const SEQUENCE_GUEST: Address = address!("0000000000006Ac72ed1d192fa28f0058D3F88
 pub enum ContextName {
     /// Keyfold's own contracts.
     Keyfold,
+    /// The same with ERC-4337, entry points v0.7 and v0.8.
+    KeyfoldErc4337,
     /// Sequence v3, release candidate 5: audited, on the public chains.
     SequenceRc5,
     /// The same with ERC-4337.
@@ -69,8 +71,9 @@ pub struct UnknownContext;
 
 impl ContextName {
     /// Every name.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Keyfold,
+        Self::KeyfoldErc4337,
         Self::SequenceRc5,
         Self::SequenceRc5Erc4337,
         Self::SequenceRc4,
@@ -83,7 +86,12 @@ impl ContextName {
     ];
 
     /// What a project may choose for new wallets.
-    pub const CHOICES: [Self; 3] = [Self::Keyfold, Self::SequenceRc5, Self::SequenceRc5Erc4337];
+    pub const CHOICES: [Self; 4] = [
+        Self::Keyfold,
+        Self::KeyfoldErc4337,
+        Self::SequenceRc5,
+        Self::SequenceRc5Erc4337,
+    ];
 
     fn listed() -> String {
         Self::ALL.map(Self::as_str).join(", ")
@@ -94,6 +102,7 @@ impl ContextName {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Keyfold => "keyfold",
+            Self::KeyfoldErc4337 => "keyfold-4337",
             Self::SequenceRc5 => "sequence-rc5",
             Self::SequenceRc5Erc4337 => "sequence-rc5-4337",
             Self::SequenceRc4 => "sequence-rc4",
@@ -122,11 +131,16 @@ impl ContextName {
         };
         match self {
             Self::Keyfold => Context {
-                factory: address!("b10DDE67E5097A6C932a3B7a8AC825de5A5d8ADC"),
-                stage1: address!("FA15794026E44b4ddEF09f2be0C37884f4eAC24f"),
-                stage2: address!("E9A819e3AD9c89F237c6061471B8CCF97DF1da67"),
-                guest: address!("79cD4A6E9ABEf96967868EeC27412f4A4417C020"),
+                factory: address!("18F570A976f3ceF58c10760e7A337fa2c1625026"),
+                stage1: address!("892B40988BD52122Cd00ba6e9a7D9a61Ea397cd4"),
+                stage2: address!("952F03cf7c5c5FF99F60314A83B42235fD4F8cE5"),
+                guest: address!("3a4a1c71bc48bEbd03f41fe17c8e3245b1Fa0247"),
                 creation_code: CREATION_CODE,
+            },
+            Self::KeyfoldErc4337 => Context {
+                stage1: address!("4e8d88816C13Eb80bB37aB9F6ef022aA3Ca9a192"),
+                stage2: address!("Bd029325B962bd6eae75FAf15E3f48c532aCa05D"),
+                ..Self::Keyfold.context()
             },
             Self::SequenceRc5 => sequence(
                 address!("0000000000001f3C39d61698ab21131a12134454"),
@@ -198,20 +212,22 @@ impl ContextName {
                 recovery: address!("dED857b9b5142832634129aFfc1D67cD106b927c"),
                 sessions: address!("06aa3a8F781F2be39b888Ac8a639c754aEe9dA29"),
             }),
-            Self::Keyfold => Some(Extensions {
+            Self::Keyfold | Self::KeyfoldErc4337 => Some(Extensions {
                 passkeys: address!("d8295be83a05a98f6f94770202BbB9E2e769b793"),
-                recovery: address!("2717f29db872B190EfCbE471C8a4f40F77b03885"),
-                sessions: address!("d1C0438a12bBB164cD7ac23F16164D8C37253BC6"),
+                recovery: address!("8F9ffE6bB6984B63FD4C45E31A36258714d26c23"),
+                sessions: address!("A5042cBFC648E9D7B3240220d98A5a53eB550b0e"),
             }),
             Self::SequenceDev1 => None,
         }
     }
 
-    /// The ERC-4337 entry point that wallets of this context answer to, if any.
+    /// The ERC-4337 entry point v0.7, if wallets of this context answer to it. Keyfold's own answer to
+    /// v0.8 as well.
     #[must_use]
     pub fn entry_point(self) -> Option<Address> {
         match self {
-            Self::SequenceRc5Erc4337
+            Self::KeyfoldErc4337
+            | Self::SequenceRc5Erc4337
             | Self::SequenceRc4Erc4337
             | Self::SequenceRc3Erc4337
             | Self::SequenceDev2Erc4337 => Some(ENTRY_POINT_V07),

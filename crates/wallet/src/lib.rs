@@ -19,12 +19,15 @@ pub mod address;
 pub mod checkpointer;
 pub mod config;
 pub mod context;
+#[cfg(feature = "oracle")]
+pub mod oracle;
 pub mod passkey;
 pub mod payload;
 pub mod quirks;
 pub mod recovery;
 pub mod session;
 pub mod signature;
+pub mod text;
 
 mod bytes;
 mod json;

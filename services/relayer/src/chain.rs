@@ -1,27 +1,31 @@
 //! One chain: its node, and what a call would cost there.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use alloy_primitives::{Address, Bytes};
+use alloy_primitives::{Address, Bytes, U256};
 use keyfold_chain::node::At;
-use keyfold_chain::{CallRequest, Deployments, Fees, Node, RpcError, Transaction, revert};
+use keyfold_chain::{CallRequest, Deployments, FeeBounds, Fees, Node, Transaction, revert};
 use keyfold_protocol::error_code::Code;
 use tokio::sync::Notify;
 
-use crate::config::{ChainConfig, RelayerError};
+use crate::config::{ChainConfig, RelayerError, SpendBounds};
 use crate::error::RelayError;
 use crate::rpc::HttpRpc;
 
 /// Added to an estimate, in parts of a quarter: state moves between estimate and block.
 const MARGIN_DIVISOR: u64 = 4;
+const WEI_PER_GWEI: u128 = 1_000_000_000;
+/// Gas of a transaction that does nothing, where a node gives no estimate.
+const EMPTY_GAS: u64 = 21_000;
+/// Gas allowed for such an estimate: some chains count the bytes that they publish elsewhere.
+const EMPTY_GAS_AT_MOST: u64 = 1_000_000;
 
 /// A chain that is served.
 #[derive(Debug)]
 pub(crate) struct Chain {
     config: ChainConfig,
     node: Node<HttpRpc>,
-    /// Whether the node was asked which chain it is, since it last failed.
-    verified: AtomicBool,
     /// Whether some transaction did not reach the node.
     unsent: AtomicBool,
     wake: Notify,
@@ -43,8 +47,12 @@ pub(crate) struct Outgoing<'a> {
 pub(crate) struct Quote {
     gas_limit: u64,
     fees: Fees,
-    /// The sender's next nonce as the node sees it.
-    pub(crate) lowest_nonce: u64,
+    /// How many of the sender's transactions are in blocks.
+    pub(crate) in_blocks: u64,
+    /// The same with those that wait.
+    pub(crate) with_waiting: u64,
+    /// The sender's coin, wei.
+    pub(crate) balance: U256,
 }
 
 impl Chain {
@@ -53,7 +61,6 @@ impl Chain {
         Ok(Self {
             config,
             node,
-            verified: AtomicBool::new(false),
             unsent: AtomicBool::new(false),
             wake: Notify::new(),
         })
@@ -67,25 +74,40 @@ impl Chain {
         self.config.confirmations
     }
 
-    /// The node, once it has said that it is of this chain.
-    pub(crate) async fn node(&self) -> Result<&Node<HttpRpc>, RelayError> {
-        if !self.verified.load(Ordering::Acquire) {
-            let found = self.node.chain_id().await?;
-            if found != self.id() {
-                tracing::error!(expected = self.id(), found, "a node is of another chain");
-                return Err(Code::ChainUnavailable.into());
-            }
-            self.verified.store(true, Ordering::Release);
-        }
-        Ok(&self.node)
+    /// In how many blocks nothing changes any more.
+    pub(crate) fn finality(&self) -> u64 {
+        self.config.finality.max(self.config.confirmations)
     }
 
-    /// Forgets what was known of the node where it did not answer: another may answer next.
-    pub(crate) fn noticed<T>(&self, result: Result<T, RelayError>) -> Result<T, RelayError> {
-        if let Err(RelayError::Node(RpcError::Unreachable(_) | RpcError::Malformed(_))) = &result {
-            self.verified.store(false, Ordering::Release);
+    pub(crate) const fn resend_after(&self) -> Duration {
+        Duration::from_secs(self.config.resend_seconds)
+    }
+
+    pub(crate) const fn spending(&self) -> SpendBounds {
+        self.config.spending
+    }
+
+    /// What gas may cost in a transaction with so much of it.
+    pub(crate) fn fee_bounds(&self, gas_limit: u64) -> FeeBounds {
+        let wei = u128::from(self.config.spending.transaction_gwei) * WEI_PER_GWEI;
+        self.config.fees.with_cost(wei, gas_limit)
+    }
+
+    /// The node, once it has said that it is of this chain. Asked each time: behind one URL may be
+    /// many, and tomorrow others.
+    pub(crate) async fn node(&self) -> Result<&Node<HttpRpc>, RelayError> {
+        let found = self.node.chain_id().await?;
+        if found == self.id() {
+            Ok(&self.node)
+        } else {
+            tracing::error!(expected = self.id(), found, "a node is of another chain");
+            Err(Code::ChainUnavailable.into())
         }
-        result
+    }
+
+    /// The node, for those who have just asked which chain it is of.
+    pub(crate) const fn unverified(&self) -> &Node<HttpRpc> {
+        &self.node
     }
 
     /// Refuses where the contracts that deploy wallets are missing: a call to an address without
@@ -116,7 +138,9 @@ impl Chain {
             max_gas,
             all_gas,
         } = outgoing;
-        let (gas_limit, history, lowest_nonce, balance) = tokio::try_join!(
+        // Which chain it is, is asked beside the nonce that depends on it.
+        let (_, gas_limit, history, in_blocks, with_waiting, balance) = tokio::try_join!(
+            self.node(),
             self.gas(
                 CallRequest {
                     from,
@@ -127,23 +151,29 @@ impl Chain {
                 all_gas
             ),
             async { Ok(self.node.fee_history().await?) },
+            async { Ok(self.node.transaction_count(from, At::Latest).await?) },
             async { Ok(self.node.transaction_count(from, At::Pending).await?) },
             async { Ok(self.node.balance(from).await?) },
         )?;
-        let quote = Quote {
+        Ok(Quote {
             gas_limit,
-            fees: self.config.fees.choose(&history)?,
-            lowest_nonce,
+            fees: self.fee_bounds(gas_limit).choose(&history)?,
+            in_blocks,
+            with_waiting,
+            balance,
+        })
+    }
+
+    /// Asks how much gas a transaction needs that does nothing.
+    pub(crate) async fn gas_of_nothing(&self, from: Address) -> u64 {
+        let nothing = CallRequest {
+            from,
+            to: from,
+            data: &[],
+            gas_limit: EMPTY_GAS_AT_MOST,
         };
-        let cost = quote.transaction(self.id(), 0, to, Bytes::new()).max_cost();
-        if cost > balance {
-            tracing::error!(chain = self.id(), %from, %balance, needed = %cost, "fund the relayer");
-            return Err(RelayError::refused(
-                Code::Unavailable,
-                "The relayer has too little coin for gas on this chain; its operator was told.",
-            ));
-        }
-        Ok(quote)
+        let needed = self.node.estimate_gas(nothing).await;
+        needed.map_or(EMPTY_GAS, |gas| gas.clamp(EMPTY_GAS, EMPTY_GAS_AT_MOST))
     }
 
     async fn gas(&self, request: CallRequest<'_>, all_gas: bool) -> Result<u64, RelayError> {
@@ -208,7 +238,7 @@ impl Quote {
             max_fee_per_gas: self.fees.max_fee_per_gas,
             gas_limit: self.gas_limit,
             to,
-            value: alloy_primitives::U256::ZERO,
+            value: U256::ZERO,
             data,
         }
     }

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use ::http::Uri;
@@ -46,9 +47,47 @@ pub struct ChainConfig {
     /// In how many blocks, its own counted, a transaction is final enough to be called mined.
     #[serde(default = "one")]
     pub confirmations: u64,
+    /// In how many blocks nothing changes any more. Until then a settled transaction is looked at
+    /// again, for a reorganisation may settle it otherwise.
+    #[serde(default = "finality")]
+    pub finality: u64,
+    /// Seconds after which a transaction that is in no block is sent again, at a better price where
+    /// its own is too low by then.
+    #[serde(default = "resend_seconds")]
+    pub resend_seconds: u64,
     /// What gas may cost.
     #[serde(default)]
     pub fees: FeeBounds,
+    /// What all of it may cost.
+    #[serde(default)]
+    pub spending: SpendBounds,
+}
+
+/// What may be spent on one chain, in gwei of its coin: what transactions cost at most, whether or
+/// not they cost that much in the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SpendBounds {
+    /// For one transaction. Nodes refuse those above one coin unless told otherwise, and what they
+    /// refuse stands in the way of all that follows.
+    pub transaction_gwei: u64,
+    /// For all wallets together, within a period.
+    pub period_gwei: u64,
+    /// For one wallet, within a period.
+    pub wallet_gwei: u64,
+    /// The period, seconds: it ends now, wherever that is.
+    pub period_seconds: u64,
+}
+
+impl Default for SpendBounds {
+    fn default() -> Self {
+        Self {
+            transaction_gwei: 900_000_000,
+            period_gwei: 1_000_000_000,
+            wallet_gwei: 100_000_000,
+            period_seconds: 86_400,
+        }
+    }
 }
 
 impl ChainConfig {
@@ -58,8 +97,11 @@ impl ChainConfig {
             chain_id,
             rpc_url,
             rpc_roots: None,
-            confirmations: 1,
+            confirmations: one(),
+            finality: finality(),
+            resend_seconds: resend_seconds(),
             fees: FeeBounds::default(),
+            spending: SpendBounds::default(),
         }
     }
 }
@@ -72,7 +114,10 @@ pub struct RelayLimits {
     pub max_gas: u64,
     /// Transactions that one client may ask for in a minute.
     pub requests_per_minute: NonZeroU32,
-    /// Networks of proxies whose `X-Forwarded-For` is believed.
+    /// Questions that one client may ask in a minute; many of them reach the node.
+    pub questions_per_minute: NonZeroU32,
+    /// Networks or addresses of proxies whose `X-Forwarded-For` is believed. A gateway is one: where it is not
+    /// named here, all its clients are one client.
     pub trusted_proxies: Vec<String>,
 }
 
@@ -81,6 +126,7 @@ impl Default for RelayLimits {
         Self {
             max_gas: 5_000_000,
             requests_per_minute: NonZeroU32::MIN.saturating_add(119),
+            questions_per_minute: NonZeroU32::MIN.saturating_add(599),
             trusted_proxies: Vec::new(),
         }
     }
@@ -88,6 +134,14 @@ impl Default for RelayLimits {
 
 const fn one() -> u64 {
     1
+}
+
+const fn finality() -> u64 {
+    64
+}
+
+const fn resend_seconds() -> u64 {
+    15
 }
 
 /// Where a node is: `https://`, or `http://` with a port on this machine.
@@ -237,10 +291,14 @@ pub(crate) fn database_path(data: &Path) -> PathBuf {
 ///
 /// [`RelayerError`].
 pub fn init(config: &RelayerConfig) -> Result<Identity, RelayerError> {
-    std::fs::create_dir_all(&config.data).map_err(RelayerError::io(format!(
-        "cannot make {}",
-        config.data.display()
-    )))?;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&config.data)
+        .map_err(RelayerError::io(format!(
+            "cannot make {}",
+            config.data.display()
+        )))?;
     let path = master_key_path(&config.data);
     let master = match MasterKey::init(&path, &mut UnwrapErr(SysRng)) {
         Err(MasterKeyError::Exists { .. }) => MasterKey::load(&path)?,
@@ -290,6 +348,25 @@ mod tests {
     }
 
     #[test]
+    fn the_folder_is_its_owners_alone() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        let config = RelayerConfig {
+            listen: "127.0.0.1:0".parse().unwrap(),
+            names: vec!["localhost".to_owned()],
+            data: dir.path().join("relayer"),
+            chains: Vec::new(),
+            limits: RelayLimits::default(),
+        };
+        init(&config).unwrap();
+        let mode = std::fs::metadata(&config.data)
+            .unwrap()
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o700);
+    }
+
+    #[test]
     fn a_configuration_needs_only_what_has_no_default() {
         let config: RelayerConfig = toml::from_str(
             r#"
@@ -302,7 +379,10 @@ mod tests {
             "#,
         )
         .unwrap();
-        assert_eq!(config.chains.first().unwrap().confirmations, 1);
+        let url = "http://127.0.0.1:8545".parse().unwrap();
+        let chain = ChainConfig::new(31_337, url);
+        let read = config.chains.first().unwrap();
+        assert_eq!(format!("{read:?}"), format!("{chain:?}"));
         assert_eq!(config.limits.max_gas, RelayLimits::default().max_gas);
         assert!(toml::from_str::<RelayerConfig>("listen = \"127.0.0.1:0\"").is_err());
     }

@@ -6,20 +6,24 @@ use alloy_primitives::aliases::U160;
 use alloy_primitives::{Address, B256};
 use keyfold_chain::{DeployError, DeployerCall};
 use keyfold_crypto::Encoder;
+use keyfold_protocol::error_code::Code;
 use keyfold_protocol::ids::RequestId;
+use keyfold_protocol::relayer_api::RelayState;
 
 use crate::chain::{Chain, Outgoing};
 use crate::config::{RelayerConfig, RelayerError};
 use crate::error::RelayError;
 use crate::relay::Relayer;
 use crate::store::{NewRequest, Reserved};
-use crate::watch::round;
+use crate::watch::{Look, round};
 
 /// Gas of one deployment at most; what a block may give one transaction (EIP-7825).
 const MAX_GAS: u64 = 16_777_216;
 /// How long one deployment may take.
 const PATIENCE: Duration = Duration::from_secs(120);
 const PAUSE: Duration = Duration::from_millis(100);
+/// How often one contract is tried.
+const ATTEMPTS: u32 = 64;
 
 /// A contract that is on the chain now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +58,12 @@ async fn deploy(relayer: &Relayer, chain_id: u64) -> Result<Vec<Deployed>, Relay
     let chain = relayer.chain(chain_id).map_err(stopped)?;
     let node = chain.node().await.map_err(stopped)?;
     let missing = relayer.deployments.missing(node).await?;
+    // What became of earlier attempts decides whether there is to be another.
+    let settled = Look {
+        settled: true,
+        ..Look::default()
+    };
+    round(relayer, chain, settled).await.map_err(stopped)?;
     for call in &missing {
         // Each needs the ones before it in a block.
         deploy_one(relayer, chain, call).await?;
@@ -73,24 +83,6 @@ async fn deploy_one(
     chain: &Chain,
     call: &DeployerCall,
 ) -> Result<(), RelayerError> {
-    let hash = Encoder::new("keyfold/relayer-deployment/v1")
-        .u64(chain.id())
-        .fixed(&relayer.address().into_array())
-        .fixed(&call.address.into_array())
-        .sha256();
-    let mut id = [0; RequestId::LEN];
-    id.iter_mut()
-        .zip(hash)
-        .for_each(|(target, byte)| *target = byte);
-    let request = NewRequest {
-        id: RequestId::from_bytes(id),
-        hash: B256::from(hash),
-        account: relayer.account(chain.id()),
-        wallet: call.address,
-        space: U160::ZERO,
-        wallet_nonce: 0,
-        deployed: false,
-    };
     let outgoing = Outgoing {
         from: relayer.address(),
         to: call.to,
@@ -98,17 +90,14 @@ async fn deploy_one(
         max_gas: MAX_GAS,
         all_gas: false,
     };
-    match relayer
-        .take_over(chain, request, outgoing)
+    begin(relayer, chain, call, outgoing)
         .await
-        .map_err(stopped)?
-    {
-        Reserved::New(taken) | Reserved::Known(taken) => chain.send(&taken.raw).await,
-        Reserved::Waiting => {}
-    }
+        .map_err(stopped)?;
     let begun = Instant::now();
     while begun.elapsed() < PATIENCE {
-        round(relayer, chain, false).await.map_err(stopped)?;
+        round(relayer, chain, Look::default())
+            .await
+            .map_err(stopped)?;
         let node = chain.node().await.map_err(stopped)?;
         if node
             .has_code(call.address)
@@ -123,6 +112,61 @@ async fn deploy_one(
         "{} is still not on the chain; run this again",
         call.name
     )))
+}
+
+/// Takes a deployment over and sends it. Its id is known beforehand, so that asking again after a
+/// crash finds it; the id of the next attempt, where one before has come to nothing.
+async fn begin(
+    relayer: &Relayer,
+    chain: &Chain,
+    call: &DeployerCall,
+    outgoing: Outgoing<'_>,
+) -> Result<(), RelayError> {
+    for attempt in 0..ATTEMPTS {
+        let hash = Encoder::new("keyfold/relayer-deployment/v1")
+            .u64(chain.id())
+            .fixed(&relayer.address().into_array())
+            .fixed(&call.address.into_array())
+            .fixed(&call.to.into_array())
+            .bytes(&call.data)
+            .u32(attempt)
+            .sha256();
+        let mut id = [0; RequestId::LEN];
+        id.iter_mut()
+            .zip(hash)
+            .for_each(|(target, byte)| *target = byte);
+        let request = NewRequest {
+            id: RequestId::from_bytes(id),
+            hash: B256::from(hash),
+            account: relayer.account(chain.id()),
+            wallet: call.address,
+            space: U160::ZERO,
+            wallet_nonce: 0,
+            deployed: false,
+        };
+        if let Some(taken) = relayer.store.find(request.id).await? {
+            let over = matches!(taken.relayed.state, RelayState::Reverted | RelayState::Lost);
+            // Strangers choose their ids too.
+            if over || taken.request_hash != request.hash {
+                continue;
+            }
+        }
+        // The operator's own, whatever strangers have spent.
+        match relayer.take_over(chain, request, outgoing, None).await? {
+            Reserved::New(_, raw) => chain.send(&raw).await,
+            Reserved::Known(taken) => {
+                if let Some(newest) = relayer.store.versions(taken.relayed.id).await?.last() {
+                    chain.send(&newest.raw).await;
+                }
+            }
+            Reserved::Waiting => {}
+        }
+        return Ok(());
+    }
+    Err(RelayError::refused(
+        Code::CallReverts,
+        format!("{} was tried {ATTEMPTS} times in vain", call.name),
+    ))
 }
 
 fn stopped(error: RelayError) -> RelayerError {

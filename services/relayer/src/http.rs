@@ -1,14 +1,16 @@
 //! The relayer's HTTP interface.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::http::HeaderMap;
+use ::http::{HeaderMap, Method};
 use alloy_primitives::Address;
 use axum::Router;
-use axum::extract::{Extension, Path, State};
+use axum::extract::{Path, Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use ipnet::IpNet;
 use keyfold_net::health::{self, Readiness};
@@ -19,7 +21,9 @@ use keyfold_protocol::error_code::Code;
 use keyfold_protocol::ids::RequestId;
 use keyfold_protocol::relayer_api::{IDEMPOTENCY_HEADER, MAX_BODY, Relay, Relayed, WalletOnChain};
 use tokio::net::TcpListener;
+use tokio::sync::RwLock;
 use tokio::task::JoinSet;
+use tracing::Instrument as _;
 
 use crate::config::{RelayerConfig, RelayerError};
 use crate::error::RelayError;
@@ -32,8 +36,11 @@ const MAX_DETAIL: usize = 200;
 
 struct Api {
     relayer: Arc<Relayer>,
-    limit: RateLimit,
+    transactions: RateLimit,
+    questions: RateLimit,
     clients: ClientIps,
+    /// Read by each request that is being taken over; whoever writes has waited for all.
+    running: Arc<RwLock<()>>,
 }
 
 /// Serves until the shutdown. What was taken over before is looked after from the start.
@@ -49,10 +56,10 @@ pub async fn run(
     let tls = ServerTls::load(&config.data)?;
     let proxies = config.limits.trusted_proxies.iter().map(|text| {
         text.parse::<IpNet>()
+            .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
             .map_err(|_| RelayerError::Config(format!("{text} is not a network")))
     });
     let clients = ClientIps::new(proxies.collect::<Result<_, _>>()?);
-    let limit = RateLimit::new(config.limits.requests_per_minute, MINUTE);
     let relayer = Arc::new(Relayer::open(&config).await?);
     let listener = TcpListener::bind(config.listen)
         .await
@@ -72,14 +79,17 @@ pub async fn run(
             shutdown.clone(),
         ));
     }
+    let running = Arc::new(RwLock::new(()));
     let limits = ServeLimits {
         trusted_proxies: clients.trusted().to_vec(),
         ..ServeLimits::default()
     };
     let api = Arc::new(Api {
         relayer: Arc::clone(&relayer),
-        limit,
+        transactions: RateLimit::new(config.limits.requests_per_minute, MINUTE),
+        questions: RateLimit::new(config.limits.questions_per_minute, MINUTE),
         clients,
+        running: Arc::clone(&running),
     });
     ready(address);
     Server::new(router(api))
@@ -87,6 +97,8 @@ pub async fn run(
         .tls(listener, tls.config(), shutdown)
         .await;
     while watchers.join_next().await.is_some() {}
+    // Those whose clients have hung up.
+    drop(running.write().await);
     relayer.store.close().await;
     Ok(())
 }
@@ -102,22 +114,32 @@ fn router(api: Arc<Api>) -> Router {
         .route("/v1/transactions", post(relay))
         .route("/v1/transactions/{id}", get(status))
         .route("/v1/chains/{chain}/wallets/{address}", get(wallet))
+        .layer(from_fn_with_state(Arc::clone(&api), per_client))
         .with_state(api);
     harden(routes.merge(health::router(readiness)), limits)
 }
 
+/// Refuses a client that has used up its requests: most of them cost the node something, too.
+async fn per_client(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
+    if let Some(Peer(Some(peer))) = request.extensions().get::<Peer>() {
+        let client = IpKey::of(api.clients.client(peer.ip(), request.headers()));
+        let limit = if request.method() == Method::POST {
+            &api.transactions
+        } else {
+            &api.questions
+        };
+        if let Err(limited) = limit.check(&client) {
+            return Problem::rate_limited(limited.retry_after_seconds()).into_response();
+        }
+    }
+    next.run(request).await
+}
+
 async fn relay(
     State(api): State<Arc<Api>>,
-    Extension(Peer(peer)): Extension<Peer>,
     headers: HeaderMap,
     body: axum::body::Bytes,
 ) -> Result<Json<Relayed>, Problem> {
-    if let Some(peer) = peer {
-        let client = api.clients.client(peer.ip(), &headers);
-        api.limit
-            .check(&IpKey::of(client))
-            .map_err(|limited| Problem::rate_limited(limited.retry_after_seconds()))?;
-    }
     let id = request_id(&headers)?;
     let relay: Relay = serde_json::from_slice(&body).map_err(|error| {
         let words: String = error
@@ -130,8 +152,12 @@ async fn relay(
     })?;
     // A task of its own: a client that hangs up does not leave it half done.
     let relayer = Arc::clone(&api.relayer);
-    let relayed = tokio::spawn(async move { relayer.relay(id, relay).await });
-    Ok(relayed
+    let running = Arc::clone(&api.running).read_owned().await;
+    let relayed = async move {
+        let _running = running;
+        relayer.relay(id, relay).await
+    };
+    Ok(tokio::spawn(relayed.in_current_span())
         .await
         .map_err(|error| Problem::internal(&error))?
         .map(Json)?)

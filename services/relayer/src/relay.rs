@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use alloy_primitives::aliases::U160;
 use alloy_primitives::{Address, B256, Bytes, U256};
-use keyfold_chain::{CallRequest, Deployments, WalletCall, WalletCallError};
+use keyfold_chain::{
+    CallRequest, Deployments, SignedTransaction, Transaction, WalletCall, WalletCallError,
+};
 use keyfold_crypto::Encoder;
 use keyfold_protocol::error_code::Code;
 use keyfold_protocol::ids::RequestId;
@@ -14,10 +17,10 @@ use keyfold_storage::MasterKey;
 use keyfold_wallet::abi;
 
 use crate::chain::{Chain, Outgoing};
-use crate::config::{RelayerConfig, RelayerError, database_path, master_key_path};
+use crate::config::{RelayerConfig, RelayerError, SpendBounds, database_path, master_key_path};
 use crate::error::RelayError;
 use crate::keys::RelayerKey;
-use crate::store::{Account, NewRequest, Reserved, Store, Taken};
+use crate::store::{Account, NewRequest, Reserved, Store, Taken, Terms};
 
 /// Gas for reading a wallet's nonce.
 const READ_GAS: u64 = 200_000;
@@ -92,7 +95,7 @@ impl Relayer {
             relay.signature,
         )
         .map_err(refused)?;
-        match chain.noticed(self.try_relay(chain, id, hash, &call).await) {
+        match self.try_relay(chain, id, hash, &call).await {
             // The same request in parallel may have been faster, and what it did makes this fail.
             Err(error) => match self.store.find(id).await? {
                 Some(taken) => same(taken, hash),
@@ -133,11 +136,12 @@ impl Relayer {
             max_gas: self.max_gas,
             all_gas: call.tolerates_failure(),
         };
-        match self.take_over(chain, request, outgoing).await? {
-            Reserved::New(taken) => {
+        let spending = Some(chain.spending());
+        match self.take_over(chain, request, outgoing, spending).await? {
+            Reserved::New(taken, raw) => {
                 let Relayed { id, hash, .. } = &taken.relayed;
                 tracing::info!(chain = chain.id(), request = %id, tx = %hash, nonce = taken.nonce, "taken over");
-                chain.send(&taken.raw).await;
+                chain.send(&raw).await;
                 Ok(taken.relayed)
             }
             Reserved::Known(taken) => same(taken, hash),
@@ -154,14 +158,29 @@ impl Relayer {
         chain: &Chain,
         request: NewRequest,
         outgoing: Outgoing<'_>,
+        spending: Option<SpendBounds>,
     ) -> Result<Reserved, RelayError> {
         let quote = chain.quote(outgoing).await?;
-        let sign = |nonce| {
-            let data = outgoing.data.clone();
-            let transaction = quote.transaction(chain.id(), nonce, outgoing.to, data);
-            Ok(self.key.sign(&transaction)?)
+        let transaction = quote.transaction(chain.id(), 0, outgoing.to, outgoing.data.clone());
+        let terms = Terms {
+            in_blocks: quote.in_blocks,
+            with_waiting: quote.with_waiting,
+            balance: quote.balance,
+            cost: transaction.max_cost(),
+            now: now_unix_seconds(),
+            spending,
         };
-        self.store.reserve(request, quote.lowest_nonce, sign).await
+        let sign = |nonce| {
+            self.sign(&Transaction {
+                nonce,
+                ..transaction
+            })
+        };
+        self.store.reserve(request, terms, sign).await
+    }
+
+    pub(crate) fn sign(&self, transaction: &Transaction) -> Result<SignedTransaction, RelayError> {
+        Ok(self.key.sign(transaction)?)
     }
 
     /// Tells what became of a request.
@@ -178,16 +197,7 @@ impl Relayer {
         chain_id: u64,
         wallet: Address,
     ) -> Result<WalletOnChain, RelayError> {
-        let chain = self.chain(chain_id)?;
-        chain.noticed(self.ask_wallet(chain, wallet).await)
-    }
-
-    async fn ask_wallet(
-        &self,
-        chain: &Chain,
-        wallet: Address,
-    ) -> Result<WalletOnChain, RelayError> {
-        let node = chain.node().await?;
+        let node = self.chain(chain_id)?.node().await?;
         let (deployed, balance) = tokio::try_join!(node.has_code(wallet), node.balance(wallet))?;
         let nonce = if deployed {
             let data: Bytes = abi::read_nonce(U160::ZERO);
@@ -207,6 +217,12 @@ impl Relayer {
             balance,
         })
     }
+}
+
+fn now_unix_seconds() -> u64 {
+    SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
 }
 
 fn read_nonce(answer: Result<Bytes, keyfold_chain::RpcError>) -> Result<u64, RelayError> {

@@ -188,6 +188,15 @@ pub(super) async fn what_is_to_be_signed_must_be_acceptable(world: &World) {
             transaction(json!([call]), json!(1_u64 << 56)),
         ),
         (
+            "a call that may fail, without a gas limit",
+            path::SIGN_TRANSACTION,
+            1,
+            transaction(
+                json!([{ "to": wallet.address(), "ignore_error": true }]),
+                json!(0),
+            ),
+        ),
+        (
             "a long message",
             path::SIGN_MESSAGE,
             1,

@@ -329,7 +329,11 @@ impl Maker<'_> {
         };
         if let Some(many) = std::num::NonZeroU32::new(MANY) {
             config.limits.requests_per_minute = many;
+            config.limits.questions_per_minute = many;
         }
+        // The gateway, which says for whom it asks.
+        let gateway = self.ports.address(port::GATEWAY).ip();
+        config.limits.trusted_proxies.push(gateway.to_string());
         make(&config.data)?;
         let identity = keyfold_relayer_service::init(&config)
             .map_err(SystemError::step("make the relayer"))?;

@@ -239,6 +239,7 @@ fn profile(
         None => "none".to_owned(),
     };
     let profile = ProfileFile {
+        checkpointer: None,
         gateway: format!("https://{}", gateway.0),
         gateway_ca: None,
         gateway_spki: Some(gateway.1.to_string()),

@@ -118,8 +118,8 @@ pub struct RealmGenesis {
     /// The enclave's inbound socket.
     #[arg(long)]
     pub enclave: PathBuf,
-    /// How many holders must agree; more than half.
-    #[arg(long)]
+    /// How many holders must agree: at least two, and more than half.
+    #[arg(long, value_parser = clap::value_parser!(u8).range(2..))]
     pub threshold: u8,
     /// The holders' cards, as `keyfold-holder init` printed them; the order is theirs for good.
     #[arg(required = true)]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use alloy_primitives::{Address, Bytes, U256};
 use clap::{Args, Subcommand};
-use keyfold_client::ids::{Digest32, ProjectId};
+use keyfold_client::ids::{Digest32, ProjectId, RequestId};
 use keyfold_crypto::jwk::Thumbprint;
 
 use crate::amount::parse_value;
@@ -28,7 +28,7 @@ configuration before they are shown.";
 pub(super) const SIGN_HELP: &str = "\
 Examples:
   keyfold sign message \"I agree\"
-  keyfold sign message 0x00ff --hex --chain 8453 --wallet savings";
+  keyfold sign message 0x4920616772656521 --hex --wallet savings";
 
 pub(super) const SEND_HELP: &str = "\
 Examples:
@@ -37,7 +37,24 @@ Examples:
   keyfold send --to 0x… --value 0 --data 0xa9059cbb…
 
 Units of --value: ether, gwei, wei; a number without unit is wei. --amount is in the token's
-smallest unit. The wallet is deployed with its first transaction.";
+smallest unit. The wallet is deployed with its first transaction.
+
+What is signed is stored and its id told before anybody gets it. Where it is not known what became
+of it (exit code 7), do not send it anew, ask: keyfold transaction ID. Or repeat the command with
+--id ID: under its id a transaction is sent once. A program that must not pay twice draws the id
+itself (32 random hex digits, lower case) and repeats its command with it until it is answered.";
+
+pub(super) const TRANSACTION_HELP: &str = "\
+Examples:
+  keyfold transaction 7f0c…                 where it stands now
+  keyfold transaction 7f0c… --wait 120      wait for its block
+  keyfold transactions                      the ids of all that was sent from here";
+
+pub(super) const TRANSACTIONS_HELP: &str = "\
+Example:
+  keyfold transactions
+
+Asks nobody: it shows what this device signed, and what it was last told of it.";
 
 pub(super) const DEVICES_HELP: &str = "\
 Examples:
@@ -64,6 +81,7 @@ A profile is a file, ~/.config/keyfold/default.toml unless --profile names anoth
   project = \"app.example\"
   chain = 8453
   # guard = \"0x…\"                        the signer that every wallet must have, or \"none\"
+  # checkpointer = \"0x…\"                 the checkpointer that wallets may have
   [[measurements]]
   pcr0 = \"…96 hex digits\"
   pcr1 = \"…\"
@@ -95,6 +113,9 @@ pub enum WalletCommand {
     List,
     /// Print a wallet's address.
     Address(Wallet),
+    /// Who may act for a wallet: show, verify, change.
+    #[command(subcommand, after_help = super::config::HELP)]
+    Config(super::config::ConfigCommand),
 }
 
 /// Which wallet.
@@ -145,7 +166,8 @@ pub struct Send {
     #[arg(long, value_parser = address, requires = "amount", conflicts_with_all = ["value", "data"])]
     pub token: Option<Address>,
     /// How much of the token, in its smallest unit.
-    #[arg(long, requires = "token")]
+    // The conflicts are named here too: what conflicts with what is required lifts the requirement.
+    #[arg(long, requires = "token", conflicts_with_all = ["value", "data"])]
     pub amount: Option<U256>,
     /// Label of the wallet.
     #[arg(long, default_value = "main")]
@@ -156,10 +178,23 @@ pub struct Send {
     /// Seconds to wait for the block.
     #[arg(long, default_value_t = 120)]
     pub wait: u64,
+    /// Names the transaction: what was signed here under this id is handed over again, not anew.
+    #[arg(long)]
+    pub id: Option<RequestId>,
+}
+
+/// Which transaction.
+#[derive(Debug, Args)]
+pub struct Transaction {
+    /// Its id, as it was told when it was sent.
+    pub id: RequestId,
+    /// Seconds to wait for the block.
+    #[arg(long, default_value_t = 0)]
+    pub wait: u64,
 }
 
 /// Reads `0x` and 40 digits; where the digits have a case, it must be the checksum's (EIP-55).
-fn address(text: &str) -> Result<Address, String> {
+pub(super) fn address(text: &str) -> Result<Address, String> {
     let digits = text.strip_prefix("0x").ok_or("an address begins with 0x")?;
     let parsed: Address = text
         .parse()
@@ -184,7 +219,8 @@ pub enum DevicesCommand {
 /// Which device.
 #[derive(Debug, Args)]
 pub struct DeviceApprove {
-    /// Thumbprint of the device's key, as the list shows it.
+    /// Thumbprint of the device's key, as the list shows it. It may begin with a hyphen.
+    #[arg(allow_hyphen_values = true)]
     pub device: Thumbprint,
 }
 
@@ -222,6 +258,9 @@ pub struct CreateProject {
     /// PEM file with the roots of the server's certificate; the public ones where absent.
     #[arg(long)]
     pub mail_roots: Option<PathBuf>,
+    /// Checkpointer contract of every new wallet.
+    #[arg(long, value_parser = address)]
+    pub checkpointer: Option<Address>,
     /// `host:port` of the guard.
     #[arg(long, requires_all = ["guard_spki", "guard_signer"])]
     pub guard_address: Option<String>,

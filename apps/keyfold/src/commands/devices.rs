@@ -5,6 +5,7 @@ use keyfold_protocol::holder_api::DeviceState;
 use serde_json::json;
 
 use crate::args::DevicesCommand;
+use crate::code::CliCode;
 use crate::commands::User;
 use crate::error::CliError;
 use crate::output::{Report, printable, utc};
@@ -20,6 +21,15 @@ pub(crate) async fn run(user: User, command: Option<DevicesCommand>) -> Result<R
         }
         DevicesCommand::Approve(which) => {
             let _step = user.output.step("Approving the device");
+            let devices = user.keep(&session, user.client.devices(&session).await)?;
+            if !devices.iter().any(|known| known.device == which.device) {
+                return Err(CliError::new(
+                    CliCode::DeviceNotListed,
+                    format!("{} is on no list of the account's devices", which.device),
+                    "Compare it with what the new device printed. Sign in on it first; then \
+                     keyfold devices lists it.",
+                ));
+            }
             let approved = user.client.approve_device(&session, which.device).await;
             user.keep(&session, approved)?;
             Ok(Report::new(

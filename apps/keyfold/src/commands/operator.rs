@@ -1,7 +1,6 @@
 //! Services and the realm.
 
 use std::error::Error;
-use std::io::Read as _;
 use std::path::Path;
 
 use keyfold_attest::{MeasurementPolicy, Measurements, TrustRoot};
@@ -15,11 +14,10 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use crate::args::{GatewayCommand, GuardCommand, RealmCommand, RealmGenesis, RelayerCommand};
-use crate::error::{CliError, Exit, chain_of};
+use crate::code::CliCode;
+use crate::error::{CliError, chain_of};
+use crate::files::read;
 use crate::output::{Output, Report};
-
-/// Most bytes of a configuration, card or list of measurements.
-const MAX_FILE: u64 = 256 * 1024;
 
 pub(crate) async fn gateway(command: GatewayCommand, output: Output) -> Result<Report, CliError> {
     match command {
@@ -84,7 +82,7 @@ pub(crate) async fn relayer(command: RelayerCommand, output: Output) -> Result<R
                     identity.address, identity.pin
                 ),
                 json!({
-                    "address": identity.address,
+                    "address": identity.address.to_string(),
                     "tls_spki_sha256": identity.pin.to_string(),
                 }),
             ))
@@ -101,7 +99,7 @@ pub(crate) async fn relayer(command: RelayerCommand, output: Output) -> Result<R
             };
             let contracts: Vec<_> = deployed
                 .iter()
-                .map(|one| json!({ "name": one.name, "address": one.address, "new": one.new }))
+                .map(|one| json!({ "name": one.name, "address": one.address.to_string(), "new": one.new }))
                 .collect();
             Ok(Report::new(
                 deployed.iter().map(line).collect::<Vec<_>>().join("\n"),
@@ -160,8 +158,7 @@ async fn genesis(arguments: &RealmGenesis, output: Output) -> Result<Report, Cli
     let asked = signed.record.holders == plan.holders && signed.record.threshold == plan.threshold;
     if !asked {
         return Err(CliError::new(
-            Exit::Unverified,
-            "other_realm",
+            CliCode::OtherRealm,
             "the enclave made a realm of other holders than were asked for",
             "Do not use it. Check which enclave this socket leads to.",
         ));
@@ -211,19 +208,6 @@ fn beside(file: &Path, path: &Path) -> std::path::PathBuf {
     file.parent().unwrap_or(Path::new("")).join(path)
 }
 
-fn read(path: &Path) -> Result<String, CliError> {
-    let mut text = String::new();
-    std::fs::File::open(path)
-        .and_then(|file| file.take(MAX_FILE).read_to_string(&mut text))
-        .map_err(|error| {
-            CliError::usage(
-                format!("cannot read {}: {error}", path.display()),
-                "Check the path.",
-            )
-        })?;
-    Ok(text)
-}
-
 fn read_toml<T: DeserializeOwned>(path: &Path) -> Result<T, CliError> {
     toml::from_str(&read(path)?).map_err(|error| unreadable(path, error.message()))
 }
@@ -245,8 +229,7 @@ fn configuration(error: &(dyn Error + 'static)) -> CliError {
 
 fn start(error: &(dyn Error + 'static)) -> CliError {
     CliError::new(
-        Exit::Failed,
-        "service_failed",
+        CliCode::ServiceFailed,
         chain_of(error),
         "Correct the configuration or the machine and start it again; what exists is kept.",
     )
@@ -254,19 +237,17 @@ fn start(error: &(dyn Error + 'static)) -> CliError {
 
 fn enclave(error: &keyfold_gateway_service::EnclaveCallError) -> CliError {
     use keyfold_gateway_service::EnclaveCallError as Call;
-    let (exit, code, what_to_do) = match error {
+    let (code, what_to_do) = match error {
         Call::Unreachable(_) => (
-            Exit::Unavailable,
-            "enclave_unreachable",
+            CliCode::EnclaveUnreachable,
             "Start the enclave, or check the path.",
         ),
         Call::Refused(_) => (
-            Exit::Refused,
-            "enclave_refused",
+            CliCode::EnclaveRefused,
             "Correct what it names. A genesis that was cut off can be repeated.",
         ),
-        Call::Realm(_) => (Exit::Unverified, "realm_invalid", "Do not use this realm."),
-        _ => (Exit::Failed, "enclave_failed", "Check the enclave's log."),
+        Call::Realm(_) => (CliCode::GenesisInvalid, "Do not use this realm."),
+        _ => (CliCode::EnclaveFailed, "Check the enclave's log."),
     };
-    CliError::new(exit, code, chain_of(error), what_to_do)
+    CliError::new(code, chain_of(error), what_to_do)
 }

@@ -1,8 +1,5 @@
 //! Projects.
 
-use std::io::Read as _;
-use std::path::Path;
-
 use keyfold_client::NewProject;
 use keyfold_client::client_api::{GuardSettings, MailSettings};
 use serde_json::json;
@@ -10,10 +7,8 @@ use serde_json::json;
 use crate::args::{CreateProject, ProjectCommand};
 use crate::commands::User;
 use crate::error::CliError;
+use crate::files::read;
 use crate::output::Report;
-
-/// Most bytes of a password's or roots' file.
-const MAX_FILE: u64 = 32 * 1024;
 
 pub(crate) async fn run(user: User, command: ProjectCommand) -> Result<Report, CliError> {
     let ProjectCommand::Create(arguments) = command;
@@ -56,17 +51,4 @@ fn guard(arguments: &CreateProject) -> Option<GuardSettings> {
         tls_spki_sha256: arguments.guard_spki?,
         signer: arguments.guard_signer?,
     })
-}
-
-fn read(path: &Path) -> Result<String, CliError> {
-    let mut text = String::new();
-    std::fs::File::open(path)
-        .and_then(|file| file.take(MAX_FILE).read_to_string(&mut text))
-        .map_err(|error| {
-            CliError::usage(
-                format!("cannot read {}: {error}", path.display()),
-                "Check the path.",
-            )
-        })?;
-    Ok(text)
 }

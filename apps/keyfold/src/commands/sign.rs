@@ -37,7 +37,7 @@ pub(crate) async fn run(user: User, command: SignCommand) -> Result<Report, CliE
     Ok(Report::new(
         signed.signature.to_string(),
         json!({
-            "wallet": signed.wallet,
+            "wallet": signed.wallet.to_string(),
             "chain_id": signed.chain_id,
             "digest": format!("0x{}", signed.digest),
             "signature": signed.signature,

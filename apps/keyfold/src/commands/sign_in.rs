@@ -9,6 +9,7 @@ use keyfold_protocol::holder_api::DeviceState;
 use serde_json::json;
 
 use crate::args::SignIn;
+use crate::code::CliCode;
 use crate::commands::User;
 use crate::error::{CliError, Exit};
 use crate::output::{Report, utc};
@@ -24,6 +25,14 @@ pub(crate) async fn sign_in(user: User, arguments: SignIn) -> Result<Report, Cli
         return Err(CliError::usage(
             "there is no terminal to ask for the code",
             "Give it on standard input with --code-from-stdin.",
+        ));
+    }
+    // Here, too, so that no mail is sent for a sign-in that would be refused.
+    let name = &arguments.device_name;
+    if !name.is_empty() && !keyfold_protocol::text::is_name(name) {
+        return Err(CliError::usage(
+            "the device's name is not acceptable",
+            "Give --device-name up to 64 characters that are seen as they are.",
         ));
     }
     let pending = {
@@ -59,7 +68,7 @@ pub(crate) async fn sign_in(user: User, arguments: SignIn) -> Result<Report, Cli
             outcome => break outcome?,
         }
     };
-    user.state.store_session(&session)?;
+    user.store(&session)?;
     let (device, note) = match session.device_state() {
         DeviceState::Active => (json!("active"), String::new()),
         DeviceState::Pending { active_at } => (
@@ -126,12 +135,13 @@ pub(crate) async fn sign_out(user: User) -> Result<Report, CliError> {
     };
     match state {
         Revocation::Done => {
-            user.state.forget_session()?;
+            if let Err(error) = user.state.forget_session() {
+                user.warn(&error.into());
+            }
             Ok(Report::new("Signed out.", json!({ "state": "done" })))
         }
         Revocation::Pending => Err(CliError::new(
-            Exit::Unavailable,
-            "sign_out_pending",
+            CliCode::SignOutPending,
             "too few key holders have stored the end of the session yet",
             "Repeat: keyfold sign-out",
         )),

@@ -5,39 +5,86 @@ use keyfold_protocol::holder_api::DeviceState;
 use serde_json::{Value, json};
 
 use crate::commands::{User, wallet};
-use crate::error::CliError;
+use crate::error::{CliError, Exit};
 use crate::output::{Report, utc};
 
 /// Most instances that are verified one by one.
 const MAX_INSTANCES: usize = 8;
 
-/// Reports everything it can find out. What could not be verified makes the whole report `ok: false`.
+/// What was found so far.
+struct Findings {
+    lines: Vec<String>,
+    /// Of what failed.
+    exits: Vec<Exit>,
+}
+
+impl Findings {
+    fn failed(&mut self, what: &str, error: &ClientError) -> Value {
+        let error = CliError::of(error);
+        let CliError {
+            code,
+            message,
+            what_to_do,
+            exit,
+            ..
+        } = error;
+        self.lines
+            .push(format!("{what}: {message} [{code}] {what_to_do}"));
+        self.exits.push(exit);
+        json!({ "code": code, "message": message, "what_to_do": what_to_do })
+    }
+
+    /// What could not be verified counts most: who reads this must not go on.
+    fn bad_news(&self) -> Option<Exit> {
+        let unverified = self.exits.iter().find(|exit| **exit == Exit::Unverified);
+        unverified.or(self.exits.first()).copied()
+    }
+}
+
+/// Reports everything it can find out. Whatever failed makes the whole report `ok: false`.
 pub(crate) async fn run(user: User) -> Result<Report, CliError> {
     let _step = user.output.step("Verifying");
-    let mut lines = vec![format!("profile    {}", user.profile.path.display())];
-    let realm = realm(&user, &mut lines).await;
-    let (instances, any_verified) = instances(&user, &mut lines).await;
+    let mut found = Findings {
+        lines: vec![format!("profile    {}", user.profile.path.display())],
+        exits: Vec::new(),
+    };
+    let realm = realm(&user, &mut found).await;
+    let (instances, any_verified) = instances(&user, &mut found).await;
     let session = user.state.session()?;
     let mut wallets = Value::Null;
     let session_json = match &session {
         None => {
-            lines.push("session    nobody is signed in".to_owned());
+            found
+                .lines
+                .push("session    nobody is signed in".to_owned());
             Value::Null
         }
         Some(session) => {
+            // It may have been approved since anybody last asked.
+            if any_verified
+                && session.device_state() != DeviceState::Active
+                && let Err(error) = user.client.renew(session).await
+            {
+                found.failed("device     cannot be asked for", &error);
+            }
             let device = match session.device_state() {
                 DeviceState::Active => "active".to_owned(),
                 DeviceState::Pending { active_at } => format!("pending until {}", utc(active_at)),
             };
-            lines.push(format!(
+            found.lines.push(format!(
                 "session    {} as {} until {}; device {} ({device})",
                 session.project(),
                 session.account(),
                 utc(session.ends()),
                 session.device(),
             ));
+            if let Some(key) = session.attestation_key() {
+                found
+                    .lines
+                    .push(format!("           attested by key {key}"));
+            }
             if any_verified {
-                wallets = wallets_of(&user, session, &mut lines).await?;
+                wallets = wallets_of(&user, session, &mut found).await;
             }
             json!({
                 "project": session.project(),
@@ -45,14 +92,14 @@ pub(crate) async fn run(user: User) -> Result<Report, CliError> {
                 "ends": session.ends(),
                 "device": session.device().to_string(),
                 "device_state": session.device_state(),
+                "attestation_key": session.attestation_key().map(|key| key.to_string()),
             })
         }
     };
-    let ok = realm.get("verified") == Some(&json!(true)) && any_verified;
-    Ok(Report::new(
-        lines.join("\n"),
+    let bad_news = found.bad_news();
+    let report = Report::new(
+        found.lines.join("\n"),
         json!({
-            "ok": ok,
             "profile": user.profile.path,
             "gateway": user.profile.authority.as_str(),
             "realm": realm,
@@ -60,28 +107,22 @@ pub(crate) async fn run(user: User) -> Result<Report, CliError> {
             "session": session_json,
             "wallets": wallets,
         }),
-    ))
+    );
+    Ok(Report { bad_news, ..report })
 }
 
-fn failure(error: ClientError) -> (String, Value) {
-    let error = CliError::from(error);
-    let words = format!("{} [{}] {}", error.message, error.code, error.what_to_do);
-    (
-        words,
-        json!({ "code": error.code, "message": error.message, "what_to_do": error.what_to_do }),
-    )
-}
-
-async fn realm(user: &User, lines: &mut Vec<String>) -> Value {
+async fn realm(user: &User, found: &mut Findings) -> Value {
     let id = user.profile.file.realm;
     match user.client.realm().await {
         Ok(realm) => {
             let record = realm.record();
             let (t, n) = (record.threshold, record.holders.len());
-            lines.push(format!("realm      {id} verified: {t} of {n} holders"));
+            found
+                .lines
+                .push(format!("realm      {id} verified: {t} of {n} holders"));
             let warnings = record.concentration_warnings();
             for warning in &warnings {
-                lines.push(format!(
+                found.lines.push(format!(
                     "           note: {}",
                     crate::output::printable(warning)
                 ));
@@ -99,63 +140,85 @@ async fn realm(user: &User, lines: &mut Vec<String>) -> Value {
             })
         }
         Err(error) => {
-            let (words, error) = failure(error);
-            lines.push(format!("realm      {id} NOT verified: {words}"));
+            let error = found.failed(&format!("realm      {id} NOT verified"), &error);
             json!({ "id": id, "verified": false, "error": error })
         }
     }
 }
 
-async fn instances(user: &User, lines: &mut Vec<String>) -> (Value, bool) {
+async fn instances(user: &User, found: &mut Findings) -> (Value, bool) {
     let ids = match user.client.instances().await {
         Ok(ids) => ids,
         Err(error) => {
-            let (words, error) = failure(error);
-            lines.push(format!("instances  cannot be listed: {words}"));
+            let error = found.failed("instances  cannot be listed", &error);
             return (json!({ "error": error }), false);
         }
     };
     if ids.is_empty() {
-        lines.push("instances  none is running".to_owned());
+        let error = found.failed("instances  none", &ClientError::NoInstance);
+        return (json!({ "error": error }), false);
     }
     let mut any = false;
+    let mut refused = Vec::new();
     let mut list = Vec::new();
     for id in ids.into_iter().take(MAX_INSTANCES) {
         list.push(match user.client.verify_instance(id).await {
             Ok(report) => {
                 any = true;
-                lines.push(format!("instance   {id} verified"));
+                found.lines.push(format!("instance   {id} verified"));
                 let at = report.document_timestamp_ms;
                 json!({ "id": id, "verified": true, "document_timestamp_ms": at })
             }
             Err(error) => {
-                let (words, error) = failure(error);
-                lines.push(format!("instance   {id} NOT verified: {words}"));
+                let error = found.failed(&format!("instance   {id} NOT verified"), &error);
+                refused.extend(found.exits.pop());
                 json!({ "id": id, "verified": false, "error": error })
             }
         });
     }
+    // One that is good is enough: no client speaks to the others.
+    if !any {
+        found.exits.extend(refused);
+    }
     (json!(list), any)
 }
 
-async fn wallets_of(
-    user: &User,
-    session: &keyfold_client::Session,
-    lines: &mut Vec<String>,
-) -> Result<Value, CliError> {
+async fn wallets_of(user: &User, session: &keyfold_client::Session, found: &mut Findings) -> Value {
     let outcome = user.client.wallets(session).await;
-    user.state.store_session(session)?;
-    Ok(match outcome {
+    if let Err(error) = user.store(session) {
+        user.warn(&error);
+    }
+    match outcome {
         Ok(wallets) => {
             for line in wallet::lines(&wallets).lines() {
-                lines.push(format!("wallet     {line}"));
+                found.lines.push(format!("wallet     {line}"));
             }
             json!(wallets.iter().map(wallet::to_json).collect::<Vec<_>>())
         }
         Err(error) => {
-            let (words, error) = failure(error);
-            lines.push(format!("wallets    cannot be listed: {words}"));
+            let error = found.failed("wallets    cannot be listed", &error);
             json!({ "error": error })
         }
-    })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_could_not_be_verified_counts_more_than_what_does_not_answer() {
+        let mut found = Findings {
+            lines: Vec::new(),
+            exits: Vec::new(),
+        };
+        assert_eq!(found.bad_news(), None);
+        found.failed("instances", &ClientError::NoInstance);
+        assert_eq!(found.bad_news(), Some(Exit::Unavailable));
+        found.failed("realm", &ClientError::Root);
+        assert_eq!(found.bad_news(), Some(Exit::Unverified));
+        assert!(
+            found.lines[1].starts_with("realm: ") && found.lines[1].contains("[root_mismatch]")
+        );
+    }
 }

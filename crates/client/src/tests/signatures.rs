@@ -3,6 +3,7 @@
 use alloy_primitives::aliases::U160;
 use alloy_primitives::{Address, B256, U256};
 use keyfold_protocol::client_api::{SignRequest, Signed, WireCall, WirePayload};
+use keyfold_protocol::error_code::Code;
 use keyfold_protocol::ids::Digest32;
 use keyfold_protocol::relayer_api::RelayState;
 use keyfold_wallet::abi::erc6492_unwrap;
@@ -163,8 +164,47 @@ fn a_lost_answer_does_not_send_twice() {
     // Without end it is told, and the id is that of the signed request.
     host.with(|state| state.lose_answers = usize::MAX);
     let error = run(client.relay(&sent.transaction)).unwrap_err();
-    assert!(matches!(error, ClientError::Transport(_)));
+    let ClientError::Unconfirmed { id, hash, .. } = error else {
+        panic!("{error}")
+    };
+    assert_eq!((id, hash), (sent.transaction.id, None));
     assert_eq!(host.with(|state| state.relayed.len()), 1);
+}
+
+#[test]
+fn what_was_not_handed_over_is_told_apart_from_what_may_have_been() {
+    let (host, client, session, wallet) = ready();
+    let sent =
+        run(client.send(&session, &wallet, CHAIN, vec![call()], WaitLimit::default())).unwrap();
+    for (code, unconfirmed) in [
+        (Code::CallReverts, false),
+        (Code::RateLimited, false),
+        (Code::Unavailable, true),
+        (Code::Timeout, true),
+    ] {
+        host.with(|state| state.refuse_relay = Some(code));
+        let error = run(client.relay(&sent.transaction)).unwrap_err();
+        let found = matches!(error, ClientError::Unconfirmed { .. });
+        assert_eq!(found, unconfirmed, "{code}");
+        // A refusal is believed only of the first attempt: an earlier one may have got through.
+        host.with(|state| state.lose_answers = 1);
+        let error = run(client.relay(&sent.transaction)).unwrap_err();
+        assert!(matches!(error, ClientError::Unconfirmed { .. }), "{code}");
+    }
+}
+
+#[test]
+fn who_loses_the_gateway_after_the_hand_over_learns_id_and_hash() {
+    let (host, client, session, wallet) = ready();
+    host.with(|state| state.lose_looks = true);
+    let limit = WaitLimit { milliseconds: 500 };
+    let error = run(client.send(&session, &wallet, CHAIN, vec![call()], limit)).unwrap_err();
+    let ClientError::Unconfirmed { id, hash, .. } = error else {
+        panic!("{error}")
+    };
+    host.with(|state| state.lose_looks = false);
+    let relayed = run(client.wait_for(id, limit)).unwrap();
+    assert_eq!(Some(relayed.hash), hash);
 }
 
 #[test]
@@ -185,6 +225,9 @@ fn a_transaction_that_reverts_or_does_not_come_is_told_apart() {
         ),
         "{error}"
     );
+    host.with(|state| state.outcome = RelayState::Lost);
+    let error = run(client.send(&session, &wallet, CHAIN, vec![call()], limit)).unwrap_err();
+    assert!(matches!(error, ClientError::Lost { .. }), "{error}");
     host.with(|state| state.looks_until_mined = usize::MAX);
     let error = run(client.send(&session, &wallet, CHAIN, vec![call()], limit)).unwrap_err();
     let ClientError::NotMined { id, .. } = error else {

@@ -148,7 +148,7 @@ fn an_instance_of_another_realm_is_refused() {
 fn a_gateway_that_serves_another_realms_record_is_refused() {
     let error = refused(|state, _| state.record = realm_record(&state.issuer, 1));
     assert!(matches!(error, ClientError::Realm(RealmError::WrongRealm)));
-    let error = refused(|state, _| state.record.record.threshold = 2);
+    let error = refused(|state, _| state.record.record.threshold = 1);
     assert!(matches!(error, ClientError::Realm(_)));
     let error = refused(|state, _| state.record.signatures[0].0[0] ^= 1);
     assert!(matches!(

@@ -187,7 +187,7 @@ fn a_wallet_of_another_label_than_asked_for_is_refused() {
 fn labels_that_could_fool_a_reader_are_not_sent() {
     let (host, client, session, _) = ready();
     let sealed = host.with(|state| state.sealed_requests.len());
-    for label in ["", "a\u{1b}[2J", "a\nb", &"x".repeat(65)] {
+    for label in ["", "a\u{1b}[2J", "a\nb", "a\u{2060}", &"x".repeat(65)] {
         let error = run(client.create_wallet(&session, label)).unwrap_err();
         assert!(matches!(error, ClientError::Unsendable(_)));
     }

@@ -30,33 +30,46 @@ pub(crate) struct App {
 impl App {
     /// Projects without a guard.
     pub(crate) async fn new() -> Self {
-        Self::with(None).await
+        Self::with(None, None).await
     }
 
     /// Projects with the world's guard.
     pub(crate) async fn guarded() -> Self {
-        Self::with(Some(crate::guard::SimGuard::new().settings())).await
+        Self::with(Some(crate::guard::SimGuard::new().settings()), None).await
     }
 
-    async fn with(guard: Option<GuardSettings>) -> Self {
+    /// Projects whose wallets have a checkpointer.
+    pub(crate) async fn with_checkpointer(checkpointer: Address) -> Self {
+        Self::with(None, Some(checkpointer)).await
+    }
+
+    async fn with(guard: Option<GuardSettings>, checkpointer: Option<Address>) -> Self {
         let (world, enclave) = realm().await;
-        Self::projects(world, enclave, guard).await
+        Self::projects(world, enclave, guard, checkpointer).await
     }
 
     /// Projects in a realm that somebody made otherwise.
     pub(crate) async fn of(world: Arc<World>, enclave: Arc<Enclave<Machine>>) -> Self {
-        Self::projects(world, enclave, None).await
+        Self::projects(world, enclave, None, None).await
     }
 
     async fn projects(
         world: Arc<World>,
         enclave: Arc<Enclave<Machine>>,
         guard: Option<GuardSettings>,
+        checkpointer: Option<Address>,
     ) -> Self {
         let app = Self { world, enclave };
         for project in [APP, OTHER] {
             let admin = app.device(project);
-            let info: ProjectInfo = create_project(&admin, project, guard.clone()).await.ok();
+            let body = CreateProject {
+                checkpointer,
+                ..project_of(&admin, project, guard.clone())
+            };
+            let made = admin
+                .before_session(path::PROJECT_CREATE, Operation::CreateProject, &body)
+                .await;
+            let info: ProjectInfo = made.ok();
             assert_eq!(info.project.as_str(), project);
         }
         app

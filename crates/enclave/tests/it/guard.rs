@@ -8,7 +8,7 @@ use keyfold_crypto::secp256k1::SigningKey;
 use keyfold_enclave::{PeerError, PeerRequest};
 use keyfold_protocol::client_api::GuardSettings;
 use keyfold_protocol::error_code::Code;
-use keyfold_protocol::guard_api::{Cosign, Cosigned, path};
+use keyfold_protocol::guard_api::{Cosign, CosignUpdate, Cosigned, path};
 use keyfold_protocol::holder_api::{INSTANCE_HEADER, Nonce, Register, Registered};
 use keyfold_protocol::ids::Digest32;
 
@@ -63,11 +63,26 @@ impl SimGuard {
                 })
             }
             path::COSIGN => self.cosign(request),
+            path::COSIGN_UPDATE => self.cosign_update(request),
             other => panic!("the guard has no {other}"),
         })
     }
 
     fn cosign(&mut self, request: &PeerRequest) -> Answer {
+        self.admit(request)?;
+        let cosign: Cosign = serde_json::from_slice(&request.body).unwrap();
+        let (_, digest) = cosign.sign.digest().unwrap();
+        self.sign(digest)
+    }
+
+    fn cosign_update(&mut self, request: &PeerRequest) -> Answer {
+        self.admit(request)?;
+        let cosign: CosignUpdate = serde_json::from_slice(&request.body).unwrap();
+        cosign.update.check(&cosign.state).unwrap();
+        self.sign(cosign.update.digest())
+    }
+
+    fn admit(&mut self, request: &PeerRequest) -> Result<(), (Code, &'static str)> {
         let instance = request
             .headers
             .iter()
@@ -80,8 +95,10 @@ impl SimGuard {
         if self.denies {
             return Err((Code::GuardDenied, "the contract is not on the allow-list"));
         }
-        let cosign: Cosign = serde_json::from_slice(&request.body).unwrap();
-        let (_, digest) = cosign.sign.digest().unwrap();
+        Ok(())
+    }
+
+    fn sign(&self, digest: Digest32) -> Answer {
         let other = SigningKey::from_secret(&Secret::from_array([0x43; 32])).unwrap();
         let key = if self.signs_with_another_key {
             &other

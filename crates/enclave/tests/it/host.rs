@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
+use alloy_primitives::B256;
 use keyfold_enclave::{PeerError, PeerRequest};
+use keyfold_protocol::config::StoredTree;
 use keyfold_protocol::error_code::Code;
 use keyfold_protocol::gateway_api::{
     RecordGet, RecordPut, RecordSettle, RecordVersion, RecordVersions, host_path,
@@ -18,6 +20,9 @@ pub(crate) struct SimHost {
     pub(crate) records: HashMap<RecordId, Vec<RecordVersion>>,
     pub(crate) gets: usize,
     pub(crate) keeps_no_realm: bool,
+    /// Everything that was put into the public store, by its root.
+    pub(crate) trees: HashMap<B256, StoredTree>,
+    pub(crate) keeps_no_trees: bool,
     /// Keeps every version for ever, to show the one it likes.
     pub(crate) hoards: bool,
     /// So many changes of records it refuses as if somebody else had been first.
@@ -34,6 +39,13 @@ impl SimHost {
             host_path::REALM if self.keeps_no_realm => refuse(Code::Unavailable),
             host_path::REALM => {
                 self.realm = Some(request.body.clone());
+                ok(Empty {})
+            }
+            host_path::TREE if self.keeps_no_trees => refuse(Code::Unavailable),
+            host_path::TREE => {
+                assert_eq!(request.method, "PUT");
+                let tree: StoredTree = serde_json::from_slice(&request.body).unwrap();
+                self.trees.insert(tree.root().unwrap(), tree);
                 ok(Empty {})
             }
             host_path::RECORD_GET => {

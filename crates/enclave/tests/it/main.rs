@@ -5,6 +5,7 @@
 mod app;
 mod attacks;
 mod channel;
+mod config;
 mod device;
 mod guard;
 mod holder;

@@ -422,8 +422,7 @@ fn a_change_of_the_configuration_needs_its_kind_in_the_policy() {
     assert_eq!(refused.reasons, [Reason::ChangeDenied { kind }]);
     assert!(refused.to_string().contains("rotate-owner"), "{refused}");
     // A policy that says nothing of it allows nothing of it.
-    let silent: Policy =
-        serde_json::from_str(r#"{"version":1,"revision":1,"chains":[]}"#).unwrap();
+    let silent: Policy = serde_json::from_str(r#"{"version":1,"revision":1,"chains":[]}"#).unwrap();
     assert!(decide_change(&ValidPolicy::try_from(silent).unwrap(), &add(FRIEND)).is_err());
 }
 

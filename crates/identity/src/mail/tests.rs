@@ -86,6 +86,8 @@ fn names_that_could_break_a_header_or_pass_for_an_address_are_refused() {
         "De\u{200b}mo",
         "De\u{2028}mo",
         "De\u{a0}mo",
+        "De\u{3164}mo",
+        "\u{115f}\u{1160}\u{ffa0}",
     ] {
         assert_eq!(DisplayName::parse(bad), Err(DisplayNameError), "{bad:?}");
     }

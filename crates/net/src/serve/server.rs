@@ -83,6 +83,23 @@ impl Server {
         .await;
     }
 
+    /// Serves HTTP without TLS until the shutdown, then finishes what is under way.
+    ///
+    /// # Security
+    /// Everybody between reads and writes along: for tools on loopback, for nothing with secrets.
+    pub async fn plain(self, listener: TcpListener, shutdown: Shutdown) {
+        self.run(
+            shutdown,
+            || async { listener.accept().await },
+            |server, (stream, address), shutdown| async move {
+                let _ = stream.set_nodelay(true);
+                let Server { router, limits } = server;
+                serve_connection(stream, router, Peer(Some(address)), &limits, &shutdown).await;
+            },
+        )
+        .await;
+    }
+
     /// Serves HTTP on a Unix socket until the shutdown, then finishes what is under way.
     pub async fn unix(self, listener: UnixListener, shutdown: Shutdown) {
         self.run(

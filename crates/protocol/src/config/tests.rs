@@ -45,7 +45,10 @@ fn recovery(byte: u8, delay: u32) -> RecoveryLeaf {
 fn pairs() -> Vec<(ConfigChange, ConfigChange)> {
     let (key, signer) = (Address::repeat_byte(3), Address::repeat_byte(4));
     vec![
-        (ConfigChange::AddKey { key }, ConfigChange::RemoveKey { key }),
+        (
+            ConfigChange::AddKey { key },
+            ConfigChange::RemoveKey { key },
+        ),
         (
             ConfigChange::AddPasskey {
                 passkey: passkey(5),
@@ -55,7 +58,9 @@ fn pairs() -> Vec<(ConfigChange, ConfigChange)> {
             },
         ),
         (
-            ConfigChange::AddSession { session: session(4) },
+            ConfigChange::AddSession {
+                session: session(4),
+            },
             ConfigChange::RemoveSession { signer },
         ),
         (
@@ -77,7 +82,10 @@ fn what_is_added_and_removed_leaves_the_same_members_at_a_later_checkpoint() {
         assert_ne!(with.members, first().members);
         assert_eq!(with.after(&add), Err(ChangeError::There), "{add:?}");
         let without = with.after(&remove).unwrap();
-        assert_eq!((&without.members, without.checkpoint), (&first().members, 2));
+        assert_eq!(
+            (&without.members, without.checkpoint),
+            (&first().members, 2)
+        );
         assert_eq!(without.after(&remove), Err(ChangeError::NotThere));
         // A root that was once is none again: the checkpoint is in it.
         assert_ne!(
@@ -91,7 +99,10 @@ fn what_is_added_and_removed_leaves_the_same_members_at_a_later_checkpoint() {
 fn changes_round_trip_as_json_and_say_what_kind_they_are() {
     let owner = Address::repeat_byte(7);
     let rotate = ConfigChange::RotateOwner { owner };
-    let all = pairs().into_iter().flat_map(|(a, b)| [a, b]).chain([rotate]);
+    let all = pairs()
+        .into_iter()
+        .flat_map(|(a, b)| [a, b])
+        .chain([rotate]);
     let mut kinds = Vec::new();
     for change in all {
         let json = serde_json::to_value(&change).unwrap();
@@ -102,7 +113,10 @@ fn changes_round_trip_as_json_and_say_what_kind_they_are() {
             "the policy names it otherwise"
         );
         kinds.push(change.kind());
-        assert_eq!(serde_json::from_value::<ConfigChange>(json).unwrap(), change);
+        assert_eq!(
+            serde_json::from_value::<ConfigChange>(json).unwrap(),
+            change
+        );
     }
     assert_eq!(kinds.len(), ChangeKind::ALL.len());
 }
@@ -110,7 +124,9 @@ fn changes_round_trip_as_json_and_say_what_kind_they_are() {
 #[test]
 fn an_owner_that_is_rotated_signs_for_the_sessions_too() {
     let with = first()
-        .after(&ConfigChange::AddSession { session: session(4) })
+        .after(&ConfigChange::AddSession {
+            session: session(4),
+        })
         .unwrap();
     let owner = Address::repeat_byte(7);
     let rotated = with.after(&ConfigChange::RotateOwner { owner }).unwrap();
@@ -144,9 +160,14 @@ fn what_would_be_no_good_configuration_is_refused() {
         ConfigChange::AddRecovery {
             recovery: recovery(6, 1 << 24),
         },
-        ConfigChange::AddSession { session: session(0) },
+        ConfigChange::AddSession {
+            session: session(0),
+        },
     ] {
-        assert!(matches!(after(change.clone()), ChangeError::Members(_)), "{change:?}");
+        assert!(
+            matches!(after(change.clone()), ChangeError::Members(_)),
+            "{change:?}"
+        );
     }
     let mut large = session(4);
     large.permissions = vec![large.permissions[0].clone(); 100];
@@ -182,7 +203,10 @@ fn a_request_is_of_one_configuration_and_leads_to_one() {
     let update = UpdateConfig::new(WALLET, &first(), ConfigChange::AddKey { key }).unwrap();
     let next = update.check(&first()).unwrap();
     assert_eq!(next.members.keys, [key]);
-    assert_eq!(update.digest(), update_digest(&WALLET, &next.config().unwrap().image_hash()));
+    assert_eq!(
+        update.digest(),
+        update_digest(&WALLET, &next.config().unwrap().image_hash())
+    );
     // Stale: the configuration moved on.
     let moved = first()
         .after(&ConfigChange::AddPasskey {

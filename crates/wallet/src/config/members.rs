@@ -98,7 +98,9 @@ impl Members {
         };
         let members = Self::new(address, guard);
         let expected = members.config(config.checkpoint, config.checkpointer, None);
-        expected.is_ok_and(|expected| *expected == *config).then_some(members)
+        expected
+            .is_ok_and(|expected| *expected == *config)
+            .then_some(members)
     }
 
     /// The tree of sessions; `None` where there are none.

@@ -3,6 +3,7 @@
 pub(crate) mod hash;
 mod json;
 mod members;
+mod prune;
 mod tree;
 mod valid;
 

@@ -201,7 +201,7 @@ fn absent_and_unverified_users_are_refused() {
     let mut signature = signed("webauthn.get", 0x01);
     signature.public_key.require_user_verification = false;
     assert!(verify(&CHALLENGE, &signature, &p256).is_ok());
-    signature.authenticator_data = signature.authenticator_data.slice(..32);
+    signature.authenticator_data = signature.authenticator_data.slice(..36);
     assert_eq!(
         verify(&CHALLENGE, &signature, &p256),
         Err(PasskeyError::AuthenticatorData)

@@ -11,6 +11,8 @@ const FLAG_USER_PRESENT: u8 = 0x01;
 const FLAG_USER_VERIFIED: u8 = 0x04;
 /// Where the flags stand in the authenticator data: after the relying party's hash.
 const FLAGS_AT: usize = 32;
+/// Relying party's hash, flags, counter: no authenticator says less.
+const MIN_AUTHENTICATOR_DATA: usize = 37;
 
 /// Verifies P-256 signatures. Any closure `Fn(&B256, &P256Signature) -> bool` will do.
 pub trait VerifyP256 {
@@ -41,7 +43,7 @@ pub struct P256Signature {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PasskeyError {
-    /// Authenticator data of 32 bytes or fewer: it has no flags.
+    /// Authenticator data of fewer than 37 bytes.
     #[error("the authenticator data is too short")]
     AuthenticatorData,
     /// The authenticator did not see a person.
@@ -85,6 +87,7 @@ pub fn verify(
     let flags = signature
         .authenticator_data
         .get(FLAGS_AT)
+        .filter(|_| signature.authenticator_data.len() >= MIN_AUTHENTICATOR_DATA)
         .ok_or(PasskeyError::AuthenticatorData)?;
     if flags & FLAG_USER_PRESENT == 0 {
         return Err(PasskeyError::UserPresence);

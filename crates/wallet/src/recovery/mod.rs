@@ -12,6 +12,7 @@ mod tree;
 mod tests;
 
 pub use queue::{
-    QueueState, RecoveryError, RecoveryReader, queue_view, recover, verify_queue_signature,
+    KEYFOLD_WINDOW_SECONDS, QueueState, Queued, RecoveryError, RecoveryReader, queue_view, recover,
+    verify_queue_signature,
 };
 pub use tree::{DELTA_LIMIT, MAX_RECOVERY_DEPTH, RecoveryLeaf, RecoveryTree, RecoveryTreeError};

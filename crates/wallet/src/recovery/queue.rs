@@ -14,6 +14,32 @@ pub trait RecoveryReader {
 
     /// Time of the block, in Unix seconds.
     fn now_unix_seconds(&self) -> u64;
+
+    /// Unix time up to which everything the signer queued is cancelled; 0 if nothing is. `None`
+    /// if it cannot be read. Contracts without cancelling never cancel.
+    fn cancelled_until(&self, _wallet: &Address, _signer: &Address) -> Option<u64> {
+        Some(0)
+    }
+
+    /// How many seconds a payload counts once it is ready. `None`: for ever, as in contracts
+    /// without expiry.
+    fn window_seconds(&self) -> Option<u64> {
+        None
+    }
+}
+
+/// How long a payload that is ready counts in Keyfold's recovery contract: 30 days.
+pub const KEYFOLD_WINDOW_SECONDS: u64 = 30 * 24 * 60 * 60;
+
+/// What is known of a payload that a signer queued.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Queued {
+    /// When it was queued, in Unix seconds; 0 if it was not.
+    pub at: u64,
+    /// Up to when all that the signer queued is cancelled; 0 if nothing is.
+    pub cancelled_until: u64,
+    /// How long it counts once it is ready. `None`: for ever.
+    pub window_seconds: Option<u64>,
 }
 
 /// Where a queued payload stands for one recovery signer.
@@ -30,6 +56,10 @@ pub enum QueueState {
     },
     /// It counts.
     Ready,
+    /// It was cancelled.
+    Cancelled,
+    /// It was not used in time. It has to be queued anew, with another payload.
+    Expired,
 }
 
 /// Why recovery does not approve a payload.
@@ -48,20 +78,27 @@ pub enum RecoveryError {
 }
 
 impl RecoveryLeaf {
-    /// Says where a payload stands that was queued at `queued_at` (0: it was not).
+    /// Says where a payload stands.
     #[must_use]
-    pub fn state(&self, queued_at: u64, now_unix_seconds: u64) -> QueueState {
-        if queued_at == 0 {
+    pub fn state(&self, queued: &Queued, now_unix_seconds: u64) -> QueueState {
+        if queued.at == 0 {
             return QueueState::NotQueued;
         }
-        if queued_at < self.min_timestamp {
+        if queued.at < self.min_timestamp {
             return QueueState::TooOld;
         }
-        let ready_at = queued_at.saturating_add(u64::from(self.required_delta_seconds));
-        if now_unix_seconds >= ready_at {
-            QueueState::Ready
-        } else {
-            QueueState::Waiting { ready_at }
+        if queued.at <= queued.cancelled_until {
+            return QueueState::Cancelled;
+        }
+        let ready_at = queued
+            .at
+            .saturating_add(u64::from(self.required_delta_seconds));
+        if now_unix_seconds < ready_at {
+            return QueueState::Waiting { ready_at };
+        }
+        match queued.window_seconds {
+            Some(window) if now_unix_seconds - ready_at > window => QueueState::Expired,
+            _ => QueueState::Ready,
         }
     }
 }
@@ -82,10 +119,14 @@ pub fn queue_view(
     tree.leaves()
         .into_iter()
         .map(|leaf| {
-            let queued_at = reader
-                .queued_at(wallet, &leaf.signer, payload_hash)
-                .ok_or(RecoveryError::Unreadable)?;
-            Ok((leaf, leaf.state(queued_at, now)))
+            let at = reader.queued_at(wallet, &leaf.signer, payload_hash);
+            let cancelled_until = reader.cancelled_until(wallet, &leaf.signer);
+            let queued = Queued {
+                at: at.ok_or(RecoveryError::Unreadable)?,
+                cancelled_until: cancelled_until.ok_or(RecoveryError::Unreadable)?,
+                window_seconds: reader.window_seconds(),
+            };
+            Ok((leaf, leaf.state(&queued, now)))
         })
         .collect()
 }

@@ -113,6 +113,38 @@ fn attempt(
     recover(&bytes, &C, &B256::ZERO, &Queue { now, queued })
 }
 
+fn at(at: u64) -> Queued {
+    Queued {
+        at,
+        ..Queued::default()
+    }
+}
+
+#[test]
+fn what_is_cancelled_does_not_count_and_what_is_queued_later_does() {
+    let queued = |at| Queued {
+        at,
+        cancelled_until: 500,
+        window_seconds: None,
+    };
+    let leaf = leaf(A, 100, 0);
+    assert_eq!(leaf.state(&queued(500), u64::MAX), QueueState::Cancelled);
+    assert_eq!(leaf.state(&queued(501), 601), QueueState::Ready);
+}
+
+#[test]
+fn what_is_not_used_in_time_expires() {
+    let queued = Queued {
+        at: 1000,
+        cancelled_until: 0,
+        window_seconds: Some(KEYFOLD_WINDOW_SECONDS),
+    };
+    let leaf = leaf(A, 100, 0);
+    let last = 1100 + KEYFOLD_WINDOW_SECONDS;
+    assert_eq!(leaf.state(&queued, last), QueueState::Ready);
+    assert_eq!(leaf.state(&queued, last + 1), QueueState::Expired);
+}
+
 #[test]
 fn a_payload_counts_when_its_time_has_come_and_not_a_second_before() {
     let root = three().hash();
@@ -124,7 +156,7 @@ fn a_payload_counts_when_its_time_has_come_and_not_a_second_before() {
         Err(RecoveryError::NotReady)
     );
     assert_eq!(
-        leaf(B, 2_592_000, 0).state(queued, ready - 1),
+        leaf(B, 2_592_000, 0).state(&at(queued), ready - 1),
         QueueState::Waiting { ready_at: ready }
     );
 }
@@ -138,7 +170,7 @@ fn a_payload_queued_before_the_minimal_time_never_counts() {
         Err(RecoveryError::NotReady)
     );
     assert_eq!(
-        leaf(A, 100, last).state(last - 1, u64::MAX),
+        leaf(A, 100, last).state(&at(last - 1), u64::MAX),
         QueueState::TooOld
     );
 }

@@ -96,6 +96,9 @@ pub enum CallRule {
     /// The session manager is called elsewhere than at index 0.
     #[error("it calls the session manager, and is not the first")]
     IncrementNotFirst,
+    /// An implicit session calls the session manager.
+    #[error("it calls the session manager in an implicit session")]
+    ImplicitIncrement,
     /// The stored totals cannot be read here.
     #[error("what was used before cannot be read")]
     UsageUnknown,
@@ -300,6 +303,10 @@ fn check_implicit(
     }
     if !call.value.is_zero() {
         return Err(CallRule::Value);
+    }
+    // Nobody's implicit session may touch the counters.
+    if call.to == request.manager {
+        return Err(CallRule::ImplicitIncrement);
     }
     let answer = reader.accept_implicit_request(&call.to, &request.wallet, attestation, call);
     if answer == Some(attestation.magic(&request.wallet)) {

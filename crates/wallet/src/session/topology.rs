@@ -51,8 +51,9 @@ pub enum SessionTreeError {
     /// A rule that looks at nothing.
     #[error("the mask of a rule is zero")]
     EmptyMask,
-    /// A blacklist out of order, or with an address twice: searching it would miss some.
-    #[error("the blacklist is not strictly increasing")]
+    /// A blacklist out of order, with an address twice or with address zero: searching it would
+    /// miss some.
+    #[error("the blacklist is not strictly increasing from above zero")]
     BlacklistUnsorted,
     /// More than [`MAX_BLACKLIST`] addresses.
     #[error("the blacklist is longer than {MAX_BLACKLIST}")]
@@ -234,7 +235,9 @@ impl SessionTopology {
             Self::Blacklist(addresses) => {
                 if addresses.len() > MAX_BLACKLIST {
                     Err(SessionTreeError::BlacklistTooLong)
-                } else if addresses.is_sorted_by(|one, next| one < next) {
+                } else if addresses.is_sorted_by(|one, next| one < next)
+                    && addresses.first() != Some(&Address::ZERO)
+                {
                     Ok(())
                 } else {
                     Err(SessionTreeError::BlacklistUnsorted)

@@ -101,7 +101,15 @@ pub fn encode_unsigned(config: &Config, header: &Header) -> Result<Bytes, Encode
     encode_unjudged(config, &Parts::new(), header)
 }
 
-pub(super) fn encode_unjudged(
+/// Encodes the signature of a configuration that nobody judged.
+///
+/// # Security
+/// For comparisons with other encoders and for reading foreign wallets: the configuration may be
+/// open to anybody. Otherwise use [`encode`].
+///
+/// # Errors
+/// As [`encode`].
+pub fn encode_unjudged(
     config: &Config,
     parts: &Parts,
     header: &Header,
@@ -149,34 +157,18 @@ fn chunk(
     if config.checkpoint >= CHECKPOINT_LIMIT {
         return Err(EncodeError::CheckpointTooLarge);
     }
-    let checkpoint_width = match header.encoding {
-        Encoding::Shortest => byte_len(config.checkpoint),
-        Encoding::Npm => byte_len(config.checkpoint).max(1),
-    };
-    let threshold_width = if config.threshold > 0xff { 2 } else { 1 };
     let checkpointer = config
         .checkpointer
         .filter(|_| form != CheckpointerForm::Omitted);
-
-    let mut flags = (checkpoint_width as u8) << 2;
-    for (set, bit) in [
-        (header.no_chain_id, FLAG_NO_CHAIN_ID),
-        (threshold_width == 2, FLAG_WIDE_THRESHOLD),
-        (checkpointer.is_some(), FLAG_CHECKPOINTER),
-    ] {
-        if set {
-            flags |= bit;
-        }
-    }
-    let mut out = vec![flags];
-    if let Some(checkpointer) = checkpointer {
-        out.extend_from_slice(checkpointer.as_slice());
-        if form == CheckpointerForm::Full {
-            push_sized(&mut out, header.checkpointer_data(), 3)?;
-        }
-    }
-    push_uint(&mut out, config.checkpoint, checkpoint_width);
-    push_uint(&mut out, u64::from(config.threshold), threshold_width);
+    let data = header.checkpointer_data();
+    let head = Head {
+        no_chain_id: header.no_chain_id,
+        checkpointer: checkpointer
+            .map(|address| (address, (form == CheckpointerForm::Full).then_some(data))),
+        checkpoint: config.checkpoint,
+        threshold: config.threshold,
+    };
+    let mut out = head.encode(header.encoding)?;
 
     let mut tree = TreeEncoder {
         parts,
@@ -190,7 +182,46 @@ fn chunk(
     }
 }
 
-fn push_sized(out: &mut Vec<u8>, data: &[u8], width: usize) -> Result<(), EncodeError> {
+/// What stands before a tree.
+pub(super) struct Head<'a> {
+    pub(super) no_chain_id: bool,
+    /// The address, and the data unless it is left out.
+    pub(super) checkpointer: Option<(Address, Option<&'a [u8]>)>,
+    pub(super) checkpoint: u64,
+    pub(super) threshold: u16,
+}
+
+impl Head<'_> {
+    pub(super) fn encode(&self, encoding: Encoding) -> Result<Vec<u8>, EncodeError> {
+        let checkpoint_width = match encoding {
+            Encoding::Shortest => byte_len(self.checkpoint),
+            Encoding::Npm => byte_len(self.checkpoint).max(1),
+        };
+        let threshold_width = if self.threshold > 0xff { 2 } else { 1 };
+        let mut flags = (checkpoint_width as u8) << 2;
+        for (set, bit) in [
+            (self.no_chain_id, FLAG_NO_CHAIN_ID),
+            (threshold_width == 2, FLAG_WIDE_THRESHOLD),
+            (self.checkpointer.is_some(), FLAG_CHECKPOINTER),
+        ] {
+            if set {
+                flags |= bit;
+            }
+        }
+        let mut out = vec![flags];
+        if let Some((address, data)) = &self.checkpointer {
+            out.extend_from_slice(address.as_slice());
+            if let Some(data) = data {
+                push_sized(&mut out, data, 3)?;
+            }
+        }
+        push_uint(&mut out, self.checkpoint, checkpoint_width);
+        push_uint(&mut out, u64::from(self.threshold), threshold_width);
+        Ok(out)
+    }
+}
+
+pub(super) fn push_sized(out: &mut Vec<u8>, data: &[u8], width: usize) -> Result<(), EncodeError> {
     if data.len() > MAX_SIZED {
         return Err(EncodeError::TooLong);
     }
@@ -249,9 +280,7 @@ impl TreeEncoder<'_> {
                 }
                 let mut inner = Vec::new();
                 self.node(&mut inner, right)?;
-                let width = byte_len(inner.len() as u64).max(1);
-                out.push((TAG_BRANCH << 4) | width as u8);
-                push_sized(out, &inner, width)
+                push_branch(out, &inner)
             }
         }
     }
@@ -289,23 +318,8 @@ impl TreeEncoder<'_> {
         weight: u8,
         data: &[u8],
     ) -> Result<(), EncodeError> {
-        let width = match (self.encoding, tag) {
-            (Encoding::Shortest, _) => byte_len(data.len() as u64),
-            // The package measures the hex text, "0x" included.
-            (Encoding::Npm, TAG_ERC1271) => byte_len(data.len() as u64 * 2 + 2).max(1),
-            (Encoding::Npm, _) => byte_len(data.len() as u64).max(1),
-        };
-        if width > 3 {
-            return Err(EncodeError::TooLong);
-        }
         self.used.insert(*address);
-        let small = if (1..=3).contains(&weight) { weight } else { 0 };
-        out.push((tag << 4) | ((width as u8) << 2) | small);
-        if small == 0 {
-            out.push(weight);
-        }
-        out.extend_from_slice(address.as_slice());
-        push_sized(out, data, width)
+        push_contract(out, tag, address, weight, data, self.encoding)
     }
 
     fn nested(
@@ -317,29 +331,73 @@ impl TreeEncoder<'_> {
     ) -> Result<(), EncodeError> {
         let mut inner = Vec::new();
         self.node(&mut inner, tree)?;
-        let small_weight = if (1..=3).contains(&weight) { weight } else { 0 };
-        let small_threshold = if (1..=3).contains(&threshold) {
-            threshold as u8
-        } else {
-            0
-        };
-        out.push((TAG_NESTED << 4) | (small_weight << 2) | small_threshold);
-        if small_weight == 0 {
-            out.push(weight);
-        }
-        if small_threshold == 0 {
-            push_uint(out, u64::from(threshold), 2);
-        }
-        push_sized(out, &inner, 3)
+        push_nested(out, weight, threshold, &inner)
     }
 }
 
-fn push_hash(out: &mut Vec<u8>, tag: u8, hash: &[u8]) {
+/// Writes a contract that signed: tag, weight, address, data.
+pub(super) fn push_contract(
+    out: &mut Vec<u8>,
+    tag: u8,
+    address: &Address,
+    weight: u8,
+    data: &[u8],
+    encoding: Encoding,
+) -> Result<(), EncodeError> {
+    let width = match (encoding, tag) {
+        (Encoding::Shortest, _) => byte_len(data.len() as u64),
+        // The package measures the hex text, "0x" included.
+        (Encoding::Npm, TAG_ERC1271) => byte_len(data.len() as u64 * 2 + 2).max(1),
+        (Encoding::Npm, _) => byte_len(data.len() as u64).max(1),
+    };
+    if width > 3 {
+        return Err(EncodeError::TooLong);
+    }
+    let small = if (1..=3).contains(&weight) { weight } else { 0 };
+    out.push((tag << 4) | ((width as u8) << 2) | small);
+    if small == 0 {
+        out.push(weight);
+    }
+    out.extend_from_slice(address.as_slice());
+    push_sized(out, data, width)
+}
+
+/// Writes a tree of its own: tag, weight, threshold, the tree's bytes.
+pub(super) fn push_nested(
+    out: &mut Vec<u8>,
+    weight: u8,
+    threshold: u16,
+    inner: &[u8],
+) -> Result<(), EncodeError> {
+    let small_weight = if (1..=3).contains(&weight) { weight } else { 0 };
+    let small_threshold = if (1..=3).contains(&threshold) {
+        threshold as u8
+    } else {
+        0
+    };
+    out.push((TAG_NESTED << 4) | (small_weight << 2) | small_threshold);
+    if small_weight == 0 {
+        out.push(weight);
+    }
+    if small_threshold == 0 {
+        push_uint(out, u64::from(threshold), 2);
+    }
+    push_sized(out, inner, 3)
+}
+
+/// Writes a right side that is a branch itself.
+pub(super) fn push_branch(out: &mut Vec<u8>, inner: &[u8]) -> Result<(), EncodeError> {
+    let width = byte_len(inner.len() as u64).max(1);
+    out.push((TAG_BRANCH << 4) | width as u8);
+    push_sized(out, inner, width)
+}
+
+pub(super) fn push_hash(out: &mut Vec<u8>, tag: u8, hash: &[u8]) {
     out.push(tag << 4);
     out.extend_from_slice(hash);
 }
 
-fn push_weight4(out: &mut Vec<u8>, tag: u8, weight: u8) {
+pub(super) fn push_weight4(out: &mut Vec<u8>, tag: u8, weight: u8) {
     if (1..=15).contains(&weight) {
         out.push((tag << 4) | weight);
     } else {

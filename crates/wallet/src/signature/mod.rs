@@ -1,17 +1,25 @@
 //! Wallet signatures: from parts to bytes, from bytes to structure, and to (weight, image hash)
 //! by the rules of the contracts (format section 3).
 
+mod approval;
+mod concat;
 mod decode;
 mod encode;
+mod json;
+mod minimal;
 mod recover;
+mod rewrite;
 
 #[cfg(test)]
 pub(crate) mod tests;
 
 use alloy_primitives::{Address, B256, Bytes};
 
+pub use approval::{StaticApproval, recover_static};
+pub use concat::{ConcatError, concat};
 pub use decode::{Chunk, DecodeError, Decoded, Item, MAX_DEPTH, MAX_SIGNATURE, SignerData, decode};
-pub use encode::{EncodeError, Header, encode, encode_chain, encode_unsigned};
+pub use encode::{EncodeError, Header, encode, encode_chain, encode_unjudged, encode_unsigned};
+pub use minimal::{encode_minimal, needed_parts};
 pub use recover::{Recover, RecoverError, Recovered, Request, recover};
 
 /// Half of the order of secp256k1: the largest `s` that counts.
@@ -35,6 +43,12 @@ impl EcdsaSignature {
     pub fn new(r: B256, s: B256, y_parity: bool) -> Option<Self> {
         let in_range = !r.is_zero() && r < ORDER && !s.is_zero() && s <= HALF_ORDER;
         in_range.then_some(Self { r, s, y_parity })
+    }
+
+    /// Takes a signature as it is, for bytes that only a contract judges.
+    #[cfg(feature = "oracle")]
+    pub(crate) fn unjudged(r: B256, s: B256, y_parity: bool) -> Self {
+        Self { r, s, y_parity }
     }
 
     /// Reads `r ‖ s ‖ v`, `v` being 0, 1, 27 or 28.

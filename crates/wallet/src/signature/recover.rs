@@ -4,7 +4,7 @@
 use alloy_primitives::{Address, B256, U256};
 
 use super::decode::{Chunk, Decoded, Item, SignerData};
-use super::{EcdsaSignature, eth_sign_hash};
+use super::{EcdsaSignature, StaticApproval, eth_sign_hash};
 use crate::bytes::hash_pair;
 use crate::config::hash;
 use crate::payload::{ANY_CHAIN, Payload, PayloadBody};
@@ -29,6 +29,11 @@ pub trait Recover {
 
     /// Asks a contract's `recoverSapientSignatureCompact`. `None` as above.
     fn sapient_compact(&self, _signer: &Address, _hash: &B256, _data: &[u8]) -> Option<B256> {
+        None
+    }
+
+    /// Reads the approval that the wallet stored for a hash. `None` if it cannot be read.
+    fn static_approval(&self, _wallet: &Address, _op_hash: &B256) -> Option<StaticApproval> {
         None
     }
 
@@ -106,9 +111,16 @@ pub enum RecoverError {
     /// Weights add up to more than 256 bits, as after an approved digest.
     #[error("the weights add up to more than 256 bits")]
     WeightOverflow,
-    /// The approval is stored in the wallet: only the chain knows.
+    /// The approval is stored in the wallet: only the chain knows. See
+    /// [`super::recover_static`].
     #[error("a static signature can only be checked on chain")]
     Static,
+    /// There is no stored approval, or its time is over.
+    #[error("no static approval, or it has expired")]
+    StaticExpired,
+    /// The stored approval is for another caller.
+    #[error("the static approval is for {0} alone")]
+    StaticWrongCaller(Address),
 }
 
 /// Verifies a signature's parts and its weight.

@@ -14,9 +14,12 @@ const B: Address = Address::repeat_byte(0x22);
 const C: Address = Address::repeat_byte(0x33);
 const WALLET: Address = address!("9216f3b1ab1a872bed72da41d0832e285f8a7de6");
 
+mod approval;
 mod chained;
 mod contract_signers;
 mod malformed;
+mod minimal;
+mod package;
 
 fn address_of(key: &VerifyingKey) -> Address {
     let point = key.to_sec1_point(false);

@@ -37,19 +37,26 @@ impl Limiter {
     }
 }
 
+/// Whose request it is, as the limits count it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ClientAddress(pub(crate) IpAddr);
+
 /// Refuses a client that has used up its requests.
 pub(super) async fn per_client(
     State(limiter): State<Arc<Limiter>>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
     let peer = match request.extensions().get::<Peer>() {
         Some(Peer(Some(address))) => address.ip(),
         _ => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
     };
-    let client = IpKey::of(limiter.ips.client(peer, request.headers()));
-    match limiter.rate.check(&client) {
-        Ok(()) => next.run(request).await,
+    let client = limiter.ips.client(peer, request.headers());
+    match limiter.rate.check(&IpKey::of(client)) {
+        Ok(()) => {
+            request.extensions_mut().insert(ClientAddress(client));
+            next.run(request).await
+        }
         Err(limited) => problem(Code::RateLimited)
             .retry_after(limited.retry_after_seconds())
             .into_response(),

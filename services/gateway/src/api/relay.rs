@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::{Extension, Path, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderName, Method, Request};
 use axum::response::Response;
@@ -14,9 +14,13 @@ use keyfold_protocol::ids::{AddressId, RequestId};
 use keyfold_protocol::relayer_api::{IDEMPOTENCY_HEADER, Relay, Relayed, WalletOnChain};
 
 use super::instances::{Checked, pass};
+use super::limit::ClientAddress;
 use super::{Gateway, problem, problem_with};
 
 const JSON: &str = "application/json";
+/// For whom the gateway asks. The relayer believes it where its operator named the gateway; else it
+/// sees one client, which any stranger's requests use up.
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// Sends a wallet's signed call to its chain, deploying the wallet on first use. Asking twice with
 /// one key sends once.
@@ -36,6 +40,7 @@ const JSON: &str = "application/json";
 )]
 pub(crate) async fn submit(
     State(gateway): State<Arc<Gateway>>,
+    Extension(client): Extension<ClientAddress>,
     headers: HeaderMap,
     checked: Checked<Relay>,
 ) -> Result<Response, Problem> {
@@ -55,7 +60,7 @@ pub(crate) async fn submit(
     if let Ok(value) = http::HeaderValue::from_str(&key.to_string()) {
         headers.insert(HeaderName::from_static(IDEMPOTENCY_HEADER), value);
     }
-    call(&gateway, request, path::TRANSACTIONS).await
+    call(&gateway, client, request, path::TRANSACTIONS).await
 }
 
 /// How far a transaction has come.
@@ -73,6 +78,7 @@ pub(crate) async fn submit(
 )]
 pub(crate) async fn transaction(
     State(gateway): State<Arc<Gateway>>,
+    Extension(client): Extension<ClientAddress>,
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
     let id: RequestId = id.parse().map_err(|_| {
@@ -82,7 +88,7 @@ pub(crate) async fn transaction(
         )
     })?;
     let target = path::TRANSACTION.replace("{id}", &id.to_string());
-    call(&gateway, Request::new(Bytes::new()), &target).await
+    call(&gateway, client, Request::new(Bytes::new()), &target).await
 }
 
 /// What a chain knows of a wallet, as the relayer's node tells it.
@@ -103,6 +109,7 @@ pub(crate) async fn transaction(
 )]
 pub(crate) async fn wallet(
     State(gateway): State<Arc<Gateway>>,
+    Extension(client): Extension<ClientAddress>,
     Path((chain, address)): Path<(String, String)>,
 ) -> Result<Response, Problem> {
     // Parsed and written again, so that nothing of the caller's text reaches the relayer's URL.
@@ -122,11 +129,12 @@ pub(crate) async fn wallet(
     let target = path::WALLET
         .replace("{chain}", &chain.to_string())
         .replace("{address}", &format!("0x{address}"));
-    call(&gateway, Request::new(Bytes::new()), &target).await
+    call(&gateway, client, Request::new(Bytes::new()), &target).await
 }
 
 async fn call(
     gateway: &Gateway,
+    ClientAddress(client): ClientAddress,
     mut request: Request<Bytes>,
     target: &str,
 ) -> Result<Response, Problem> {
@@ -137,6 +145,9 @@ async fn call(
     *request.uri_mut() = format!("https://{}{target}", relayer.authority)
         .parse()
         .map_err(|error: http::uri::InvalidUri| Problem::internal(&error))?;
+    let client = http::HeaderValue::from_str(&client.to_string())
+        .map_err(|error| Problem::internal(&error))?;
+    request.headers_mut().insert(FORWARDED_FOR, client);
     let answer = relayer.client.send(request).await.map_err(|error| {
         tracing::warn!(%error, "the relayer did not answer");
         match error {

@@ -17,6 +17,8 @@ type Seen = Arc<Mutex<Vec<(String, String, String, Bytes)>>>;
 struct FakeRelayer {
     config: RelayerConfig,
     seen: Seen,
+    /// For whom each request was made.
+    clients: Arc<Mutex<Vec<String>>>,
     _trigger: ShutdownTrigger,
 }
 
@@ -25,10 +27,20 @@ async fn relayer() -> FakeRelayer {
     let tls = ServerTls::from_pem_or_generate(dir.path(), &["localhost".to_owned()]).unwrap();
     let seen = Seen::default();
     let record = Arc::clone(&seen);
+    let clients = Arc::<Mutex<Vec<String>>>::default();
+    let forwarded = Arc::clone(&clients);
     let handler = move |request: Request| {
         let record = Arc::clone(&record);
+        let forwarded = Arc::clone(&forwarded);
         async move {
             let (head, body) = request.into_parts();
+            let named: Vec<_> = head
+                .headers
+                .get_all("x-forwarded-for")
+                .iter()
+                .map(|value| value.to_str().unwrap())
+                .collect();
+            forwarded.lock().unwrap().push(named.join("+"));
             let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
             let key = head.headers.get("idempotency-key");
             let key = key.map_or("", |key| key.to_str().unwrap()).to_owned();
@@ -54,6 +66,7 @@ async fn relayer() -> FakeRelayer {
             spki_sha256: tls.pin(),
         },
         seen,
+        clients,
         _trigger: trigger,
     }
 }
@@ -102,6 +115,36 @@ async fn a_call_goes_to_the_relayer_with_its_key_and_its_bytes() {
     .map(|(method, path, key, body)| (method.to_owned(), path, key.to_owned(), body.into()));
     assert_eq!(*relayer.seen.lock().unwrap(), expected);
     gateway.stop().await;
+}
+
+#[tokio::test]
+async fn the_relayer_is_told_for_whom_the_gateway_asks() {
+    let relayer = relayer().await;
+    let mut setup = Setup::new(0);
+    setup.config.relayer = Some(relayer.config.clone());
+    let key = "0123456789abcdef0123456789abcdef";
+    let path = format!("/v1/transactions/{key}");
+    let ask = async |gateway: &Running, forwarded: &str| {
+        let header = ("x-forwarded-for", forwarded);
+        let get = http::Request::get(gateway.url(&path)).header(header.0, header.1);
+        assert_eq!(gateway.send(get, Bytes::new()).await.status(), 200);
+        let post = http::Request::post(gateway.url("/v1/transactions"))
+            .header("content-type", "application/json")
+            .header("idempotency-key", key)
+            .header(header.0, header.1);
+        assert_eq!(gateway.send(post, call().into()).await.status(), 200);
+    };
+    // A stranger's own claim goes nowhere.
+    let gateway = setup.start().await;
+    ask(&gateway, "198.51.100.7").await;
+    gateway.stop().await;
+    setup.config.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
+    let gateway = setup.start().await;
+    ask(&gateway, "203.0.113.9, 198.51.100.7").await;
+    ask(&gateway, "2001:db8::1").await;
+    gateway.stop().await;
+    let expected = ["127.0.0.1", "198.51.100.7", "2001:db8::1"].map(|client| [client; 2]);
+    assert_eq!(*relayer.clients.lock().unwrap(), expected.concat());
 }
 
 #[tokio::test]

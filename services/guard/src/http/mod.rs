@@ -257,10 +257,7 @@ struct Asked {
     chain: u64,
 }
 
-fn answer(
-    asked: Asked,
-    decided: Result<Cosigned, CosignError>,
-) -> Result<Json<Cosigned>, Problem> {
+fn answer(asked: Asked, decided: Result<Cosigned, CosignError>) -> Result<Json<Cosigned>, Problem> {
     let Asked {
         project,
         request,

@@ -331,7 +331,10 @@ async fn a_root_that_does_not_follow_from_the_change_is_not_signed() {
     other_state.state.members.owner = Address::repeat_byte(9);
     for asked in [lie, other_state] {
         let (status, body) = world.cosign_update(&asked).await;
-        assert_eq!((status, body["code"].as_str()), (422, Some("config_invalid")));
+        assert_eq!(
+            (status, body["code"].as_str()),
+            (422, Some("config_invalid"))
+        );
     }
 }
 

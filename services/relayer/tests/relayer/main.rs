@@ -7,7 +7,9 @@
 mod anvil;
 mod faults;
 mod proxy;
+mod receipts;
 mod relaying;
+mod replacing;
 mod requests;
 mod wallet;
 mod world;

@@ -16,8 +16,15 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+type Answer = Box<dyn Fn(&Value) -> Option<Value> + Send>;
+type Padding = Box<dyn Fn(&Value) -> usize + Send>;
+
 #[derive(Default)]
 struct Behaviour {
+    /// Answers calls in the node's place.
+    answers: Option<Answer>,
+    /// A method, and how many bytes its results are made longer, by its parameters.
+    padding: Option<(String, Padding)>,
     /// Methods that are answered with an error page.
     broken: BTreeSet<String>,
     /// Methods that are passed on, but whose answer is lost.
@@ -86,6 +93,16 @@ impl Proxy {
             .insert(method.to_owned(), result);
     }
 
+    /// Answers some calls in the node's place.
+    pub(crate) fn answers(&self, answer: impl Fn(&Value) -> Option<Value> + Send + 'static) {
+        self.behaviour.lock().unwrap().answers = Some(Box::new(answer));
+    }
+
+    /// Makes some results longer.
+    pub(crate) fn pads(&self, method: &str, by: impl Fn(&Value) -> usize + Send + 'static) {
+        self.behaviour.lock().unwrap().padding = Some((method.to_owned(), Box::new(by)));
+    }
+
     pub(crate) fn passed(&self, method: &str) -> usize {
         self.behaviour
             .lock()
@@ -118,15 +135,23 @@ async fn pass(State(proxy): State<Proxy>, body: Bytes) -> Response {
     let call: Value = serde_json::from_slice(&body).unwrap();
     let method = call["method"].as_str().unwrap().to_owned();
     let bad_gateway = || (StatusCode::BAD_GATEWAY, "<html>bad gateway</html>").into_response();
-    let (lie, lost) = {
+    let (lie, lost, padding) = {
         let mut behaviour = proxy.behaviour.lock().unwrap();
         if behaviour.down || behaviour.broken.contains(&method) {
             return bad_gateway();
         }
         *behaviour.passed.entry(method.clone()).or_default() += 1;
+        if let Some(answer) = behaviour.answers.as_ref().and_then(|answer| answer(&call)) {
+            return answer.to_string().into_response();
+        }
+        let padding = match &behaviour.padding {
+            Some((padded, by)) if *padded == method => by(&call["params"]),
+            _ => 0,
+        };
         (
             behaviour.lies.get(&method).cloned(),
             behaviour.answer_lost.contains(&method),
+            padding,
         )
     };
     if let Some(result) = lie {
@@ -136,6 +161,12 @@ async fn pass(State(proxy): State<Proxy>, body: Bytes) -> Response {
     let answer = proxy.forward(body).await;
     if lost {
         bad_gateway()
+    } else if padding > 0 {
+        let mut answer: Value = serde_json::from_slice(&answer).unwrap();
+        if let Some(result) = answer["result"].as_object_mut() {
+            result.insert("padding".to_owned(), "x".repeat(padding).into());
+        }
+        answer.to_string().into_response()
     } else {
         answer.into_response()
     }

@@ -4,10 +4,11 @@ use alloy_primitives::{Address, B256, Bytes};
 use keyfold_protocol::error_code::Code;
 use keyfold_protocol::relayer_api::{MAX_BODY, Relay, Relayed};
 use keyfold_relayer_service::{RelayerError, deploy_contracts, init};
+use serde_json::json;
 
 use crate::anvil::CHAIN;
 use crate::wallet::TestWallet;
-use crate::world::{World, answer, config, id, refused};
+use crate::world::{World, answer, config, id, refused, until};
 
 fn request() -> Relay {
     TestWallet::new(1).transfer(0, Address::repeat_byte(0x77), 5)
@@ -164,8 +165,42 @@ async fn one_client_cannot_ask_without_end() {
         Code::ChainUnavailable,
     );
     refused(relayer.relay(id(1), &request()).await, Code::RateLimited);
-    // Asking what became of something is free.
+    // Asking what became of something has a limit of its own.
     refused(relayer.status(id(1)).await, Code::TransactionUnknown);
+}
+
+#[tokio::test]
+async fn questions_have_a_limit_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = config(dir.path(), "127.0.0.1:1".parse().unwrap());
+    config.limits.questions_per_minute = std::num::NonZeroU32::MIN;
+    let identity = init(&config).unwrap();
+    let relayer = crate::world::Running::start(&config, identity).await;
+    let wallet = request().wallet;
+    refused(relayer.wallet(CHAIN, wallet).await, Code::ChainUnavailable);
+    refused(relayer.wallet(CHAIN, wallet).await, Code::RateLimited);
+    refused(relayer.status(id(1)).await, Code::RateLimited);
+    assert_eq!(relayer.get("/healthz").await.status(), 204);
+}
+
+#[tokio::test]
+async fn one_client_of_a_gateway_does_not_use_up_what_another_has() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = config(dir.path(), "127.0.0.1:1".parse().unwrap());
+    config.limits.trusted_proxies = vec!["127.0.0.1".to_owned()];
+    let identity = init(&config).unwrap();
+    let relayer = crate::world::Running::start(&config, identity).await;
+    let ask = async |client| answer::<Relayed>(&relayer.post_for(client).await).unwrap_err();
+    let mut limited = false;
+    for _ in 0..1_000 {
+        limited = ask("198.51.100.7").await.code == Code::RateLimited.as_str();
+        if limited {
+            break;
+        }
+    }
+    assert!(limited, "no limit");
+    let other = ask("198.51.100.8").await;
+    assert_eq!(other.code, Code::MalformedRequest.as_str());
 }
 
 #[tokio::test]
@@ -195,6 +230,39 @@ async fn a_configuration_that_contradicts_itself_is_refused() {
             "{refused:?}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_deployment_that_came_to_nothing_is_tried_again() {
+    let world = World::empty().await;
+    world.fund(world.identity.address, crate::world::COIN).await;
+    let deployer = keyfold_chain::Deployments::embedded().unwrap().calls()[0].to;
+    let code = world
+        .node
+        .ask("eth_getCode", json!([deployer, "latest"]))
+        .await;
+    world.automine(false).await;
+    let config = world.config.clone();
+    let first = tokio::spawn(async move { deploy_contracts(&config, CHAIN).await });
+    until(async || {
+        let params = json!([world.identity.address, "pending"]);
+        let count = world.node.ask("eth_getTransactionCount", params).await;
+        (count == "0x1").then_some(())
+    })
+    .await;
+    // The block runs other code than the one it was tried on.
+    let reverts = json!([deployer, "0x60006000fd"]);
+    world.node.ask("anvil_setCode", reverts).await;
+    world.mine().await;
+    until(async || (world.sent_on_chain().await == 1).then_some(())).await;
+    first.abort();
+    world
+        .node
+        .ask("anvil_setCode", json!([deployer, code]))
+        .await;
+    world.automine(true).await;
+    let deployed = deploy_contracts(&world.config, CHAIN).await.unwrap();
+    assert!(deployed.iter().all(|contract| contract.new));
 }
 
 #[tokio::test]

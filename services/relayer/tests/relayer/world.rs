@@ -106,6 +106,14 @@ impl World {
         wallet
     }
 
+    /// The same where no block is made meanwhile.
+    pub(crate) async fn wallet_unmined(&self, seed: u8) -> TestWallet {
+        let wallet = TestWallet::new(seed);
+        let balance = json!([wallet.address, format!("{COIN:#x}")]);
+        self.node.ask("anvil_setBalance", balance).await;
+        wallet
+    }
+
     pub(crate) async fn fund(&self, address: Address, wei: u64) {
         let accounts = self.node.ask("eth_accounts", json!([])).await;
         let value = format!("{wei:#x}");
@@ -188,6 +196,16 @@ impl Running {
             request = request.header(IDEMPOTENCY_HEADER, key);
         }
         self.client.send(request.body(body).unwrap()).await.unwrap()
+    }
+
+    /// Sends a request that is no good, in somebody's name.
+    pub(crate) async fn post_for(&self, client: &str) -> Response<Bytes> {
+        let request = Request::post(format!("https://{}/v1/transactions", self.address))
+            .header("x-forwarded-for", client);
+        self.client
+            .send(request.body(Bytes::new()).unwrap())
+            .await
+            .unwrap()
     }
 
     pub(crate) async fn relay(&self, id: RequestId, relay: &Relay) -> Result<Relayed, Problem> {

@@ -44,9 +44,10 @@ pub(super) async fn attest<P: Platform>(
 ) -> Result<AttestedRoot, Problem> {
     let record = wallet_of(realm, &request).await?;
     let chain = Chain::of(&record)?;
-    let checkpointer = record.config.checkpointer.ok_or_else(|| {
-        Problem::new(Code::ConfigInvalid, "the wallet has no checkpointer")
-    })?;
+    let checkpointer = record
+        .config
+        .checkpointer
+        .ok_or_else(|| Problem::new(Code::ConfigInvalid, "the wallet has no checkpointer"))?;
     let statement = statement(realm, &record, &chain);
     let proof = realm.keys.attest_root(&statement, &checkpointer);
     let proof = proof.ok_or_else(|| Problem::internal("a root cannot be attested"))?;
@@ -92,11 +93,7 @@ pub(super) fn root_proof<P: Platform>(
         .ok_or_else(|| Problem::internal("a root cannot be attested"))
 }
 
-fn statement<P: Platform>(
-    realm: &Realm<P>,
-    record: &WalletRecord,
-    chain: &Chain,
-) -> RootStatement {
+fn statement<P: Platform>(realm: &Realm<P>, record: &WalletRecord, chain: &Chain) -> RootStatement {
     let issued = realm.now();
     RootStatement {
         wallet: record.address,

@@ -262,6 +262,16 @@ fn implicit_calls_need_identity_acceptance_and_no_value() {
 }
 
 #[test]
+fn an_implicit_call_to_the_manager_is_refused_whatever_it_answers() {
+    let mut world = World::new();
+    world.accepting = vec![MANAGER];
+    assert_eq!(
+        implicit(&world, OTHER_KEY, IDENTITY, open_call(MANAGER)),
+        refused(0, CallRule::ImplicitIncrement)
+    );
+}
+
+#[test]
 fn blacklisted_keys_and_targets_are_refused() {
     for listed in [owner(OTHER_KEY), B] {
         let mut world = World::new();
@@ -330,6 +340,10 @@ fn malformed_trees_are_refused() {
         (format!("{identity}3030"), D::Tree(T::ManyBlacklists)),
         (format!("{identity}32{b}{a}"), D::Tree(T::BlacklistUnsorted)),
         (format!("{identity}32{a}{a}"), D::Tree(T::BlacklistUnsorted)),
+        (
+            format!("{identity}31{}", "00".repeat(20)),
+            D::Tree(T::BlacklistUnsorted),
+        ),
         (
             format!("40{}", "00".repeat(20)),
             D::Tree(T::ZeroIdentitySigner),

@@ -1,0 +1,47 @@
+//! Files that somebody names on the command line.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::Path;
+
+use crate::error::CliError;
+
+/// Most bytes of such a file.
+const MAX_BYTES: u64 = 256 * 1024;
+
+/// Reads a text, all of it or nothing: the beginning of a list or a password is another one.
+pub(crate) fn read(path: &Path) -> Result<String, CliError> {
+    read_at_most(path, MAX_BYTES).map_err(|error| {
+        CliError::usage(
+            format!("cannot read {}: {error}", path.display()),
+            "Check the path.",
+        )
+    })
+}
+
+fn read_at_most(path: &Path, most: u64) -> io::Result<String> {
+    let mut text = String::new();
+    let read = File::open(path)?.take(most + 1).read_to_string(&mut text)?;
+    if read as u64 > most {
+        return Err(io::Error::other(format!("it has more than {most} bytes")));
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_read_whole_or_not_at_all() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("list");
+        std::fs::write(&path, "12345").unwrap();
+        assert_eq!(read_at_most(&path, 5).unwrap(), "12345");
+        assert!(read_at_most(&path, 4).is_err());
+        std::fs::write(&path, b"\xff").unwrap();
+        assert!(read(&path).is_err());
+        let missing = read(&dir.path().join("missing")).unwrap_err();
+        assert!(missing.message.contains("missing"), "{missing}");
+    }
+}

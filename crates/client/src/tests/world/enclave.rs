@@ -1,0 +1,186 @@
+//! What an enclave does: verify as the real one does, then answer.
+
+use alloy_primitives::{Address, B256};
+use keyfold_crypto::jwk::PublicJwk;
+use keyfold_protocol::client_api::{
+    CreateWallet, Nothing, Renewed, Revocation, SignInStarted, SignRequest, Signed, SignedIn,
+    SignedOut, WalletInfo, Wallets, header, path,
+};
+use keyfold_protocol::error_code::Code;
+use keyfold_protocol::holder_api::DeviceState;
+use keyfold_protocol::ids::{Digest32, InstanceId, RealmId, SessionId, SignInHandle};
+use keyfold_protocol::intent::{Intent, Operation};
+use keyfold_protocol::ohttp::InnerRequest;
+use keyfold_protocol::signed_request::{
+    Components, DeviceHeaders, Profile, SignedComponents, VerifiedRequest, check_body,
+    verify_device,
+};
+use keyfold_wallet::ValidConfig;
+use keyfold_wallet::config::default_tree;
+
+use super::CODE;
+use super::host::{State, answer, problem};
+use super::wallets::{info, owner, sign};
+use crate::OuterResponse;
+
+fn verify(realm: RealmId, id: InstanceId, request: &InnerRequest, now: u64) -> VerifiedRequest {
+    let field = |name| request.header(name).map(str::to_owned);
+    let attestation = field(header::ATTESTATION);
+    let profile = if attestation.is_some() {
+        Profile::Request
+    } else {
+        Profile::SignIn
+    };
+    let signed = SignedComponents {
+        components: Components {
+            method: request.method.clone(),
+            authority: request.authority.clone(),
+            path: request.path_and_query.clone(),
+            query: "?".into(),
+            content_digest: field(header::CONTENT_DIGEST).unwrap(),
+            device: Some(DeviceHeaders {
+                realm: field(header::REALM).unwrap(),
+                project: field(header::PROJECT).unwrap(),
+                intent: field(header::INTENT).unwrap(),
+                session: field(header::SESSION),
+            }),
+        },
+        signature_input: field(header::SIGNATURE_INPUT).unwrap(),
+        signature: field(header::SIGNATURE).unwrap(),
+    };
+    let device: PublicJwk = match field(header::DEVICE) {
+        Some(text) => serde_json::from_str(&text).unwrap(),
+        None => {
+            let body: serde_json::Value = serde_json::from_slice(&request.body).unwrap();
+            let key = body.get("device").or(body.get("administrator")).unwrap();
+            serde_json::from_value(key.clone()).unwrap()
+        }
+    };
+    let verified = verify_device(profile, &signed, &device, now).unwrap();
+    check_body(&verified.components, &request.body).unwrap();
+    assert_eq!(verified.components.authority, id.to_string());
+    assert_eq!(verified.realm, realm);
+    if let Some(jwt) = &attestation {
+        let hash = keyfold_protocol::session::attestation_hash(jwt);
+        assert_eq!(verified.session, Some(Digest32::from_bytes(hash)));
+        assert!(
+            jwt.ends_with(&format!("/{}", verified.device)),
+            "another device's attestation"
+        );
+    }
+    verified
+}
+
+impl State {
+    pub(super) fn enclave(
+        &mut self,
+        id: InstanceId,
+        request: &InnerRequest,
+        now: u64,
+    ) -> OuterResponse {
+        let verified = verify(self.record.record.id(), id, request, now);
+        let intent = &verified.intent;
+        self.opened
+            .push((intent.request_id(), request.path_and_query.clone()));
+        self.nonces.push(verified.nonce.clone());
+        if let Some(code) = self.refuse_after_opening.take() {
+            return problem(code);
+        }
+        let body = &request.body;
+        match (request.path_and_query.as_str(), intent.operation()) {
+            (path::EMAIL_START, Operation::SignInStart) => answer(&SignInStarted {
+                sign_in: SignInHandle::from_bytes([1; 16]),
+                expires: now + 600,
+            }),
+            (path::EMAIL_FINISH, Operation::SignInFinish) => {
+                self.finish_sign_in(&verified, body, now)
+            }
+            (path::RENEW, Operation::Renew) => {
+                self.signed_in += 1;
+                answer(&Renewed {
+                    attestation: format!("attestation-{}/{}", self.signed_in, verified.device),
+                    attestation_expires: now + self.attestation_seconds,
+                    device: DeviceState::Active,
+                })
+            }
+            (path::SIGN_OUT, Operation::SignOut) => answer(&SignedOut {
+                state: Revocation::Done,
+            }),
+            (path::WALLET_CREATE, Operation::CreateWallet) => self.create_wallet(body),
+            (path::WALLET_LIST, Operation::ListWallets) => answer(&Wallets {
+                wallets: self.told_wallets(),
+            }),
+            (path::DEVICE_APPROVE, Operation::ApproveDevice) => answer(&Nothing {}),
+            (path::SIGN_MESSAGE, Operation::SignMessage)
+            | (path::SIGN_TRANSACTION, Operation::SignTransaction) => self.sign(intent, body),
+            _ => problem(Code::IntentMismatch),
+        }
+    }
+
+    fn finish_sign_in(
+        &mut self,
+        verified: &VerifiedRequest,
+        body: &[u8],
+        now: u64,
+    ) -> OuterResponse {
+        let body: serde_json::Value = serde_json::from_slice(body).unwrap();
+        if body["code"] != CODE {
+            return problem(Code::SignInRefused);
+        }
+        self.signed_in += 1;
+        answer(&SignedIn {
+            account: self.account,
+            session: SessionId::from_bytes([5; 16]),
+            attestation: format!("attestation-{}/{}", self.signed_in, verified.device),
+            attestation_expires: now + self.attestation_seconds,
+            session_ends: now + self.session_seconds,
+            device: DeviceState::Active,
+            wallets: self.told_wallets(),
+        })
+    }
+
+    fn create_wallet(&mut self, body: &[u8]) -> OuterResponse {
+        let CreateWallet { label } = serde_json::from_slice(body).unwrap();
+        if !self.wallets.iter().any(|wallet| wallet.label == label) {
+            let config = default_tree(Address::from(owner(1).address()), None).unwrap();
+            self.wallets.push(info(&label, &config));
+        }
+        let told = self.told_wallets();
+        answer(
+            told.iter()
+                .find(|wallet| wallet.label == label)
+                .unwrap_or(&told[0]),
+        )
+    }
+
+    fn sign(&self, intent: &Intent, body: &[u8]) -> OuterResponse {
+        let request: SignRequest = serde_json::from_slice(body).unwrap();
+        let (_, digest) = request.digest().unwrap();
+        let key_use = intent.key_use().unwrap();
+        assert_eq!(key_use.digest, digest);
+        assert_eq!(key_use.wallet.as_bytes(), request.wallet.as_slice());
+        let wallet = self
+            .wallets
+            .iter()
+            .find(|w| w.address == request.wallet)
+            .unwrap();
+        assert_eq!(key_use.key, wallet.key);
+        let config = ValidConfig::new(wallet.config.clone()).unwrap();
+        let mut signed = Signed {
+            digest,
+            signature: sign(&config, 1, B256::from(*digest.as_bytes())),
+        };
+        if let Some(alter) = &self.alter_signed {
+            alter(&mut signed);
+        }
+        answer(&signed)
+    }
+
+    fn told_wallets(&self) -> Vec<WalletInfo> {
+        let mut told = self.wallets.clone();
+        if let Some(alter) = &self.alter_wallet {
+            told.iter_mut().for_each(alter);
+        }
+        told
+    }
+}
