@@ -1,5 +1,6 @@
 //! The client against a gateway and an enclave in memory, honest and otherwise.
 
+mod config;
 mod known;
 mod sessions;
 mod signatures;

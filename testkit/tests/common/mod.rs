@@ -102,13 +102,10 @@ pub(crate) fn device(system: &System, project: &Project, key: &Arc<DeviceSigning
         Some(guard) => GuardRule::Exactly(guard.signer),
         None => GuardRule::Without,
     };
-    system
-        .device(key)
-        .unwrap()
-        .with_wallet_rules(WalletRules {
-            guard,
-            ..WalletRules::default()
-        })
+    system.device(key).unwrap().with_wallet_rules(WalletRules {
+        guard,
+        ..WalletRules::default()
+    })
 }
 
 impl Person {

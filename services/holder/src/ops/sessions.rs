@@ -36,6 +36,7 @@ pub(crate) async fn check(
         Operation::ShowConfig,
         Operation::AttestConfig,
         Operation::PrepareOwner,
+        Operation::UpdateConfig,
     ];
     let operation = verify_session(holder, &member, &message.evidence, &allowed, now)?;
     let (owner, device) = (operation.owner().clone(), operation.device());

@@ -1,10 +1,11 @@
 //! Nothing leaves the holder but for the right device, session, key, realm, instance and moment.
 
 use keyfold_crypto::jwk::DeviceSigningKey;
+use keyfold_protocol::config::update_digest;
 use keyfold_protocol::error_code::Code;
 use keyfold_protocol::holder_api::{Released, ShareRelease, path};
-use keyfold_protocol::ids::{AddressId, InstanceId, RealmId};
-use keyfold_protocol::intent::Operation;
+use keyfold_protocol::ids::{AddressId, Digest32, InstanceId, RealmId, RequestId};
+use keyfold_protocol::intent::{Intent, KeyUse, Operation};
 
 use crate::world::{Ask, Enclave, Person, World, code, rng, share_release};
 
@@ -334,4 +335,48 @@ async fn an_instance_registered_before_the_realm_gets_no_share() {
         .call_as::<Released>(&outside, path::SHARE_RELEASE, &message)
         .await;
     assert_eq!(code(answer), Code::NotRegistered);
+}
+
+/// An intent to change the configuration of the wallet, of which `digest` is signed.
+fn update(key: &crate::world::Key, digest: Digest32) -> Intent {
+    Intent::UpdateConfig {
+        id: RequestId::from_bytes([7; 16]),
+        key_use: KeyUse {
+            wallet: AddressId::from_bytes([0xaa; 20]),
+            key: key.id,
+            digest,
+        },
+        previous: Digest32::from_bytes([1; 32]),
+        next: Digest32::from_bytes([2; 32]),
+    }
+}
+
+#[tokio::test]
+async fn an_update_is_released_and_logged_for_the_digest_that_follows_from_its_root_alone() {
+    let world = World::new().await;
+    let (person, key) = world.person_with_key().await;
+    let right = update_digest(&[0xaa; 20].into(), &[2; 32].into());
+    for wrong in [
+        Digest32::from_bytes([0xdd; 32]),
+        update_digest(&[0xaa; 20].into(), &[3; 32].into()),
+        update_digest(&[0xab; 20].into(), &[2; 32].into()),
+    ] {
+        let ask = Ask {
+            intent: update(&key, wrong),
+            ..world.use_of(&person, &key)
+        };
+        assert_eq!(
+            code(world.release(&person, &key, &ask).await),
+            Code::IntentMismatch
+        );
+    }
+    let ask = Ask {
+        intent: update(&key, right),
+        ..world.use_of(&person, &key)
+    };
+    let released = world.release(&person, &key, &ask).await.unwrap();
+    let context = &key.leaf().context;
+    let request = ask.intent.request_id();
+    let share = world.enclave.open(context, request, right, &released.share);
+    share.verify(context, &key.leaf().commitment).unwrap();
 }

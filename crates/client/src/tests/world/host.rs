@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use keyfold_crypto::testing::SeededRng;
 use keyfold_platform_dev::issuer::{DevIssuer, IssueRequest};
 use keyfold_protocol::client_api::{Signed, WalletInfo};
+use keyfold_protocol::config::StoredTree;
 use keyfold_protocol::error_code::{Code, ProblemBody};
 use keyfold_protocol::gateway_api::{self, AttestationRequest, Instances};
 use keyfold_protocol::ids::{AccountId, InstanceId, RequestId};
@@ -64,6 +65,8 @@ pub(crate) struct State {
     /// Whose account every address signs in to.
     pub(crate) account: AccountId,
     pub(crate) wallets: Vec<WalletInfo>,
+    /// The public store, which may lie.
+    pub(crate) trees: BTreeMap<B256, StoredTree>,
     pub(crate) relayed: BTreeMap<RequestId, (Relay, usize)>,
     /// Drops so many answers of the relayer after it acted.
     pub(crate) lose_answers: usize,
@@ -150,6 +153,13 @@ impl State {
             _ if path.starts_with("/v1/transactions/") => {
                 let id = path.rsplit('/').next().unwrap().parse().unwrap();
                 self.transaction(id)
+            }
+            _ if path.starts_with("/v1/trees/") => {
+                let root: B256 = path.rsplit('/').next().unwrap().parse().unwrap();
+                match self.trees.get(&root) {
+                    Some(tree) => answer(tree),
+                    None => problem(Code::NotFound),
+                }
             }
             _ if path.starts_with("/v1/chains/") => answer(&WalletOnChain {
                 deployed: false,

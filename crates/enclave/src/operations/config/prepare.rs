@@ -4,8 +4,8 @@
 use keyfold_protocol::config::{ConfigChange, OfWallet, PreparedOwner};
 use keyfold_protocol::error_code::Code;
 
-use super::wallet_of;
 use crate::operations::owner_key::{NewKey, store};
+use crate::operations::session::check_active;
 use crate::platform::Platform;
 use crate::problem::Problem;
 use crate::realm::Realm;
@@ -21,12 +21,17 @@ pub(in crate::operations) async fn prepare_owner<P: Platform>(
     request: SessionRequest<OfWallet>,
 ) -> Result<PreparedOwner, Problem> {
     let wallet = request.body().wallet;
-    let record = wallet_of(realm, &request).await?;
+    // Every holder must store a share anyway, so every one may be asked for the newest version.
+    let account = realm.session_account_of_all(&request).await?.value;
+    let record = account.wallets().find(|known| known.address == wallet);
+    let record = record.ok_or(Code::WalletUnknown)?;
     if let Some(prepared) = &record.next_owner {
+        // Storing shares asks the holders whether the device may act; here nothing else does.
+        check_active(realm, &request).await?;
         let owner = prepared.owner;
         return Ok(PreparedOwner { wallet, owner });
     }
-    let number = rotations(&record);
+    let number = rotations(record);
     let owner = request.owner();
     let name = realm.keys.next_key(&owner, &wallet, number);
     let new = NewKey::draw(realm, &owner, name)?;

@@ -12,6 +12,7 @@ use keyfold_wallet::EcdsaSignature;
 
 use super::{Chain, store_trees};
 use crate::operations::release::{Approved, OwnerSigned, check_named, cosign, release, wallet_in};
+use crate::operations::session::check_active;
 use crate::platform::Platform;
 use crate::problem::Problem;
 use crate::realm::Realm;
@@ -34,6 +35,8 @@ pub(in crate::operations) async fn update<P: Platform>(
     let id = realm.account_id(&request.owner());
     let held = realm.session_account(&request).await?;
     if let Some(done) = done_before(&held.value, &order.update)? {
+        // The release of shares asks the holders whether the device may act; here nothing else does.
+        check_active(realm, &request).await?;
         return Ok(done);
     }
     let wallet = wallet_in(realm, &request, &realm.records.remember(id, held))?;
