@@ -36,6 +36,7 @@ fn every_path_is_described_and_every_code_it_names_exists() {
         path::TRANSACTIONS,
         path::TRANSACTION,
         path::WALLET,
+        path::TREE,
     ];
     assert_eq!(paths.len(), public.len());
     let mut named = 0;
