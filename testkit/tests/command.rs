@@ -161,6 +161,7 @@ async fn the_command_line_never_leads_anybody_to_pay_twice() {
             a_full_disk_does_not_take_the_outcome_away,
             a_transaction_of_another_device_can_be_asked_for,
             a_gateway_with_another_key_is_not_verified,
+            a_configuration_is_changed_shown_and_verified,
             a_thumbprint_on_no_list_is_not_approved,
             a_device_that_was_approved_does_not_say_that_it_waits,
             holders_that_are_down_are_bad_news_in_a_status,
@@ -316,6 +317,43 @@ async fn a_transaction_of_another_device_can_be_asked_for(system: &System) {
         .await
         .failed(6, "idempotency_conflict");
     assert_eq!(received(system).await, before);
+}
+
+async fn a_configuration_is_changed_shown_and_verified(system: &System) {
+    let config = async |arguments: &str| {
+        let words = ["wallet", "config"].into_iter();
+        let words: Vec<&str> = words.chain(arguments.split(' ')).collect();
+        run(system, &words).await
+    };
+    let before = config("show").await.ok();
+    assert_eq!(before["updates"], 0);
+    let signer = Address::repeat_byte(0x66).to_string();
+    let add = format!("add-recovery --signer {signer} --delay-days 7");
+    let added = config(&add).await.ok();
+    assert_eq!(added["state"]["checkpoint"], 1);
+    let leaf = &added["state"]["members"]["recovery"][0];
+    assert_eq!(text(leaf, "requiredDeltaSeconds"), "604800");
+    config(&add).await.failed(2, "config_invalid");
+    let key = Address::repeat_byte(0x67);
+    let file = system.files().root().join("change.json");
+    let change = json!({ "kind": "add-key", "key": key });
+    std::fs::write(&file, change.to_string()).unwrap();
+    let changed = config(&format!("change --file {}", file.display())).await;
+    let root = text(&changed.ok(), "root").to_owned();
+    let verified = config("verify").await.ok();
+    assert_eq!(verified["verified_updates"], 2);
+    assert_eq!(text(&verified, "root"), root);
+    let history = config("history").await.ok();
+    assert_eq!(history["updates"].as_array().map(Vec::len), Some(2));
+    assert_eq!(text(&history["updates"][1], "image_hash"), root);
+    let tree = config(&format!("tree {root}")).await.ok();
+    assert_eq!(text(&tree["tree"], "kind"), "config");
+    let removed = config(&format!("remove {signer}")).await.ok();
+    assert!(removed["state"]["members"].get("recovery").is_none());
+    config(&format!("remove {signer}")).await.failed(2, "usage");
+    // What it can do, it still does.
+    let to = Address::repeat_byte(0x68).to_string();
+    run(system, &send(&to, &[])).await.ok();
 }
 
 async fn a_gateway_with_another_key_is_not_verified(system: &System) {
