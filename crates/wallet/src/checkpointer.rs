@@ -147,7 +147,7 @@ mod tests {
         RootStatement {
             wallet: Address::repeat_byte(1),
             image_hash: B256::repeat_byte(2),
-            checkpoint: 0x0102_0304_0506_07,
+            checkpoint: 0x0001_0203_0405_0607,
             issued: 1_800_000_000,
             expires: 1_800_003_600,
         }
