@@ -8,10 +8,10 @@ MAKEFLAGS += --no-print-directory
 ARGS ?=
 TARGETS ?=
 
-.PHONY: help demo dev test lint fmt bench fuzz contracts setup
+.PHONY: help demo dev test lint fmt bench fuzz contracts conformance setup
 
 help: ## Show this list
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: ## Start everything on loopback, do the whole job once, end (ARGS=--json: last line is JSON)
 	@tools/run.sh debug demo $(ARGS)
@@ -36,6 +36,9 @@ fuzz: ## Run every fuzz target for 30 s (FUZZ_SECONDS=300, TARGETS="net_pipe log
 
 contracts: setup ## Rebuild the contracts and compare with the committed artifacts
 	@tools/contracts.sh check
+
+conformance: setup ## Compare the wallet formats with the npm package and the contracts
+	@tools/conformance.sh build test
 
 setup: ## Install what is missing, nothing else
 	@tools/setup.sh
