@@ -8,7 +8,7 @@ MAKEFLAGS += --no-print-directory
 ARGS ?=
 TARGETS ?=
 
-.PHONY: help demo dev test lint fmt bench fuzz contracts conformance setup
+.PHONY: help demo dev test lint fmt bench bench-wallet fuzz contracts conformance setup
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -30,6 +30,10 @@ fmt: setup ## Format the Rust code
 
 bench: ## Measure a signature against its primitives, in one run
 	@tools/run.sh release bench sign $(ARGS)
+
+bench-wallet: setup ## Measure the wallet formats against the npm package, in one run
+	@source tools/env.sh && cargo build --locked --release -p keyfold-wallet --example bench && \
+		node bench/wallet.mjs "$$CARGO_TARGET_DIR/release/examples/bench" $(ARGS)
 
 fuzz: ## Run every fuzz target for 30 s (FUZZ_SECONDS=300, TARGETS="net_pipe log_note")
 	@fuzz/run.sh $(TARGETS)
