@@ -8,10 +8,10 @@ MAKEFLAGS += --no-print-directory
 ARGS ?=
 TARGETS ?=
 
-.PHONY: help demo dev test lint fmt bench fuzz contracts setup
+.PHONY: help demo dev test lint fmt bench bench-wallet fuzz contracts conformance setup
 
 help: ## Show this list
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: ## Start everything on loopback, do the whole job once, end (ARGS=--json: last line is JSON)
 	@tools/run.sh debug demo $(ARGS)
@@ -31,11 +31,18 @@ fmt: setup ## Format the Rust code
 bench: ## Measure a signature against its primitives, in one run
 	@tools/run.sh release bench sign $(ARGS)
 
+bench-wallet: setup ## Measure the wallet formats against the npm package, in one run
+	@source tools/env.sh && cargo build --locked --release -p keyfold-wallet --example bench && \
+		node bench/wallet.mjs "$$CARGO_TARGET_DIR/release/examples/bench" $(ARGS)
+
 fuzz: ## Run every fuzz target for 30 s (FUZZ_SECONDS=300, TARGETS="net_pipe log_note")
 	@fuzz/run.sh $(TARGETS)
 
 contracts: setup ## Rebuild the contracts and compare with the committed artifacts
 	@tools/contracts.sh check
+
+conformance: setup ## Compare the wallet formats with the npm package and the contracts
+	@tools/conformance.sh build test
 
 setup: ## Install what is missing, nothing else
 	@tools/setup.sh

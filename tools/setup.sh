@@ -106,12 +106,15 @@ main() {
     check_node
     npm_packages "$KEYFOLD_ROOT/tools/npm"
     ln -sfn "$(npm_home "$KEYFOLD_ROOT/tools/npm")" "$KEYFOLD_CACHE/npm"
-    if [[ -f $KEYFOLD_ROOT/contracts/package-lock.json ]]; then
-        npm_packages "$KEYFOLD_ROOT/contracts"
+    local folder
+    for folder in contracts conformance; do
+        folder=$KEYFOLD_ROOT/$folder
+        [[ -f $folder/package-lock.json ]] || continue
+        npm_packages "$folder"
         # A folder that somebody made by `npm install` there is left alone.
-        [[ -d $KEYFOLD_ROOT/contracts/node_modules && ! -L $KEYFOLD_ROOT/contracts/node_modules ]] ||
-            ln -sfn "$(npm_home "$KEYFOLD_ROOT/contracts")/node_modules" "$KEYFOLD_ROOT/contracts/node_modules"
-    fi
+        [[ -d $folder/node_modules && ! -L $folder/node_modules ]] ||
+            ln -sfn "$(npm_home "$folder")/node_modules" "$folder/node_modules"
+    done
 }
 
 main

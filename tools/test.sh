@@ -57,6 +57,7 @@ tests() {
     step 'contract tests' tools/contracts.sh test
     step 'tool tests' node --test tools/test/*.test.mjs
     step 'Rust tests' rust_tests
+    step 'conformance' tools/conformance.sh test
     step 'documentation tests' cargo test --locked --workspace --doc --quiet
 }
 

@@ -3,11 +3,11 @@
 //   node gas/check.mjs           compare: more gas than committed, or than the goal, fails
 //   node gas/check.mjs --write   write what was measured
 //
-// Each call of test/Gas.t.sol is a transaction of its own (`forge test --isolate`): the numbers are those of
+// Each call of test/Gas.t.sol and test/extensions/SessionGas.t.sol is a transaction of its own (`forge test --isolate`): the numbers are those of
 // receipts, and those of anvil.
 
 import { spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { forge } from '../tools/forge.mjs'
@@ -34,13 +34,14 @@ function measure() {
   mkdirSync(join(root, 'node_modules', '.cache'), { recursive: true })
   const folder = mkdtempSync(join(root, 'node_modules', '.cache', 'gas-'))
   try {
-    const { status, stdout } = spawnSync(forge(), ['test', '--isolate', '--match-contract', '^GasTest$'], {
+    const { status, stdout } = spawnSync(forge(), ['test', '--isolate', '--match-contract', 'GasTest$'], {
       cwd: root,
       env: { ...process.env, FOUNDRY_SNAPSHOTS: relative(root, folder) },
       encoding: 'utf8',
     })
     if (status !== 0) throw new Error(stdout)
-    const found = JSON.parse(readFileSync(join(folder, 'gas.json'), 'utf8'))
+    const files = readdirSync(folder).map((name) => JSON.parse(readFileSync(join(folder, name), 'utf8')))
+    const found = Object.assign({}, ...files)
     return Object.fromEntries(Object.entries(found).map(([name, gas]) => [name, Number(gas)]))
   } finally {
     rmSync(folder, { recursive: true, force: true })

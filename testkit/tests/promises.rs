@@ -79,6 +79,7 @@ async fn promises_hold_against_their_attacks() {
             with_any_one_holder_stopped_a_signature_still_comes,
             two_stopped_holders_are_named_and_one_back_is_enough,
             a_killed_enclave_is_replaced_by_one_that_signs_for_the_same_wallet,
+            an_enclave_killed_within_any_operation_loses_nothing,
             a_holder_killed_at_any_moment_loses_nothing,
             a_record_that_the_host_rolled_back_is_refused_until_the_newer_is_back,
             a_holder_that_was_rolled_back_is_outvoted,
@@ -313,6 +314,41 @@ async fn a_killed_enclave_is_replaced_by_one_that_signs_for_the_same_wallet(worl
     refused(gone, "sign_in_gone");
 }
 
+/// Killed within the making of a wallet, which writes at holders and host, each time elsewhere.
+async fn an_enclave_killed_within_any_operation_loses_nothing(world: &World) {
+    let World { system, alice, .. } = world;
+    let mut cut_off = 0;
+    for after_ms in [0, 4, 8, 12, 16, 20, 28, 40] {
+        let label = format!("cut off after {after_ms} ms");
+        let create = || alice.device.create_wallet(&alice.session, &label);
+        let kill = async {
+            tokio::time::sleep(Duration::from_millis(after_ms)).await;
+            system.process(Part::Enclave).kill().await;
+        };
+        let (first, ()) = tokio::join!(create(), kill);
+        system.start_again(Part::Enclave).await.unwrap();
+
+        let wallet = create()
+            .await
+            .unwrap_or_else(|error| panic!("{}", told(&error)));
+        match first {
+            // What was answered before the end counts.
+            Ok(told) => assert_eq!(told.address(), wallet.address()),
+            Err(_) => cut_off += 1,
+        }
+        let known = alice.device.wallets(&alice.session).await.unwrap();
+        let same = known.iter().filter(|known| known.label() == label);
+        assert_eq!(
+            same.count(),
+            1,
+            "one wallet, however often it was asked for"
+        );
+        alice.must_sign(&wallet, "after the cut").await;
+    }
+    assert!(cut_off > 0, "no making of a wallet was cut off");
+    alice.must_sign(&world.wallet, "and the old one").await;
+}
+
 async fn a_holder_killed_at_any_moment_loses_nothing(world: &World) {
     let World { system, alice, .. } = world;
     let before = all_uses(system).await;
@@ -419,8 +455,11 @@ async fn a_holder_that_was_rolled_back_is_outvoted(world: &World) {
     old.put_back();
     system.start_again(Part::Holder(0)).await.unwrap();
 
-    // With the third one stopped, the liar's word stands against one.
+    // With the third one stopped too, its word stands against one, which cannot be confirmed: what
+    // is old is not believed, and what is new waits.
     system.process(Part::Holder(2)).stop().await;
+    refused(alice.device.wallets(&alice.session).await, "record_pending");
+    system.start_again(Part::Holder(2)).await.unwrap();
     let wallets = alice
         .device
         .wallets(&alice.session)
@@ -433,7 +472,6 @@ async fn a_holder_that_was_rolled_back_is_outvoted(world: &World) {
         "an old anchor of one holder hid a wallet"
     );
     alice.must_sign(&world.wallet, "with an old holder").await;
-    system.start_again(Part::Holder(2)).await.unwrap();
     alice
         .must_sign(&newest, "without the share that the old one lost")
         .await;

@@ -2,7 +2,7 @@
 //! contracts, in one place.
 //!
 //! What is reproduced stands behind [`crate::Encoding::Npm`] or in a function of its own, for
-//! comparisons with the package only. The number is that of the test or vector that pins it.
+//! comparisons with the package only; `conformance/` compares over random inputs.
 //!
 //! Reproduced:
 //!
@@ -17,11 +17,17 @@
 //!    the fold would give the same root without ([`crate::session::SessionTopology::encode`]).
 //! 5. **Text is counted in UTF-16 units but written as UTF-8**: the redirect URL of an
 //!    attestation, the client data of a passkey. Beyond ASCII nobody can read the result
-//!    ([`crate::session::Attestation::pack`], [`crate::passkey::PasskeySignature::encode`]).
+//!    ([`crate::session::Attestation::pack`], [`crate::passkey::PasskeySignature::encode`]). The
+//!    oracle counts the places of a passkey's challenge and type so, too.
 //! 6. **The hash of a digest payload is the digest itself**, not what the contracts hash
 //!    ([`crate::Payload::npm_hash`]).
 //! 7. **Widths follow the count of bytes**: a passkey's field of up to 255 bytes has a one-byte
 //!    length; this is the shortest form too, and the ABI form is never emitted.
+//! 8. **What is so already is no error** (oracle only): putting on the blacklist what is on it, and
+//!    taking off it or out of the sessions what is not there, leave the tree as it is. A recovery
+//!    tree trimmed for a stranger is its hash.
+//! 9. **Nothing is judged** (oracle only): thresholds of zero, signers at address zero and ECDSA
+//!    signatures out of range are written down.
 //!
 //! Not reproduced, since no byte of ours depends on it:
 //!
@@ -34,6 +40,13 @@
 //! - The package cannot read the chained signatures that it writes. Ours are read.
 //! - It reads trees back as left-leaning pairs. So do the JSON forms of
 //!   [`crate::signature::Decoded`].
+//! - Addresses: the package repeats them in the letters in which it got them, and compares some as
+//!   text (removing from the blacklist, choosing the visible sessions). Ours are compared as
+//!   addresses and written with their checksum; the comparison ignores the case.
+//! - Whether a passkey signed: the package finds the type of the client data at its second place
+//!   only, wants 37 bytes of authenticator data, and looks at the backup flags. The contract, the
+//!   oracle and [`crate::passkey::verify`] do none of that.
+//! - The package cannot write a payload of calls as JSON, for its numbers. The oracle can.
 //! - Weights do not wrap in the package; on chain they do. Here a weight that wraps is refused.
 
 /// The length that the package writes for UTF-8 text: its UTF-16 units.

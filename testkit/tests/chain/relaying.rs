@@ -69,7 +69,10 @@ pub(super) async fn without_a_chain_node_the_error_says_so_and_nothing_is_lost(w
             .await,
         "chain_unavailable",
     );
-    refused(alice.device.relay(&transaction).await, "chain_unavailable");
+    refused(
+        alice.device.relay(&transaction).await,
+        "transaction_unconfirmed",
+    );
     // Keys do not depend on the chain.
     alice.must_sign(wallet, "without a chain").await;
     system.start_again(Part::Node).await.unwrap();

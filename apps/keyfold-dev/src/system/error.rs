@@ -26,9 +26,7 @@ pub enum SystemError {
         source: std::io::Error,
     },
     /// A process ended that was to go on.
-    #[error(
-        "{name} ended ({status}) by itself. Its last lines:\n{tail}\nThe whole log: {log}"
-    )]
+    #[error("{name} ended ({status}) by itself. Its last lines:\n{tail}\nThe whole log: {log}")]
     Ended {
         /// Which process.
         name: String,

@@ -7,10 +7,10 @@ use serde::Deserialize;
 
 use super::params::{BytesText, Ordered, WordText, read};
 use super::{Answer, OracleError, bytes};
-use crate::Encoding;
 use crate::passkey::{
     P256Signature, PasskeyPublicKey, PasskeySignature, credential_metadata, verify,
 };
+use crate::{Encoding, quirks};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -75,7 +75,13 @@ fn signature(params: &str) -> Result<(PasskeySignature, Option<B256>), OracleErr
 }
 
 pub(super) fn encode(params: &str) -> Answer {
-    let (signature, _) = signature(params)?;
+    let (mut signature, _) = signature(params)?;
+    // Quirk: the package counts in UTF-16 units here, too.
+    let client_data = signature.client_data_json.clone();
+    for index in [&mut signature.challenge_index, &mut signature.type_index] {
+        let before = client_data.get(..usize::from(*index)).unwrap_or_default();
+        *index = u16::try_from(quirks::text_length(before)).unwrap_or(*index);
+    }
     bytes(
         signature
             .encode(Encoding::Npm)

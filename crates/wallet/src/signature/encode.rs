@@ -27,6 +27,8 @@ pub(super) const TAG_ANY_ADDRESS: u8 = 8;
 pub(super) const TAG_SAPIENT: u8 = 9;
 pub(super) const TAG_SAPIENT_COMPACT: u8 = 10;
 
+/// Room for a few signers: most signatures fit.
+const USUAL_LENGTH: usize = 512;
 /// Longest data of one part, and of one branch or chunk (24 bits of length).
 const MAX_SIZED: usize = 0xff_ffff;
 
@@ -208,7 +210,8 @@ impl Head<'_> {
                 flags |= bit;
             }
         }
-        let mut out = vec![flags];
+        let mut out = Vec::with_capacity(USUAL_LENGTH);
+        out.push(flags);
         if let Some((address, data)) = &self.checkpointer {
             out.extend_from_slice(address.as_slice());
             if let Some(data) = data {
@@ -278,9 +281,9 @@ impl TreeEncoder<'_> {
                 if !matches!(**right, Topology::Branch(..)) {
                     return self.node(out, right);
                 }
-                let mut inner = Vec::new();
-                self.node(&mut inner, right)?;
-                push_branch(out, &inner)
+                let start = out.len();
+                self.node(out, right)?;
+                wrap_branch(out, start)
             }
         }
     }
@@ -383,6 +386,21 @@ pub(super) fn push_nested(
         push_uint(out, u64::from(threshold), 2);
     }
     push_sized(out, inner, 3)
+}
+
+/// Makes what was written from `start` on a branch, in place.
+fn wrap_branch(out: &mut Vec<u8>, start: usize) -> Result<(), EncodeError> {
+    let length = out.len().saturating_sub(start);
+    if length > MAX_SIZED {
+        return Err(EncodeError::TooLong);
+    }
+    let width = byte_len(length as u64).max(1);
+    let [.., a, b, c] = (length as u64).to_be_bytes();
+    let head = [(TAG_BRANCH << 4) | width as u8, a, b, c];
+    let skipped = 3usize.saturating_sub(width);
+    let head = head.iter().take(1).chain(head.iter().skip(1 + skipped));
+    out.splice(start..start, head.copied());
+    Ok(())
 }
 
 /// Writes a right side that is a branch itself.
