@@ -246,7 +246,7 @@ async fn changes_cost_nothing_and_later_signatures_lead_from_the_first_root_to_t
             }
         }
         let listed: Wallets = device.wallets().await.ok();
-        assert_eq!(listed.wallets, [wallet.clone()]);
+        assert_eq!(listed.wallets, std::slice::from_ref(&wallet));
         // Whoever knows a root finds what it stands for.
         let trees = app.world.host.lock().unwrap().trees.clone();
         for state in states(&device.history(&wallet).await) {
