@@ -244,12 +244,10 @@ impl System {
             Some(guard) => GuardRule::Exactly(guard.signer),
             None => GuardRule::Without,
         };
-        Ok(self
-            .device(&new_key())?
-            .with_wallet_rules(WalletRules {
-                guard,
-                ..WalletRules::default()
-            }))
+        Ok(self.device(&new_key())?.with_wallet_rules(WalletRules {
+            guard,
+            ..WalletRules::default()
+        }))
     }
 
     /// Signs a device in with the code that arrives by mail.
