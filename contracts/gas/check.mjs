@@ -30,6 +30,15 @@ const THEIRS = {
   'update of the configuration, first': [79_195, 75_500],
 }
 
+/** What a call by a session may take above the same call by the owner of the same wallet. The goal of 15,000 is not
+ * reached: README.md says what it consists of. */
+const OWNER = 'erc20 transfer by the owner of a wallet with sessions'
+const ABOVE_OWNER = {
+  'erc20 transfer by a session without rules': 15_600,
+  'erc20 transfer by a session of one rule': 16_600,
+  'erc20 transfer by a session of two rules': 17_850,
+}
+
 function measure() {
   mkdirSync(join(root, 'node_modules', '.cache'), { recursive: true })
   const folder = mkdtempSync(join(root, 'node_modules', '.cache', 'gas-'))
@@ -55,9 +64,15 @@ const wrong = []
 for (const [name, gas] of Object.entries(now)) {
   const [theirs, limit] = THEIRS[name] ?? []
   const ratio = theirs ? `${(gas / theirs).toFixed(3)} of ${theirs}` : ''
-  console.log(`${String(gas).padStart(7)}  ${name.padEnd(58)} ${ratio}`)
+  const above = name in ABOVE_OWNER ? gas - now[OWNER] : undefined
+  const beside = above === undefined ? ratio : `${above} above the owner's`
+  console.log(`${String(gas).padStart(7)}  ${name.padEnd(58)} ${beside}`)
+  if (above > ABOVE_OWNER[name]) wrong.push(`${name}: ${above} above the owner's, limit ${ABOVE_OWNER[name]}`)
   if (limit && gas > limit) wrong.push(`${name}: ${gas}, goal ${limit}`)
   if (!write && gas > (before[name] ?? -1)) wrong.push(`${name}: ${gas}, committed ${before[name] ?? 'nothing'}`)
+}
+for (const name of Object.keys(ABOVE_OWNER)) {
+  if (!(name in now) || !(OWNER in now)) wrong.push(`${name}: not compared with the owner's`)
 }
 for (const name of Object.keys(before)) {
   if (!write && !(name in now)) wrong.push(`${name}: not measured any more`)

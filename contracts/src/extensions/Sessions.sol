@@ -2,10 +2,11 @@
 pragma solidity 0.8.36;
 
 import {ISapient} from "../interfaces/ISapient.sol";
-import {Attestation, ISignalsImplicitMode, Permission, ParameterRule, UsageLimit} from "../interfaces/ISessions.sol";
+import {Attestation, ISignalsImplicitMode, UsageLimit} from "../interfaces/ISessions.sol";
 import {Payload} from "../lib/Payload.sol";
 import {Reader} from "../lib/Reader.sol";
 import {SessionAttestation} from "../lib/SessionAttestation.sol";
+import {SessionCalls} from "../lib/SessionCalls.sol";
 import {SessionRules} from "../lib/SessionRules.sol";
 import {SessionTree} from "../lib/SessionTree.sol";
 import {SessionUsage} from "../lib/SessionUsage.sol";
@@ -22,11 +23,9 @@ import {Signers} from "../lib/Signers.sol";
 /// a later call fails and the failure is ignored.
 contract Sessions is ISapient {
     using Reader for bytes;
-    using SessionRules for SessionRules.Session;
-    using SessionRules for ParameterRule;
     using SessionTree for SessionTree.Shown;
     using SessionUsage for SessionUsage.Entry;
-    using SessionUsage for SessionUsage.Ledger;
+    using SessionUsage for SessionUsage.Entry[];
 
     // ─── Events ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -43,12 +42,6 @@ contract Sessions is ISapient {
     error InvalidCallsLength();
     /// @notice The signature is longer or shorter than its parts.
     error InvalidSignatureLength();
-    /// @notice A session cannot run code as the wallet.
-    error InvalidDelegateCall();
-    /// @notice A session cannot call the wallet.
-    error InvalidSelfCall();
-    /// @notice A session cannot end a payload halfway as if it had succeeded.
-    error InvalidBehavior();
     /// @notice The identity signer did not sign the attestation, or there is none of this number.
     error InvalidAttestation();
     /// @notice An implicit session may not send coin, or an explicit one not so much.
@@ -96,14 +89,6 @@ contract Sessions is ISapient {
 
     // ─── Use ────────────────────────────────────────────────────────────────────────────────────────
 
-    /// @dev What is the same for all calls of a payload.
-    struct Context {
-        SessionTree.Shown shown;
-        Attestation[] attestations;
-        SessionUsage.Ledger ledger;
-        bytes32 payloadHash;
-    }
-
     /// @inheritdoc ISapient
     /// @dev Tree (length of 3 bytes), count of attestations, each with 64 bytes by the identity signer, and for
     /// each call a byte (implicit and which attestation, or which permission) with 64 bytes by the session key.
@@ -115,74 +100,99 @@ contract Sessions is ISapient {
     {
         if (payload.kind != Payload.KIND_CALLS) revert InvalidPayloadKind();
         if (payload.space > MAX_SPACE) revert InvalidSpace(payload.space);
-        if (payload.calls.length == 0) revert InvalidCallsLength();
+        (bytes32 payloadHash, uint256 calls, uint256 count) = SessionCalls.read(payload, msg.sender);
+        if (count == 0) revert InvalidCallsLength();
 
-        Context memory context;
-        (bytes calldata tree, uint256 cursor) = signature.sized(0, 3);
-        context.shown = SessionTree.read(tree);
-        (context.attestations, cursor) = _readAttestations(signature, cursor, context.shown);
-        context.payloadHash = Payload.hashFor(payload, msg.sender);
-
-        for (uint256 i; i < payload.calls.length; ++i) {
-            Payload.Call calldata call = payload.calls[i];
-            if (call.delegateCall) revert InvalidDelegateCall();
-            if (call.to == msg.sender) revert InvalidSelfCall();
-            if (call.behaviorOnError == Payload.BEHAVIOR_ABORT) revert InvalidBehavior();
-
-            uint256 flag;
-            (flag, cursor) = signature.u8(cursor);
-            address signer;
-            (signer, cursor) = _readSigner(signature, cursor, keccak256(abi.encode(context.payloadHash, i)));
-            if (flag & FLAG_IMPLICIT != 0) _checkImplicit(context, call, signer, flag & 0x7f);
-            else _checkExplicit(context, call, signer, flag, i);
+        (uint256 cursor, uint256 end) = signature.bounds();
+        uint256 length;
+        (length, cursor) = Reader.numberAt(cursor, end, 3);
+        unchecked {
+            if (length > end - cursor) revert Reader.Truncated();
+            length += cursor;
         }
-        if (cursor != signature.length) revert InvalidSignatureLength();
-        _checkIncrement(payload.calls[0], context.ledger);
-        return context.shown.root;
+        (bytes32 root, SessionTree.Shown memory shown) = SessionTree.read(cursor, length);
+        Attestation[] memory attestations;
+        (length, cursor) = Reader.numberAt(length, end, 1);
+        if (length != 0) (attestations, cursor) = _readAttestations(signature, cursor, length, shown);
+        SessionUsage.Entry[] memory ledger = SessionUsage.open(count);
+
+        bool counted;
+        for (uint256 i; i != count;) {
+            Payload.Call calldata call = SessionCalls.get(calls, i);
+            (uint256 flag, address signer) = _readCallSigner(cursor, end, payloadHash, i);
+            if (flag & FLAG_IMPLICIT != 0) _checkImplicit(shown, attestations, call, signer, flag & 0x7f);
+            else if (_checkExplicit(shown, ledger, call, signer, flag, i)) counted = true;
+            unchecked {
+                cursor += 65;
+                ++i;
+            }
+        }
+        if (cursor != end) revert InvalidSignatureLength();
+        _checkIncrement(SessionCalls.get(calls, 0), ledger, counted);
+        return root;
     }
 
-    function _readAttestations(bytes calldata signature, uint256 cursor, SessionTree.Shown memory shown)
-        private
-        pure
-        returns (Attestation[] memory attestations, uint256 next)
-    {
-        uint256 count;
-        (count, next) = signature.u8(cursor);
-        if (count != 0 && !shown.hasBlacklist) revert SessionTree.InvalidBlacklist();
+    function _readAttestations(
+        bytes calldata signature,
+        uint256 cursor,
+        uint256 count,
+        SessionTree.Shown memory shown
+    ) private view returns (Attestation[] memory attestations, uint256 next) {
+        if (shown.blacklist == 0) revert SessionTree.InvalidBlacklist();
         attestations = new Attestation[](count);
+        (uint256 start,) = signature.bounds();
+        next = cursor - start;
         for (uint256 i; i < count; ++i) {
             bytes32 digest;
-            address signer;
+            bytes32 r;
+            bytes32 parityAndS;
             (attestations[i], digest, next) = SessionAttestation.read(signature, next);
-            (signer, next) = _readSigner(signature, next, digest);
-            if (signer != shown.identitySigner) revert InvalidAttestation();
+            (r, next) = signature.word(next);
+            (parityAndS, next) = signature.word(next);
+            if (_recover(digest, r, parityAndS) != shown.identitySigner) revert InvalidAttestation();
+        }
+        next += start;
+    }
+
+    /// @dev Which permission or attestation, and who signed the call of this number: 65 bytes.
+    function _readCallSigner(uint256 cursor, uint256 end, bytes32 payloadHash, uint256 index)
+        private
+        view
+        returns (uint256 flag, address signer)
+    {
+        unchecked {
+            if (cursor + 65 > end) revert Reader.Truncated();
+            flag = Reader.load8(cursor);
+            bytes32 digest;
+            // In the scratch space. Plain equivalent: `digest = keccak256(abi.encode(payloadHash, index))`.
+            assembly ("memory-safe") {
+                mstore(0x00, payloadHash)
+                mstore(0x20, index)
+                digest := keccak256(0x00, 0x40)
+            }
+            signer = _recover(digest, bytes32(Reader.load(cursor + 1)), bytes32(Reader.load(cursor + 33)));
         }
     }
 
-    function _readSigner(bytes calldata signature, uint256 cursor, bytes32 digest)
-        private
-        pure
-        returns (address signer, uint256 next)
-    {
-        bytes32 r;
-        bytes32 parityAndS;
-        (r, cursor) = signature.word(cursor);
-        (parityAndS, next) = signature.word(cursor);
+    function _recover(bytes32 digest, bytes32 r, bytes32 parityAndS) private view returns (address signer) {
         signer = Signers.recover(digest, r, parityAndS);
         if (signer == address(0)) revert InvalidSessionSigner(signer);
     }
 
     // ─── Implicit sessions ──────────────────────────────────────────────────────────────────────────
 
-    function _checkImplicit(Context memory context, Payload.Call calldata call, address signer, uint256 index)
-        private
-        view
-    {
-        if (index >= context.attestations.length) revert InvalidAttestation();
-        Attestation memory attestation = context.attestations[index];
+    function _checkImplicit(
+        SessionTree.Shown memory shown,
+        Attestation[] memory attestations,
+        Payload.Call calldata call,
+        address signer,
+        uint256 index
+    ) private view {
+        if (index >= attestations.length) revert InvalidAttestation();
+        Attestation memory attestation = attestations[index];
         if (signer != attestation.approvedSigner) revert InvalidSessionSigner(signer);
-        if (context.shown.denies(signer)) revert BlacklistedAddress(signer);
-        if (context.shown.denies(call.to)) revert BlacklistedAddress(call.to);
+        if (shown.denies(signer)) revert BlacklistedAddress(signer);
+        if (shown.denies(call.to)) revert BlacklistedAddress(call.to);
         if (call.value != 0) revert InvalidValue();
         // Nobody's session may touch the counters of another.
         if (call.to == address(this)) revert InvalidLimitUsageIncrement();
@@ -192,53 +202,79 @@ contract Sessions is ISapient {
 
     // ─── Explicit sessions ──────────────────────────────────────────────────────────────────────────
 
+    /// @return counted Whether the session has used anything that must be counted.
     function _checkExplicit(
-        Context memory context,
+        SessionTree.Shown memory shown,
+        SessionUsage.Entry[] memory ledger,
         Payload.Call calldata call,
         address signer,
         uint256 index,
         uint256 callIndex
-    ) private view {
-        uint256 position = context.shown.find(signer);
-        if (position == 0) revert InvalidSessionSigner(signer);
-        SessionRules.Session memory session = SessionRules.session(position);
-        if (session.chainId != 0 && session.chainId != block.chainid) revert InvalidChainId(session.chainId);
-        if (session.deadline != 0 && block.timestamp > session.deadline) revert SessionExpired(session.deadline);
+    ) private view returns (bool counted) {
+        uint256 session = shown.find(signer);
+        if (session == 0) revert InvalidSessionSigner(signer);
+        (uint256 bound, bool wrong) = SessionRules.chain(session);
+        if (wrong) revert InvalidChainId(bound);
+        (bound, wrong) = SessionRules.deadline(session);
+        if (wrong) revert SessionExpired(bound);
 
-        SessionUsage.Entry memory entry = context.ledger.entry(signer, getLimitUsage[msg.sender]);
-        if (call.to == address(this)) {
+        SessionUsage.Entry memory entry = ledger.entry(signer, getLimitUsage[msg.sender]);
+        (address to, uint256 value) = SessionCalls.target(call);
+        if (to == address(this)) {
             // The counting of what is used; what it says is compared once all is known.
             if (callIndex != 0) revert InvalidLimitUsageIncrement();
-            if (call.value != 0) revert InvalidValue();
-            return;
+            if (value != 0) revert InvalidValue();
+            return entry.value != 0;
         }
-        if (index >= session.count) revert MissingPermission();
-        Permission memory permission = session.permission(index);
-        if (permission.target != call.to) revert InvalidPermission();
-        for (uint256 i; i < permission.rules.length; ++i) {
-            ParameterRule memory rule = permission.rules[i];
-            (bool there, uint256 value) = rule.parameter(call.data);
-            if (!there) revert InvalidPermission();
-            if (rule.cumulative) {
-                bytes32 usageHash = keccak256(abi.encode(signer, permission, i));
+        if (index >= SessionRules.count(session)) revert MissingPermission();
+        _checkPermission(SessionRules.permission(session, index), to, call, signer, entry);
+        unchecked {
+            uint256 total = entry.value + value;
+            if (total < value || total > SessionRules.valueLimit(session)) revert InvalidValue();
+            entry.value = total;
+            return total | entry.rules.length != 0;
+        }
+    }
+
+    function _checkPermission(
+        uint256 permission,
+        address to,
+        Payload.Call calldata call,
+        address signer,
+        SessionUsage.Entry memory entry
+    ) private view {
+        (address target, uint256 rules, uint256 rule) = SessionRules.head(permission);
+        if (target != to) revert InvalidPermission();
+        if (rules == 0) return;
+        (uint256 data, uint256 length) = SessionCalls.data(call);
+        for (uint256 i; i != rules;) {
+            (bool there, bool cumulative, uint256 value) = SessionRules.parameter(rule, data, length);
+            if (cumulative) {
+                if (!there) revert InvalidPermission();
+                bytes32 usageHash = SessionRules.usageHash(signer, permission, i);
                 value = entry.add(usageHash, value, getLimitUsage[msg.sender]);
             }
-            if (!rule.holds(value)) revert InvalidPermission();
+            if (!SessionRules.holds(rule, value, there)) revert InvalidPermission();
+            unchecked {
+                rule += SessionTree.RULE;
+                ++i;
+            }
         }
-        entry.value += call.value;
-        if (entry.value > session.valueLimit) revert InvalidValue();
     }
 
     // ─── What has been used ─────────────────────────────────────────────────────────────────────────
 
     /// @dev The first call must count what is used, exactly; where nothing is, there must be no such call.
-    function _checkIncrement(Payload.Call calldata first, SessionUsage.Ledger memory ledger) private view {
-        UsageLimit[] memory limits = ledger.totals();
-        if (limits.length == 0) {
-            if (first.to == address(this)) revert InvalidLimitUsageIncrement();
+    function _checkIncrement(Payload.Call calldata first, SessionUsage.Entry[] memory ledger, bool counted)
+        private
+        view
+    {
+        if (!counted) {
+            (address to,) = SessionCalls.target(first);
+            if (to == address(this)) revert InvalidLimitUsageIncrement();
             return;
         }
-        bytes memory expected = abi.encodeCall(this.incrementUsageLimit, (limits));
+        bytes memory expected = abi.encodeCall(this.incrementUsageLimit, (ledger.totals()));
         if (
             first.to != address(this) || first.behaviorOnError != Payload.BEHAVIOR_REVERT || first.onlyFallback
                 || keccak256(first.data) != keccak256(expected)

@@ -19,28 +19,6 @@ struct AuthData {
     uint64 issuedAt;
 }
 
-/// @notice One condition on a call's data: the masked word at `offset` against `value`.
-struct ParameterRule {
-    bool cumulative;
-    ParameterOperation operation;
-    bytes32 value;
-    uint256 offset;
-    bytes32 mask;
-}
-
-enum ParameterOperation {
-    EQUAL,
-    NOT_EQUAL,
-    GREATER_THAN_OR_EQUAL,
-    LESS_THAN_OR_EQUAL
-}
-
-/// @notice A contract that a session may call, and the rules its calls must keep.
-struct Permission {
-    address target;
-    ParameterRule[] rules;
-}
-
 /// @notice How much of a limit has been used: an absolute total.
 struct UsageLimit {
     bytes32 usageHash;

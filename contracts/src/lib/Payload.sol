@@ -64,16 +64,16 @@ library Payload {
     bytes32 private constant VERSION = 0x2a80e1ef1d7842f27f2e6be0972bb708b9a135c38860dbe73c27c3486c34f4de;
     /// @dev keccak256("Call(address to,uint256 value,bytes data,uint256 gasLimit,bool delegateCall,"
     /// "bool onlyFallback,uint256 behaviorOnError)")
-    bytes32 private constant CALL_TYPE = 0x0603985259a953da1f65a522f589c17bd1d0117ec1d3abb7c0788aef251ef437;
+    bytes32 internal constant CALL_TYPE = 0x0603985259a953da1f65a522f589c17bd1d0117ec1d3abb7c0788aef251ef437;
     /// @dev keccak256("Calls(Call[] calls,uint256 space,uint256 nonce,address[] wallets)" and the Call type)
-    bytes32 private constant CALLS_TYPE = 0x11e1e4079a79a66e4ade50033cfe2678cdd5341d2dfe5ef9513edb1a0be147a2;
+    bytes32 internal constant CALLS_TYPE = 0x11e1e4079a79a66e4ade50033cfe2678cdd5341d2dfe5ef9513edb1a0be147a2;
     /// @dev keccak256("Message(bytes message,address[] wallets)")
     bytes32 private constant MESSAGE_TYPE = 0xe19a3b94fc3c7ece3f890d98a99bc422615537a08dea0603fa8425867d87d466;
     /// @dev keccak256("ConfigUpdate(bytes32 imageHash,address[] wallets)")
     bytes32 private constant CONFIG_UPDATE_TYPE = 0x11fdeb7e8373a1aa96bfac8d0ea91526b2c5d15e5cee20e0543e780258f3e8e4;
 
     /// @dev keccak256(""): the hash of no parent wallets.
-    bytes32 private constant NO_WALLETS = 0xc5d2460186f7233c927e7db2dcc703c0e500b653ca82273b7bfad8045d85a470;
+    bytes32 internal constant NO_WALLETS = 0xc5d2460186f7233c927e7db2dcc703c0e500b653ca82273b7bfad8045d85a470;
 
     // ─── Reading ────────────────────────────────────────────────────────────────────────────────────
 

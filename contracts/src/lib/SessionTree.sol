@@ -10,8 +10,6 @@ import {Reader} from "./Reader.sol";
 ///
 /// WARNING: exactly one identity signer and at most one deny-list may be shown. Address zero is no signer.
 library SessionTree {
-    using Reader for bytes;
-
     // ─── Errors ─────────────────────────────────────────────────────────────────────────────────────
 
     /// @notice An item of no known kind, or with bits that mean nothing.
@@ -39,24 +37,26 @@ library SessionTree {
 
     /// @notice What a tree shows. Positions are offsets in calldata.
     struct Shown {
-        bytes32 root;
         address identitySigner;
-        bool hasBlacklist;
-        /// Where the deny-list's addresses begin, and how many there are.
+        /// Where the deny-list's addresses begin, zero if it is not shown, and how many there are.
         uint256 blacklist;
         uint256 blacklistLength;
         /// Each: signer in the upper 160 bits, where its permissions begin in the lower 96.
         uint256[] sessions;
     }
 
-    uint256 private constant TAG_PERMISSIONS = 0;
-    uint256 private constant TAG_NODE = 1;
-    uint256 private constant TAG_BRANCH = 2;
-    uint256 private constant TAG_BLACKLIST = 3;
-    uint256 private constant TAG_IDENTITY = 4;
+    /// @dev The bytes that items begin with. The lower four bits of a branch are the width of its length, those
+    /// of a deny-list its length; all others have none.
+    uint256 private constant PERMISSIONS = 0x00;
+    uint256 private constant NODE = 0x10;
+    uint256 private constant BRANCH = 0x20;
+    uint256 private constant BLACKLIST = 0x30;
+    uint256 private constant IDENTITY = 0x40;
 
     /// @dev Bytes of a permissions leaf up to its permissions: tag, signer, chain, value, deadline, count.
     uint256 private constant PERMISSIONS_HEAD = 1 + 20 + 32 + 32 + 8 + 1;
+    /// @dev Bytes of a permission up to its rules: target, count.
+    uint256 private constant PERMISSION_HEAD = 20 + 1;
     /// @dev Bytes of a rule: flags, value, offset, mask.
     uint256 internal constant RULE = 97;
     uint256 private constant WIDE_BLACKLIST = 15;
@@ -66,123 +66,249 @@ library SessionTree {
     uint256 private constant MAX_DEPTH = 64;
 
     // ─── Folding ────────────────────────────────────────────────────────────────────────────────────
+    //
+    // Trees are read by positions in calldata, each item compared with the end of what it stands in before
+    // anything of it is used. Positions are below the size of calldata and widths below 2^120, so that no sum
+    // wraps.
 
-    /// @notice Reads a whole tree.
-    function read(bytes calldata tree) internal pure returns (Shown memory shown) {
-        (shown.root,) = _fold(tree, shown, 0);
+    /// @notice Reads a whole tree, which stands between two positions.
+    function read(uint256 cursor, uint256 end) internal pure returns (bytes32 root, Shown memory shown) {
+        uint256[] memory sessions;
+        // Plain equivalent: `sessions = new uint256[](0)`, to which each session is appended. Here is room for as
+        // many as there can be, each written before it is read.
+        assembly ("memory-safe") {
+            sessions := mload(0x40)
+            mstore(sessions, 0)
+            mstore(0x40, add(sessions, shl(5, add(1, div(sub(end, cursor), PERMISSIONS_HEAD)))))
+        }
+        shown.sessions = sessions;
+        root = _fold(cursor, end, shown);
         if (shown.identitySigner == address(0)) revert InvalidIdentitySigner();
     }
 
-    function _fold(bytes calldata tree, Shown memory shown, uint256 depth)
-        private
-        pure
-        returns (bytes32 root, uint256 items)
-    {
-        if (depth == MAX_DEPTH) revert TooDeep();
-        uint256 cursor;
-        while (cursor != tree.length) {
-            uint256 start = cursor;
-            uint256 flag;
-            (flag, cursor) = tree.u8(cursor);
-            uint256 tag = flag >> 4;
-            uint256 low = flag & 0x0f;
-            bytes32 node;
-            if (tag == TAG_BRANCH) {
-                bytes calldata branch;
-                if (low == 0) revert InvalidNodeType(flag);
-                (branch, cursor) = tree.sized(cursor, low);
-                uint256 children;
-                (node, children) = _fold(branch, shown, depth + 1);
-                // Its hash would be that of its only child.
-                if (children == 1) revert MalformedTree();
-            } else if (tag == TAG_BLACKLIST) {
-                (node, cursor) = _blacklist(tree, cursor, low, shown);
-            } else if (low != 0) {
-                revert InvalidNodeType(flag);
-            } else if (tag == TAG_PERMISSIONS) {
-                cursor = _skipPermissions(tree, start, shown);
-                node = keccak256(tree[start:cursor]);
-            } else if (tag == TAG_NODE) {
-                (node, cursor) = tree.word(cursor);
-                if (node == 0) revert MalformedTree();
-            } else if (tag == TAG_IDENTITY) {
-                address signer;
-                (signer, cursor) = tree.account(cursor);
-                if (signer == address(0) || shown.identitySigner != address(0)) revert InvalidIdentitySigner();
-                shown.identitySigner = signer;
-                node = keccak256(abi.encodePacked(uint8(TAG_IDENTITY), signer));
-            } else {
-                revert InvalidNodeType(flag);
+    /// @dev The items between two positions. The inner loop reads hashes, permissions, the identity signer and
+    /// branches. It stops before a deny-list, and before what is wrong.
+    /// A branch is no recursion but a frame of five words in memory: the frame around it, end and root of what it
+    /// stands in, where its first item ends, and how deep it is. The whole tree has one too.
+    function _fold(uint256 cursor, uint256 end, Shown memory shown) private pure returns (bytes32 root) {
+        unchecked {
+            uint256 frame;
+            // Plain equivalent: `frame = new uint256[](5)`.
+            assembly ("memory-safe") {
+                frame := mload(0x40)
+                mstore(0x40, add(frame, 0xa0))
+                mstore(frame, 0)
+                mstore(add(frame, 0x80), 0)
             }
-            root = root == 0 ? node : _pair(root, node);
-            ++items;
+            while (true) {
+                // Every transaction by a session reads a tree, item by item; in Solidity twice as dearly. Plain
+                // equivalent, with `next` where the item ends and `number` for its integers:
+                //   hash: `node`, not zero.
+                //   permissions: `node = keccak256(item)`, after the checks that `_refusePermissions` lists;
+                //       `shown.sessions.push(signer << 96 | (cursor + 21))`.
+                //   identity signer: `node = keccak256(abi.encodePacked(uint8(4), signer))`, the only one.
+                //   branch: `node = _fold(start, start + length)`, which has more than one item.
+                //   each: `root = root == 0 ? node : keccak256(abi.encode(root, node))`.
+                assembly ("memory-safe") {
+                    for {} 1 {} {
+                        let node := root
+                        let next := cursor
+                        switch eq(cursor, end)
+                        case 0 {
+                            next := add(cursor, 1)
+                            node := calldataload(next)
+                            let flag := byte(0, calldataload(cursor))
+                            switch flag
+                            case 0x10 {
+                                next := add(cursor, 33)
+                                if or(gt(next, end), iszero(node)) { break }
+                            }
+                            case 0x00 {
+                                next := add(cursor, PERMISSIONS_HEAD)
+                                let count := byte(0, calldataload(sub(next, 1)))
+                                let wrong := or(gt(count, MAX_PERMISSIONS), shr(64, calldataload(add(cursor, 21))))
+                                if or(wrong, or(iszero(shr(96, node)), gt(next, end))) { break }
+                                for {} count { count := sub(count, 1) } {
+                                    let rule := add(next, PERMISSION_HEAD)
+                                    next := add(rule, mul(RULE, byte(12, calldataload(add(next, 8)))))
+                                    wrong := or(wrong, gt(next, end))
+                                    // Flags above 7, or a mask of zero.
+                                    for {} lt(rule, next) { rule := add(rule, RULE) } {
+                                        let bad := or(shr(251, calldataload(rule)), iszero(calldataload(add(rule, 65))))
+                                        wrong := or(wrong, bad)
+                                    }
+                                    if wrong { break }
+                                }
+                                if wrong { break }
+                                let sessions := mload(add(shown, 0x60))
+                                let length := add(mload(sessions), 1)
+                                mstore(sessions, length)
+                                mstore(add(sessions, shl(5, length)), or(shl(96, shr(96, node)), add(cursor, 21)))
+                                node := mload(0x40)
+                                length := sub(next, cursor)
+                                calldatacopy(node, cursor, length)
+                                node := keccak256(node, length)
+                            }
+                            case 0x40 {
+                                next := add(cursor, 21)
+                                node := shr(96, node)
+                                if or(or(gt(next, end), iszero(node)), mload(shown)) { break }
+                                mstore(shown, node)
+                                mstore(0x00, or(shl(250, 1), shl(88, node)))
+                                node := keccak256(0x00, 21)
+                            }
+                            default {
+                                let bits := shl(3, and(flag, 0x0f))
+                                next := add(next, shr(3, bits))
+                                node := add(next, shr(sub(256, bits), node))
+                                let depth := add(1, mload(add(frame, 0x80)))
+                                let wrong := or(gt(node, end), eq(depth, MAX_DEPTH))
+                                if or(wrong, iszero(lt(sub(flag, 0x21), 0x0f))) { break }
+                                let inner := mload(0x40)
+                                mstore(0x40, add(inner, 0xa0))
+                                mstore(inner, frame)
+                                mstore(add(inner, 0x20), end)
+                                mstore(add(inner, 0x40), root)
+                                mstore(add(inner, 0x80), depth)
+                                frame := inner
+                                cursor := next
+                                end := node
+                                root := 0
+                                // Also where there is no item.
+                                mstore(add(frame, 0x60), end)
+                                continue
+                            }
+                        }
+                        default {
+                            let outer := mload(frame)
+                            // The end of the tree, or of a branch of one item or none.
+                            if or(iszero(outer), eq(mload(add(frame, 0x60)), end)) { break }
+                            end := mload(add(frame, 0x20))
+                            root := mload(add(frame, 0x40))
+                            frame := outer
+                        }
+                        switch root
+                        case 0 { mstore(add(frame, 0x60), next) }
+                        default {
+                            mstore(0x00, root)
+                            mstore(0x20, node)
+                            node := keccak256(0x00, 0x40)
+                        }
+                        root := node
+                        cursor := next
+                    }
+                }
+                if (cursor == end) {
+                    // Empty, or a branch, whose hash would be that of its only item.
+                    if (root == 0 || _word(frame) != 0) revert MalformedTree();
+                    return root;
+                }
+                uint256 flag = Reader.load8(cursor);
+                if (flag & 0xf0 != BLACKLIST) _refuse(cursor, end, flag);
+                bytes32 list;
+                (list, cursor) = _blacklist(cursor + 1, end, flag & 0x0f, shown);
+                // As at the end of the loop above.
+                assembly ("memory-safe") {
+                    switch root
+                    case 0 { mstore(add(frame, 0x60), cursor) }
+                    default {
+                        mstore(0x00, root)
+                        mstore(0x20, list)
+                        list := keccak256(0x00, 0x40)
+                    }
+                    root := list
+                }
+            }
         }
-        if (root == 0) revert MalformedTree();
     }
 
-    function _blacklist(bytes calldata tree, uint256 cursor, uint256 count, Shown memory shown)
+    function _blacklist(uint256 cursor, uint256 end, uint256 count, Shown memory shown)
         private
         pure
         returns (bytes32 node, uint256 next)
     {
-        if (shown.hasBlacklist) revert InvalidBlacklist();
-        if (count == WIDE_BLACKLIST) (count, cursor) = tree.number(cursor, 2);
-        next = cursor + 20 * count;
-        if (next > tree.length) revert Reader.Truncated();
-        address previous;
-        for (uint256 i = cursor; i != next; i += 20) {
-            (address current,) = tree.account(i);
-            if (current <= previous) revert InvalidBlacklistUnsorted();
-            previous = current;
+        unchecked {
+            if (shown.blacklist != 0) revert InvalidBlacklist();
+            if (count == WIDE_BLACKLIST) (count, cursor) = Reader.numberAt(cursor, end, 2);
+            next = cursor + 20 * count;
+            if (next > end) revert Reader.Truncated();
+            uint256 previous;
+            for (uint256 i = cursor; i != next; i += 20) {
+                uint256 current = Reader.load(i) >> 96;
+                if (current <= previous) revert InvalidBlacklistUnsorted();
+                previous = current;
+            }
+            shown.blacklist = cursor;
+            shown.blacklistLength = count;
+            node = keccak256(abi.encodePacked(uint8(BLACKLIST >> 4), Reader.slice(cursor, next - cursor)));
         }
-        shown.hasBlacklist = true;
-        shown.blacklist = _offset(tree) + cursor;
-        shown.blacklistLength = count;
-        node = keccak256(abi.encodePacked(uint8(TAG_BLACKLIST), tree[cursor:next]));
     }
 
-    /// @dev Notes whose permissions they are and returns where they end.
-    function _skipPermissions(bytes calldata tree, uint256 start, Shown memory shown)
-        private
-        pure
-        returns (uint256 cursor)
-    {
-        cursor = start + PERMISSIONS_HEAD;
-        if (cursor > tree.length) revert Reader.Truncated();
-        (address signer,) = tree.account(start + 1);
-        if (signer == address(0)) revert ZeroSigner();
-        (uint256 chainId,) = tree.number(start + 21, 32);
-        (uint256 count,) = tree.u8(cursor - 1);
-        // Calls name permissions by seven bits; a chain's number has at most 64.
-        if (count > MAX_PERMISSIONS || chainId > type(uint64).max) revert InvalidSession(signer);
-        for (uint256 i; i < count; ++i) {
-            (uint256 rules,) = tree.u8(cursor + 20);
-            cursor += 21;
-            for (uint256 j; j < rules; ++j) {
-                _checkRule(tree, cursor);
-                cursor += RULE;
+    // ─── Refusing ───────────────────────────────────────────────────────────────────────────────────
+
+    /// @dev Says what is wrong with an item, which was not read because something is.
+    function _refuse(uint256 cursor, uint256 end, uint256 flag) private pure {
+        unchecked {
+            if (flag == PERMISSIONS) _refusePermissions(cursor, end);
+            if (flag == NODE) {
+                if (cursor + 33 > end) revert Reader.Truncated();
+                revert MalformedTree();
+            }
+            if (flag == IDENTITY) {
+                if (cursor + 21 > end) revert Reader.Truncated();
+                revert InvalidIdentitySigner();
+            }
+            if (flag & 0xf0 != BRANCH || flag == BRANCH) revert InvalidNodeType(flag);
+            uint256 length;
+            (length, cursor) = Reader.numberAt(cursor + 1, end, flag & 0x0f);
+            if (length > end - cursor) revert Reader.Truncated();
+            revert TooDeep();
+        }
+    }
+
+    function _refusePermissions(uint256 start, uint256 end) private pure {
+        unchecked {
+            uint256 cursor = start + PERMISSIONS_HEAD;
+            if (cursor > end) revert Reader.Truncated();
+            address signer = address(uint160(Reader.load(start + 1) >> 96));
+            if (signer == address(0)) revert ZeroSigner();
+            uint256 count = Reader.load8(cursor - 1);
+            // Calls name permissions by seven bits; a chain's number has at most 64.
+            if (count > MAX_PERMISSIONS || Reader.load(start + 21) > type(uint64).max) revert InvalidSession(signer);
+            for (; count != 0; --count) {
+                uint256 rule = cursor + PERMISSION_HEAD;
+                cursor = rule + RULE * Reader.load8(cursor + 20);
+                if (cursor > end) revert Reader.Truncated();
+                for (; rule != cursor; rule += RULE) {
+                    // Refused also where it is not used.
+                    uint256 flags = Reader.load8(rule);
+                    if (flags > MAX_RULE_FLAGS) revert InvalidParameterOperation(flags);
+                    if (Reader.load(rule + RULE - 32) == 0) revert EmptyMask();
+                }
             }
         }
-        if (cursor > tree.length) revert Reader.Truncated();
-        shown.sessions = _with(shown.sessions, uint256(uint160(signer)) << 96 | (_offset(tree) + start + 21));
-    }
-
-    /// @dev A rule that compares in no known way, or looks at nothing, is refused also where it is not used.
-    function _checkRule(bytes calldata tree, uint256 cursor) private pure {
-        (uint256 flags,) = tree.u8(cursor);
-        if (flags > MAX_RULE_FLAGS) revert InvalidParameterOperation(flags);
-        (bytes32 mask,) = tree.word(cursor + RULE - 32);
-        if (mask == 0) revert EmptyMask();
     }
 
     // ─── Finding ────────────────────────────────────────────────────────────────────────────────────
 
     /// @notice Where the first shown permissions of `signer` begin in calldata; zero if none are shown.
-    function find(Shown memory shown, address signer) internal pure returns (uint256) {
-        for (uint256 i; i < shown.sessions.length; ++i) {
-            if (shown.sessions[i] >> 96 == uint160(signer)) return uint96(shown.sessions[i]);
+    function find(Shown memory shown, address signer) internal pure returns (uint256 position) {
+        uint256[] memory sessions = shown.sessions;
+        // Without bounds checks. Plain equivalent:
+        //   for (uint256 i; i < sessions.length; ++i) {
+        //       if (sessions[i] >> 96 == uint160(signer)) return uint96(sessions[i]);
+        //   }
+        assembly ("memory-safe") {
+            signer := shl(96, signer)
+            let place := add(sessions, 0x20)
+            for { let last := add(place, shl(5, mload(sessions))) } lt(place, last) { place := add(place, 0x20) } {
+                let session := mload(place)
+                if iszero(shr(96, xor(session, signer))) {
+                    position := xor(session, signer)
+                    break
+                }
+            }
         }
-        return 0;
     }
 
     /// @notice Whether the shown deny-list has `account`.
@@ -206,26 +332,9 @@ library SessionTree {
 
     // ─── Helpers ────────────────────────────────────────────────────────────────────────────────────
 
-    function _with(uint256[] memory list, uint256 item) private pure returns (uint256[] memory longer) {
-        longer = new uint256[](list.length + 1);
-        for (uint256 i; i < list.length; ++i) {
-            longer[i] = list[i];
-        }
-        longer[list.length] = item;
-    }
-
-    function _offset(bytes calldata data) private pure returns (uint256 position) {
+    function _word(uint256 place) private pure returns (uint256 value) {
         assembly ("memory-safe") {
-            position := data.offset
-        }
-    }
-
-    /// @dev Plain equivalent: `keccak256(abi.encodePacked(left, right))`, in the scratch space.
-    function _pair(bytes32 left, bytes32 right) private pure returns (bytes32 result) {
-        assembly ("memory-safe") {
-            mstore(0x00, left)
-            mstore(0x20, right)
-            result := keccak256(0x00, 0x40)
+            value := mload(place)
         }
     }
 }

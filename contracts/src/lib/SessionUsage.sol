@@ -18,30 +18,41 @@ library SessionUsage {
         UsageLimit[] rules;
     }
 
-    /// @notice All session keys, in the order in which they were first met.
-    struct Ledger {
-        Entry[] entries;
+    /// @notice Room for as many session keys as there are calls, and none of them yet.
+    function open(uint256 calls) internal pure returns (Entry[] memory ledger) {
+        // Plain equivalent: `ledger = new Entry[](calls)`, with an empty entry in each place and a count beside
+        // it. Here the length is the count, and a place is written before it is read.
+        assembly ("memory-safe") {
+            ledger := mload(0x40)
+            mstore(0x40, add(ledger, shl(5, add(calls, 1))))
+            mstore(ledger, 0)
+        }
     }
 
-    /// @notice The entry of `signer`, made when it is first met.
-    function entry(Ledger memory ledger, address signer, mapping(bytes32 => uint256) storage stored)
+    /// @notice The entry of `signer`, made when it is first met; called at most once for each call.
+    function entry(Entry[] memory ledger, address signer, mapping(bytes32 => uint256) storage stored)
         internal
         view
         returns (Entry memory result)
     {
-        Entry[] memory entries = ledger.entries;
-        uint256 count = entries.length;
-        for (uint256 i; i < count; ++i) {
-            if (entries[i].signer == signer) return entries[i];
+        unchecked {
+            uint256 count = ledger.length;
+            for (uint256 i; i != count; ++i) {
+                if (ledger[i].signer == signer) return ledger[i];
+            }
+            uint256 value = stored[valueHash(signer)];
+            // `open` has made room. 0x60 is where Solidity keeps an array without items. Plain equivalent:
+            //   ledger.push(Entry(signer, value, new UsageLimit[](0)));
+            assembly ("memory-safe") {
+                mstore(ledger, add(count, 1))
+                result := mload(0x40)
+                mstore(0x40, add(result, 0x60))
+                mstore(add(ledger, shl(5, add(count, 1))), result)
+                mstore(result, shr(96, shl(96, signer)))
+                mstore(add(result, 0x20), value)
+                mstore(add(result, 0x40), 0x60)
+            }
         }
-        result.signer = signer;
-        result.value = stored[valueHash(signer)];
-        Entry[] memory longer = new Entry[](count + 1);
-        for (uint256 i; i < count; ++i) {
-            longer[i] = entries[i];
-        }
-        longer[count] = result;
-        ledger.entries = longer;
     }
 
     /// @notice Adds to the total of a rule and returns it.
@@ -69,15 +80,15 @@ library SessionUsage {
     }
 
     /// @notice What must be counted: for each key its rules, then its coin if any was ever sent.
-    function totals(Ledger memory ledger) internal pure returns (UsageLimit[] memory limits) {
+    function totals(Entry[] memory ledger) internal pure returns (UsageLimit[] memory limits) {
         uint256 count;
-        for (uint256 i; i < ledger.entries.length; ++i) {
-            count += ledger.entries[i].rules.length + (ledger.entries[i].value == 0 ? 0 : 1);
+        for (uint256 i; i < ledger.length; ++i) {
+            count += ledger[i].rules.length + (ledger[i].value == 0 ? 0 : 1);
         }
         limits = new UsageLimit[](count);
         count = 0;
-        for (uint256 i; i < ledger.entries.length; ++i) {
-            Entry memory current = ledger.entries[i];
+        for (uint256 i; i < ledger.length; ++i) {
+            Entry memory current = ledger[i];
             for (uint256 j; j < current.rules.length; ++j) {
                 limits[count++] = current.rules[j];
             }
@@ -86,7 +97,12 @@ library SessionUsage {
     }
 
     /// @notice The key of the coin that `signer` has sent.
-    function valueHash(address signer) internal pure returns (bytes32) {
-        return keccak256(abi.encode(signer, VALUE));
+    function valueHash(address signer) internal pure returns (bytes32 result) {
+        // In the scratch space. Plain equivalent: `keccak256(abi.encode(signer, VALUE))`.
+        assembly ("memory-safe") {
+            mstore(0x00, shr(96, shl(96, signer)))
+            mstore(0x20, VALUE)
+            result := keccak256(0x00, 0x40)
+        }
     }
 }

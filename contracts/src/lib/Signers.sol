@@ -13,10 +13,22 @@ library Signers {
     uint256 private constant HALF_ORDER = 0x7fffffffffffffffffffffffffffffff5d576e7357a4501ddfe92f46681b20a0;
 
     /// @notice The key that signed, or zero. ERC-2098: the top bit of `parityAndS` is the parity.
-    function recover(bytes32 digest, bytes32 r, bytes32 parityAndS) internal pure returns (address) {
+    function recover(bytes32 digest, bytes32 r, bytes32 parityAndS) internal view returns (address signer) {
         uint256 s = uint256(parityAndS) & type(uint256).max >> 1;
         if (s > HALF_ORDER) return address(0);
-        return ecrecover(digest, uint8(27 + (uint256(parityAndS) >> 255)), r, bytes32(s));
+        // Without the copies and checks around the precompile, which answers nothing when it fails: that leaves
+        // the zero that was put there. Plain equivalent:
+        //   signer = ecrecover(digest, uint8(27 + (uint256(parityAndS) >> 255)), r, bytes32(s));
+        assembly ("memory-safe") {
+            let free := mload(0x40)
+            mstore(free, digest)
+            mstore(add(free, 0x20), add(27, shr(255, parityAndS)))
+            mstore(add(free, 0x40), r)
+            mstore(add(free, 0x60), s)
+            mstore(0x00, 0)
+            pop(staticcall(gas(), 1, free, 0x80, 0x00, 0x20))
+            signer := mload(0x00)
+        }
     }
 
     /// @notice Whether `signer` signed: 64 bytes by its key (ERC-2098), otherwise by its code (ERC-1271).

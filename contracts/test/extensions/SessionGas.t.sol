@@ -9,7 +9,8 @@ import {ISessions, Permission, Rule} from "./IExtensions.sol";
 import {SessionFormat} from "./SessionFormat.sol";
 
 /// @notice What a call costs by a session key, beside the same call by the owner, of the same wallet.
-/// @dev See `Gas.t.sol`. The session may transfer a token, up to an amount in each call: two rules.
+/// @dev See `Gas.t.sol`. The session may call a token: in any way, or only to transfer (one rule), or only to transfer
+/// up to an amount in each call (two rules). Trees and signatures are as the encoders of `crates/wallet` make them.
 contract SessionGasTest is Base {
     using Format for Decoded;
 
@@ -18,6 +19,7 @@ contract SessionGasTest is Base {
 
     address private sessions;
     IWallet private wallet;
+    uint256 private rules;
 
     function setUp() public override {
         super.setUp();
@@ -29,8 +31,13 @@ contract SessionGasTest is Base {
         token = TestToken(deployed);
         (, bytes memory answer) = DEPLOYER.call(bytes.concat(bytes32(0), vm.getCode("artifacts/Sessions.json")));
         sessions = address(bytes20(answer));
-        wallet = walletOf(Format.pair(Format.signer(owner, 1), sessionsLeaf()), 1);
         token.mint(OLD, 1000);
+    }
+
+    /// @dev A wallet that has paid for its nonce, and a token that knows both holders.
+    function steady(uint256 count) private {
+        rules = count;
+        wallet = walletOf(Format.pair(Format.signer(owner, 1), sessionsLeaf()), 1);
         token.mint(address(wallet), 1000);
         wallet.execute(pack(0), byOwner(0));
     }
@@ -42,9 +49,9 @@ contract SessionGasTest is Base {
     function permissions() private view returns (bytes memory) {
         Permission[] memory list = new Permission[](1);
         list[0].target = address(token);
-        list[0].rules = new Rule[](2);
-        list[0].rules[0] = Rule(false, 0, bytes32(token.transfer.selector), 0, bytes32(bytes4(0xffffffff)));
-        list[0].rules[1] = Rule(false, 3, bytes32(uint256(1000)), 36, bytes32(type(uint256).max));
+        list[0].rules = new Rule[](rules);
+        if (rules > 0) list[0].rules[0] = Rule(false, 0, bytes32(token.transfer.selector), 0, bytes32(bytes4(0xffffffff)));
+        if (rules > 1) list[0].rules[1] = Rule(false, 3, bytes32(uint256(1000)), 36, bytes32(type(uint256).max));
         return SessionFormat.permissions(vm.addr(SESSION), block.chainid, 0, 2_000_000_000, list);
     }
 
@@ -85,10 +92,23 @@ contract SessionGasTest is Base {
         );
     }
 
-    function test_owner_and_session() external {
+    function test_two_rules() external {
+        steady(2);
         wallet.execute(pack(1), byOwner(1));
         vm.snapshotGasLastCall("sessions", "erc20 transfer by the owner of a wallet with sessions");
         wallet.execute(pack(2), bySession(2));
-        vm.snapshotGasLastCall("sessions", "erc20 transfer by a session");
+        vm.snapshotGasLastCall("sessions", "erc20 transfer by a session of two rules");
+    }
+
+    function test_one_rule() external {
+        steady(1);
+        wallet.execute(pack(1), bySession(1));
+        vm.snapshotGasLastCall("sessions", "erc20 transfer by a session of one rule");
+    }
+
+    function test_no_rule() external {
+        steady(0);
+        wallet.execute(pack(1), bySession(1));
+        vm.snapshotGasLastCall("sessions", "erc20 transfer by a session without rules");
     }
 }

@@ -132,14 +132,14 @@ impl ContextName {
         match self {
             Self::Keyfold => Context {
                 factory: address!("18F570A976f3ceF58c10760e7A337fa2c1625026"),
-                stage1: address!("892B40988BD52122Cd00ba6e9a7D9a61Ea397cd4"),
-                stage2: address!("952F03cf7c5c5FF99F60314A83B42235fD4F8cE5"),
+                stage1: address!("5537Afc72F16F6bf7B3EBc50d672cCa0b95401D4"),
+                stage2: address!("757593FE0C0B769507Cc2dcc65Fe29c6805188c4"),
                 guest: address!("3a4a1c71bc48bEbd03f41fe17c8e3245b1Fa0247"),
                 creation_code: CREATION_CODE,
             },
             Self::KeyfoldErc4337 => Context {
-                stage1: address!("4e8d88816C13Eb80bB37aB9F6ef022aA3Ca9a192"),
-                stage2: address!("Bd029325B962bd6eae75FAf15E3f48c532aCa05D"),
+                stage1: address!("3c866A2f4aE6c737A17F4e33268EC051b62e6E30"),
+                stage2: address!("054cB2ACa2993d90B2165F95f9799c30e6422741"),
                 ..Self::Keyfold.context()
             },
             Self::SequenceRc5 => sequence(

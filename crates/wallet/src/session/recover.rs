@@ -245,11 +245,11 @@ fn check_call<R: SessionReader>(
     (index, call): (usize, &Call),
     (hash, signed): (&B256, &CallSignature),
 ) -> Result<(), CallRule> {
-    if call.to == request.wallet {
-        return Err(CallRule::SelfCall);
-    }
     if call.delegate_call {
         return Err(CallRule::DelegateCall);
+    }
+    if call.to == request.wallet {
+        return Err(CallRule::SelfCall);
     }
     if call.behavior_on_error == BehaviorOnError::Abort {
         return Err(CallRule::AbortOnError);

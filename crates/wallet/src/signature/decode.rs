@@ -248,11 +248,7 @@ fn items(bytes: &[u8], depth: usize) -> Result<Vec<Item>, DecodeError> {
     let mut reader = Reader::new(bytes);
     let mut items = Vec::new();
     while !reader.is_empty() {
-        let item = item(&mut reader, below)?;
-        if items.is_empty() && matches!(item, Item::Branch(_)) {
-            return Err(DecodeError::MalformedTree);
-        }
-        items.push(item);
+        items.push(item(&mut reader, below, items.is_empty())?);
     }
     if items.is_empty() {
         return Err(DecodeError::MalformedTree);
@@ -260,7 +256,7 @@ fn items(bytes: &[u8], depth: usize) -> Result<Vec<Item>, DecodeError> {
     Ok(items)
 }
 
-fn item(reader: &mut Reader<'_>, depth: usize) -> Result<Item, DecodeError> {
+fn item(reader: &mut Reader<'_>, depth: usize, first_item: bool) -> Result<Item, DecodeError> {
     let first = reader.byte().ok_or(DecodeError::Truncated)?;
     let (tag, free) = (first >> 4, first & 0x0f);
     match tag {
@@ -303,6 +299,8 @@ fn item(reader: &mut Reader<'_>, depth: usize) -> Result<Item, DecodeError> {
         }
         TAG_SUBDIGEST => hash(reader).map(Item::Subdigest),
         TAG_ANY_ADDRESS => hash(reader).map(Item::AnyAddressSubdigest),
+        // As the first of a slice it would be hashed with an empty left operand.
+        TAG_BRANCH if first_item => Err(DecodeError::MalformedTree),
         TAG_BRANCH => {
             let slice = reader
                 .sized(usize::from(free))

@@ -20,7 +20,7 @@ pub use concat::{ConcatError, concat};
 pub use decode::{Chunk, DecodeError, Decoded, Item, MAX_DEPTH, MAX_SIGNATURE, SignerData, decode};
 pub use encode::{EncodeError, Header, encode, encode_chain, encode_unjudged, encode_unsigned};
 pub use minimal::{encode_minimal, needed_parts};
-pub use recover::{Recover, RecoverError, Recovered, Request, recover};
+pub use recover::{Recover, RecoverError, Recovered, Request, recover, recover_partial};
 
 /// Half of the order of secp256k1: the largest `s` that counts.
 const HALF_ORDER: B256 =

@@ -136,9 +136,29 @@ pub fn recover(
     signature: &Decoded,
     verifier: &impl Recover,
 ) -> Result<Recovered, RecoverError> {
-    let recovered = match signature {
-        Decoded::Static { .. } => return Err(RecoverError::Static),
-        Decoded::Single(chunk) => single(request, chunk, verifier)?,
+    let recovered = recover_partial(request, signature, verifier)?;
+    check_weight(&recovered)?;
+    Ok(recovered)
+}
+
+/// Verifies a signature's parts, and says what they weigh, be it enough or not.
+///
+/// For those who collect signatures, and for what a part of the signers may do alone, such as
+/// cancelling a recovery. The links of a chain must each have the weight that they need.
+///
+/// # Security
+/// As [`recover`]; and the caller must compare the weight with what it asks for.
+///
+/// # Errors
+/// [`RecoverError`].
+pub fn recover_partial(
+    request: &Request<'_>,
+    signature: &Decoded,
+    verifier: &impl Recover,
+) -> Result<Recovered, RecoverError> {
+    match signature {
+        Decoded::Static { .. } => Err(RecoverError::Static),
+        Decoded::Single(chunk) => single(request, chunk, verifier),
         Decoded::Chained {
             checkpointer,
             chunks,
@@ -153,11 +173,9 @@ pub fn recover(
                 snapshot,
                 chunks,
                 verifier,
-            )?
+            )
         }
-    };
-    check_weight(&recovered)?;
-    Ok(recovered)
+    }
 }
 
 /// A checkpointer's answer; `None` where it is silent.
@@ -229,14 +247,13 @@ fn chained(
                     payload: &payload,
                     ..*request
                 };
-                let recovered = one(&update, chunk, shown, verifier)?;
-                if recovered.checkpoint >= newer.checkpoint {
-                    return Err(RecoverError::CheckpointOrder);
-                }
-                recovered
+                one(&update, chunk, shown, verifier)?
             }
         };
         check_weight(&recovered)?;
+        if newer.is_some_and(|newer| recovered.checkpoint >= newer.checkpoint) {
+            return Err(RecoverError::CheckpointOrder);
+        }
         if known.is_some_and(|(image_hash, _)| image_hash == recovered.image_hash) {
             known = None;
         }
