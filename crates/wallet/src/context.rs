@@ -214,8 +214,8 @@ impl ContextName {
             }),
             Self::Keyfold | Self::KeyfoldErc4337 => Some(Extensions {
                 passkeys: address!("d8295be83a05a98f6f94770202BbB9E2e769b793"),
-                recovery: address!("8F9ffE6bB6984B63FD4C45E31A36258714d26c23"),
-                sessions: address!("A5042cBFC648E9D7B3240220d98A5a53eB550b0e"),
+                recovery: address!("01a942Fb5243809c556eA48e64dE2de32fF2Ef94"),
+                sessions: address!("bf460Ab22dDc83A3fBcF776b9F60ECA93a00e0Fe"),
             }),
             Self::SequenceDev1 => None,
         }
