@@ -636,4 +636,125 @@ contract SessionsTest is Base {
         vm.expectRevert();
         sessions.recoverSapientSignature(payload, signature);
     }
+
+    // ─── Elsewhere ──────────────────────────────────────────────────────────────────────────────────
+
+    /// @dev A session for every chain that may call `app`, and its signature over `hash`.
+    function everywhere(bytes32 hash) internal view returns (bytes memory) {
+        Permission[] memory one = new Permission[](1);
+        one[0] = appPermission();
+        bytes memory wire = bytes.concat(
+            SessionFormat.identity(identitySigner), SessionFormat.permissions(session, 0, 0, 0, one)
+        );
+        return abi.encodePacked(sized(wire), hex"0000", sign64(SESSION, keccak256(abi.encode(hash, 0))));
+    }
+
+    function shows(Decoded memory payload, bytes memory signature) internal returns (bool) {
+        vm.prank(address(wallet));
+        try sessions.recoverSapientSignature(payload, signature) {
+            return true;
+        } catch (bytes memory error_) {
+            check(bytes4(error_) == ISessions.InvalidSessionSigner.selector, "another reason");
+            return false;
+        }
+    }
+
+    function test_a_session_signature_for_a_sibling_wallet_is_refused() external {
+        Decoded memory payload = payloadOf(work(0));
+        same(shows(payload, everywhere(hashOf(payload, wallet))), true, "own");
+        same(shows(payload, everywhere(hashOf(payload, single))), false, "a sibling's");
+    }
+
+    function test_a_session_signature_counts_on_its_chain_or_on_all() external {
+        Decoded memory payload = payloadOf(work(0));
+        bytes memory here = everywhere(hashOf(payload, wallet));
+        bytes memory all = everywhere(payload.hash(address(wallet), 0));
+        same(shows(payload, here), true, "here");
+        same(shows(payload, all), false, "all, where one is meant");
+        vm.chainId(10);
+        same(shows(payload, here), false, "there");
+        payload.noChainId = true;
+        same(shows(payload, here), false, "one, where all are meant");
+        same(shows(payload, all), true, "all");
+    }
+
+    function test_a_payload_that_is_not_the_abis_form_is_refused() external {
+        Decoded memory payload = payloadOf(work(0));
+        bytes memory signature = everywhere(hashOf(payload, wallet));
+        bytes memory good = abi.encodeCall(sessions.recoverSapientSignature, (payload, signature));
+        same(answers(good, 0, 0), true, "good");
+        // After the selector: two offsets, then the payload. Calls and parent wallets far away, or just behind the
+        // end; booleans of two; the only call far away, its address too wide, its booleans of two, its data too long.
+        uint256 words = 4 + 64;
+        uint256 first = words + 9 * 32 + 64;
+        same(answers(good, words + 32, 2), false, "noChainId");
+        same(answers(good, words + 64, type(uint256).max), false, "calls before");
+        same(answers(good, words + 64, good.length), false, "calls behind");
+        same(answers(good, words + 256, type(uint256).max - 64), false, "parents before");
+        same(answers(good, words + 256, good.length), false, "parents behind");
+        same(answers(good, words + 9 * 32, type(uint256).max / 32 + 2), false, "count that wraps");
+        same(answers(good, words + 9 * 32 + 32, good.length), false, "call behind");
+        same(answers(good, words + 9 * 32 + 32, type(uint256).max - 63), false, "call before");
+        same(answers(good, first, uint256(uint160(address(app))) | 1 << 160), false, "wide address");
+        same(answers(good, first + 128, 2), false, "delegateCall");
+        same(answers(good, first + 160, 2), false, "onlyFallback");
+        same(answers(good, first + 64, good.length), false, "data behind");
+        same(answers(good, first + 224, good.length), false, "data too long");
+        same(answers(good, first + 224, type(uint256).max), false, "data that wraps");
+    }
+
+    /// @dev Whether the call still answers with one word of it replaced.
+    function answers(bytes memory callData, uint256 place, uint256 word) internal returns (bool success) {
+        callData = bytes.concat(callData);
+        if (place != 0) {
+            assembly {
+                mstore(add(add(callData, 0x20), place), word)
+            }
+        }
+        vm.prank(address(wallet));
+        (success,) = address(sessions).staticcall(callData);
+    }
+
+    function test_a_tree_may_have_any_shape() external {
+        bytes memory identity = SessionFormat.identity(identitySigner);
+        bytes memory list = SessionFormat.blacklist(denied);
+        bytes32 node = keccak256("not shown");
+        bytes32 id = keccak256(abi.encodePacked(uint8(4), identitySigner));
+        bytes32 denies = keccak256(hex"03");
+        // The deny-list at the end of a branch, in the middle of one, and alone before one.
+        shape(
+            bytes.concat(identity, SessionFormat.branch(bytes.concat(leaf(), list))),
+            Format.pair(id, Format.pair(keccak256(leaf()), denies))
+        );
+        shape(
+            SessionFormat.branch(bytes.concat(leaf(), list, identity)),
+            Format.pair(Format.pair(keccak256(leaf()), denies), id)
+        );
+        shape(
+            bytes.concat(list, SessionFormat.branch(bytes.concat(SessionFormat.branch(bytes.concat(identity, hex"10", node)), leaf()))),
+            Format.pair(denies, Format.pair(Format.pair(id, node), keccak256(leaf())))
+        );
+        // The deepest, and one deeper.
+        bytes memory deep = bytes.concat(identity, leaf());
+        bytes32 deepRoot = Format.pair(id, keccak256(leaf()));
+        for (uint256 i; i < 63; ++i) {
+            deep = bytes.concat(hex"10", node, SessionFormat.branch(deep));
+            deepRoot = Format.pair(node, deepRoot);
+        }
+        shape(deep, deepRoot);
+        treeRefused(bytes.concat(hex"10", node, SessionFormat.branch(deep)), bytes4(keccak256("TooDeep()")));
+        // A branch of one item is refused whatever the item is.
+        treeRefused(bytes.concat(identity, SessionFormat.branch(leaf())), ISessions.MalformedTree.selector);
+        treeRefused(SessionFormat.branch(identity), ISessions.MalformedTree.selector);
+        treeRefused(bytes.concat(identity, SessionFormat.branch(list)), ISessions.MalformedTree.selector);
+    }
+
+    function shape(bytes memory wire, bytes32 expected) internal {
+        Decoded memory payload = payloadOf(work(0));
+        bytes memory signature = abi.encodePacked(
+            sized(wire), hex"0001", sign64(SESSION, keccak256(abi.encode(hashOf(payload, wallet), 0)))
+        );
+        vm.prank(address(wallet));
+        same(sessions.recoverSapientSignature(payload, signature), expected, "root");
+    }
 }
