@@ -12,7 +12,7 @@ mod tree;
 mod tests;
 
 pub use queue::{
-    KEYFOLD_WINDOW_SECONDS, QueueState, Queued, RecoveryError, RecoveryReader, queue_view, recover,
-    verify_queue_signature,
+    KEYFOLD_WINDOW_SECONDS, QueueState, Queued, RecoveryError, RecoveryReader, membership_hash,
+    queue_view, recover, verify_queue_signature,
 };
 pub use tree::{DELTA_LIMIT, MAX_RECOVERY_DEPTH, RecoveryLeaf, RecoveryTree, RecoveryTreeError};

@@ -1,10 +1,12 @@
 //! Which queued payloads count, and when.
 
-use alloy_primitives::{Address, B256};
+use alloy_primitives::{Address, B256, keccak256};
 
+use super::tree::fold;
 use super::{RecoveryLeaf, RecoveryTree, RecoveryTreeError};
 use crate::EcdsaSignature;
-use crate::payload::Payload;
+use crate::bytes::word;
+use crate::payload::{Payload, PayloadBody};
 
 /// What the recovery contract knows.
 pub trait RecoveryReader {
@@ -26,6 +28,45 @@ pub trait RecoveryReader {
     fn window_seconds(&self) -> Option<u64> {
         None
     }
+
+    /// Address and chain of the recovery contract that is asked, if it is Keyfold's: that one also
+    /// approves [`membership_hash`] for every leaf that is shown.
+    fn keyfold_contract(&self) -> Option<(Address, u64)> {
+        None
+    }
+}
+
+/// Computes the hash that Keyfold's recovery contract approves for a leaf that is shown, queued or
+/// not. It means that the wallet has this recovery signer, and nothing else.
+#[must_use]
+pub fn membership_hash(
+    recovery: &Address,
+    chain_id: u64,
+    wallet: &Address,
+    signer: &Address,
+) -> B256 {
+    let domain = keccak256(
+        [
+            keccak256(
+                "EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)",
+            ),
+            keccak256("Keyfold Recovery"),
+            keccak256("1"),
+            word(chain_id),
+            recovery.into_word(),
+        ]
+        .concat(),
+    );
+    let body = keccak256(
+        [
+            keccak256("RecoverySigner(address wallet,address signer)"),
+            wallet.into_word(),
+            signer.into_word(),
+        ]
+        .concat(),
+    );
+    let digest = keccak256([&[0x19, 0x01], domain.as_slice(), body.as_slice()].concat());
+    Payload::from(PayloadBody::Digest(digest)).op_hash(wallet, chain_id)
 }
 
 /// How long a payload that is ready counts in Keyfold's recovery contract: 30 days.
@@ -115,20 +156,24 @@ pub fn queue_view(
     payload_hash: &B256,
     reader: &impl RecoveryReader,
 ) -> Result<Vec<(RecoveryLeaf, QueueState)>, RecoveryError> {
-    let now = reader.now_unix_seconds();
-    tree.leaves()
-        .into_iter()
-        .map(|leaf| {
-            let at = reader.queued_at(wallet, &leaf.signer, payload_hash);
-            let cancelled_until = reader.cancelled_until(wallet, &leaf.signer);
-            let queued = Queued {
-                at: at.ok_or(RecoveryError::Unreadable)?,
-                cancelled_until: cancelled_until.ok_or(RecoveryError::Unreadable)?,
-                window_seconds: reader.window_seconds(),
-            };
-            Ok((leaf, leaf.state(&queued, now)))
-        })
-        .collect()
+    let view = |leaf| Ok((leaf, state_of(&leaf, wallet, payload_hash, reader)?));
+    tree.leaves().into_iter().map(view).collect()
+}
+
+fn state_of(
+    leaf: &RecoveryLeaf,
+    wallet: &Address,
+    payload_hash: &B256,
+    reader: &impl RecoveryReader,
+) -> Result<QueueState, RecoveryError> {
+    let at = reader.queued_at(wallet, &leaf.signer, payload_hash);
+    let cancelled_until = reader.cancelled_until(wallet, &leaf.signer);
+    let queued = Queued {
+        at: at.ok_or(RecoveryError::Unreadable)?,
+        cancelled_until: cancelled_until.ok_or(RecoveryError::Unreadable)?,
+        window_seconds: reader.window_seconds(),
+    };
+    Ok(leaf.state(&queued, reader.now_unix_seconds()))
 }
 
 /// Verifies the sapient signature of the recovery contract and returns the root of its tree.
@@ -144,10 +189,24 @@ pub fn recover(
     payload_hash: &B256,
     reader: &impl RecoveryReader,
 ) -> Result<B256, RecoveryError> {
-    let tree = RecoveryTree::decode(bytes)?;
-    let view = queue_view(&tree, wallet, payload_hash, reader)?;
-    if view.iter().any(|(_, state)| *state == QueueState::Ready) {
-        Ok(tree.hash())
+    let mut leaves = Vec::new();
+    let root = fold(bytes, &mut leaves)?;
+    let member = |signer: &Address| {
+        let contract = reader.keyfold_contract();
+        contract.is_some_and(|(recovery, chain_id)| {
+            membership_hash(&recovery, chain_id, wallet, signer) == *payload_hash
+        })
+    };
+    let mut ready = false;
+    for leaf in &leaves {
+        ready |= match state_of(leaf, wallet, payload_hash, reader)? {
+            QueueState::Ready => true,
+            QueueState::NotQueued => member(&leaf.signer),
+            _ => false,
+        };
+    }
+    if ready {
+        Ok(root)
     } else {
         Err(RecoveryError::NotReady)
     }

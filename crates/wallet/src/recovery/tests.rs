@@ -242,6 +242,58 @@ fn malformed_trees_are_refused() {
     assert_eq!(RecoveryTree::decode(&deep), Err(E::TooDeep));
 }
 
+struct Keyfold;
+
+const RECOVERY: Address = Address::repeat_byte(0x4e);
+
+impl RecoveryReader for Keyfold {
+    fn queued_at(&self, _: &Address, signer: &Address, hash: &B256) -> Option<u64> {
+        Some(u64::from(*signer == A && *hash == B256::repeat_byte(7)))
+    }
+
+    fn now_unix_seconds(&self) -> u64 {
+        1_000
+    }
+
+    fn keyfold_contract(&self) -> Option<(Address, u64)> {
+        Some((RECOVERY, 31))
+    }
+}
+
+#[test]
+fn any_number_of_items_beside_each_other_is_recovered_as_the_contract_does() {
+    let one = RecoveryTree::Leaf(leaf(A, 0, 0));
+    let bytes = one.encode(Encoding::Npm).unwrap().repeat(5_000);
+    assert_eq!(
+        RecoveryTree::decode(&bytes),
+        Err(RecoveryTreeError::TooDeep)
+    );
+    let hash = one.hash();
+    let root = (1..5_000).fold(hash, |root, _| crate::bytes::hash_pair(&root, &hash));
+    assert_eq!(
+        recover(&bytes, &B, &B256::repeat_byte(7), &Keyfold),
+        Ok(root)
+    );
+}
+
+#[test]
+fn membership_needs_no_queue_and_is_of_the_shown_signer_alone() {
+    let bytes = RecoveryTree::Leaf(leaf(C, 100, 0))
+        .encode(Encoding::Npm)
+        .unwrap();
+    let of = |signer| membership_hash(&RECOVERY, 31, &B, signer);
+    assert!(recover(&bytes, &B, &of(&C), &Keyfold).is_ok());
+    assert_eq!(
+        recover(&bytes, &B, &of(&A), &Keyfold),
+        Err(RecoveryError::NotReady)
+    );
+    let elsewhere = membership_hash(&RECOVERY, 1, &B, &C);
+    assert_eq!(
+        recover(&bytes, &B, &elsewhere, &Keyfold),
+        Err(RecoveryError::NotReady)
+    );
+}
+
 #[test]
 fn zero_signers_and_long_waits_are_never_emitted() {
     let zero = RecoveryTree::Leaf(leaf(Address::ZERO, 1, 0));

@@ -291,7 +291,11 @@ fn read_all(bytes: &[u8], depth: usize) -> Result<RecoveryTree, RecoveryTreeErro
         if items > MAX_RECOVERY_DEPTH {
             return Err(RecoveryTreeError::TooDeep);
         }
-        let item = read(&mut reader, below, tree.is_none())?;
+        let item = match Item::read(&mut reader, tree.is_none())? {
+            Item::Leaf(leaf) => RecoveryTree::Leaf(leaf),
+            Item::Node(hash) => RecoveryTree::Node(hash),
+            Item::Branch(slice) => read_all(slice, below)?,
+        };
         tree = Some(match tree {
             None => item,
             Some(left) => RecoveryTree::branch(left, item),
@@ -300,33 +304,69 @@ fn read_all(bytes: &[u8], depth: usize) -> Result<RecoveryTree, RecoveryTreeErro
     tree.ok_or(RecoveryTreeError::MalformedTree)
 }
 
-fn read(
-    reader: &mut Reader<'_>,
+/// Computes the root of a tree without building it, and collects its leaves: as the contracts do,
+/// which take any number of items beside each other.
+pub(super) fn fold(
+    bytes: &[u8],
+    leaves: &mut Vec<RecoveryLeaf>,
+) -> Result<B256, RecoveryTreeError> {
+    fold_within(bytes, MAX_RECOVERY_DEPTH, leaves)
+}
+
+fn fold_within(
+    bytes: &[u8],
     depth: usize,
-    first: bool,
-) -> Result<RecoveryTree, RecoveryTreeError> {
-    use RecoveryTreeError::Truncated;
-    match reader.byte().ok_or(Truncated)? {
-        FLAG_LEAF => {
-            let leaf = RecoveryLeaf {
-                signer: reader.address().ok_or(Truncated)?,
-                required_delta_seconds: u32::try_from(reader.uint(3).ok_or(Truncated)?)
-                    .map_err(|_| RecoveryTreeError::DeltaTooLarge)?,
-                min_timestamp: reader.uint(8).ok_or(Truncated)?,
-            };
-            leaf.check()?;
-            Ok(RecoveryTree::Leaf(leaf))
-        }
-        FLAG_NODE => {
-            let hash = reader.hash().ok_or(Truncated)?;
-            if hash.is_zero() {
-                return Err(RecoveryTreeError::MalformedTree);
+    leaves: &mut Vec<RecoveryLeaf>,
+) -> Result<B256, RecoveryTreeError> {
+    let below = depth.checked_sub(1).ok_or(RecoveryTreeError::TooDeep)?;
+    let mut reader = Reader::new(bytes);
+    let mut root: Option<B256> = None;
+    while !reader.is_empty() {
+        let node = match Item::read(&mut reader, root.is_none())? {
+            Item::Leaf(leaf) => {
+                leaves.push(leaf);
+                leaf.hash()
             }
-            Ok(RecoveryTree::Node(hash))
+            Item::Node(hash) => hash,
+            Item::Branch(slice) => fold_within(slice, below, leaves)?,
+        };
+        root = Some(root.map_or(node, |root| hash_pair(&root, &node)));
+    }
+    root.ok_or(RecoveryTreeError::MalformedTree)
+}
+
+/// One item of a slice.
+enum Item<'a> {
+    Leaf(RecoveryLeaf),
+    Node(B256),
+    Branch(&'a [u8]),
+}
+
+impl<'a> Item<'a> {
+    fn read(reader: &mut Reader<'a>, first: bool) -> Result<Self, RecoveryTreeError> {
+        use RecoveryTreeError::Truncated;
+        match reader.byte().ok_or(Truncated)? {
+            FLAG_LEAF => {
+                let leaf = RecoveryLeaf {
+                    signer: reader.address().ok_or(Truncated)?,
+                    required_delta_seconds: u32::try_from(reader.uint(3).ok_or(Truncated)?)
+                        .map_err(|_| RecoveryTreeError::DeltaTooLarge)?,
+                    min_timestamp: reader.uint(8).ok_or(Truncated)?,
+                };
+                leaf.check()?;
+                Ok(Self::Leaf(leaf))
+            }
+            FLAG_NODE => {
+                let hash = reader.hash().ok_or(Truncated)?;
+                if hash.is_zero() {
+                    return Err(RecoveryTreeError::MalformedTree);
+                }
+                Ok(Self::Node(hash))
+            }
+            // A branch as the first of a slice would be hashed with an empty left operand.
+            FLAG_BRANCH if first => Err(RecoveryTreeError::MalformedTree),
+            FLAG_BRANCH => reader.sized(3).map(Self::Branch).ok_or(Truncated),
+            flag => Err(RecoveryTreeError::UnknownFlag(flag)),
         }
-        // A branch as the first of a slice would be hashed with an empty left operand.
-        FLAG_BRANCH if first => Err(RecoveryTreeError::MalformedTree),
-        FLAG_BRANCH => read_all(reader.sized(3).ok_or(Truncated)?, depth),
-        flag => Err(RecoveryTreeError::UnknownFlag(flag)),
     }
 }

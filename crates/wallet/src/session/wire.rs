@@ -175,11 +175,16 @@ fn read(reader: &mut Reader<'_>, depth: usize) -> Result<SessionTopology, Sessio
             let addresses = bytes.chunks_exact(20).map(Address::from_slice).collect();
             Ok(SessionTopology::Blacklist(addresses))
         }
+        TAG_BRANCH if free == 0 => Err(SessionDecodeError::UnknownFlag(first)),
         TAG_BRANCH => {
             let slice = reader
                 .sized(usize::from(free))
                 .ok_or(SessionDecodeError::Truncated)?;
-            read_all(slice, depth)
+            match read_all(slice, depth)? {
+                branch @ SessionTopology::Branch(_) => Ok(branch),
+                // Its hash would be that of its only child.
+                _ => Err(SessionTreeError::MalformedTree.into()),
+            }
         }
         _ => Err(SessionDecodeError::UnknownFlag(first)),
     }

@@ -5,7 +5,7 @@ use keyfold_wallet::signature::EcdsaSignature;
 use revm::precompile::secp256k1::bitcoin_secp256k1;
 
 const ORDER: U256 = uint!(0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141_U256);
-const P256_ORDER: U256 =
+pub(crate) const P256_ORDER: U256 =
     uint!(0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551_U256);
 
 /// A multiplier, and the point it makes.

@@ -22,7 +22,11 @@ mod chain;
 mod keys;
 mod mocks;
 mod mutate;
+mod packed;
+mod passkeys;
+mod recovery;
 mod rng;
+mod sessions;
 mod verdict;
 mod wallet;
 
@@ -31,8 +35,8 @@ use std::time::Instant;
 use rng::Rng;
 use verdict::Tally;
 
-/// Cases of signatures in all, unless `AGREE_CASES` says otherwise.
-const CASES: u64 = 110_000;
+/// Signatures in all, unless `AGREE_CASES` says otherwise; passkeys' and packed calls are on top.
+const CASES: u64 = 100_000;
 
 fn number(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| text.parse().unwrap())
@@ -113,5 +117,51 @@ fn report(theme: &str, seed: u64, tally: &Tally, started: Instant) {
 
 #[test]
 fn wallets_agree() {
-    judge("wallets", 85, 6, wallet::Wallets::new, wallet::Wallets::run);
+    judge("wallets", 80, 5, wallet::Wallets::new, wallet::Wallets::run);
+}
+
+#[test]
+fn sessions_agree() {
+    judge(
+        "sessions",
+        12,
+        4,
+        sessions::Sessions::new,
+        sessions::Sessions::run,
+    );
+}
+
+#[test]
+fn recovery_trees_agree() {
+    judge(
+        "recovery",
+        8,
+        3,
+        recovery::Recoveries::new,
+        recovery::Recoveries::run,
+    );
+}
+
+/// Fewer: without a precompile for its curve the EVM computes it.
+#[test]
+fn passkeys_agree() {
+    judge(
+        "passkeys",
+        1,
+        3,
+        passkeys::Passkeys::new,
+        passkeys::Passkeys::run,
+    );
+}
+
+/// Not signatures, but what they are of.
+#[test]
+fn packed_calls_agree() {
+    judge(
+        "packed calls",
+        10,
+        5,
+        packed::Packed::new,
+        packed::Packed::run,
+    );
 }

@@ -66,7 +66,8 @@ impl Table {
             return Some(NOTHING);
         }
         let head: [u8; 4] = revert.get(..4)?.try_into().ok()?;
-        if head == selector("Panic(uint256)") {
+        // Panic(uint256)
+        if head == hex!("4e487b71") {
             return (revert.last() == Some(&0x11)).then_some(PANIC);
         }
         self.by_selector.get(&head).copied()

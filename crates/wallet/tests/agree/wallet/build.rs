@@ -15,7 +15,7 @@ use crate::keys::Keys;
 use crate::mocks::{self, BOUND, CHECKPOINTER, DIGEST, ECHO};
 use crate::rng::Rng;
 
-pub(crate) fn call(rng: &mut Rng) -> Call {
+fn call(rng: &mut Rng) -> Call {
     Call {
         to: rng.address(),
         value: rng.number(),

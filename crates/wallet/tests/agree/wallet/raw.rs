@@ -59,7 +59,11 @@ pub(super) fn signature(rng: &mut Rng, keys: &Keys, payload: &Payload, wallet: A
         hash: payload.op_hash(&wallet, chain_id),
         any_address_hash: payload.op_hash(&Address::ZERO, chain_id),
     };
-    let depth = if rng.chance(2) { 40 } else { 3 };
+    let depth = if rng.chance(1) {
+        3 + rng.below(130)
+    } else {
+        rng.below(4)
+    };
     tree(rng, &signed, depth, &mut out);
     out
 }
@@ -89,7 +93,7 @@ fn tree(rng: &mut Rng, signed: &Signed<'_>, depth: usize, out: &mut Vec<u8>) {
     let deep = depth > 3;
     let items = if deep { 2 } else { 1 + rng.below(4) };
     for index in 0..items {
-        match rng.below(if depth == 0 { 12 } else { 16 }) {
+        match rng.below(if depth == 0 || deep { 12 } else { 16 }) {
             _ if deep && index == 1 => inner(rng, signed, depth, out),
             0..=4 => ecdsa(rng, signed, out),
             5 | 6 => {
