@@ -36,7 +36,7 @@ use rng::Rng;
 use verdict::Tally;
 
 /// Signatures in all, unless `AGREE_CASES` says otherwise; passkeys' and packed calls are on top.
-const CASES: u64 = 100_000;
+const CASES: u64 = 120_000;
 
 fn number(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| text.parse().unwrap())

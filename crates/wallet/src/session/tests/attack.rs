@@ -441,3 +441,18 @@ fn too_many_permissions_are_refused() {
         Err(SessionTreeError::TooManyPermissions)
     );
 }
+
+#[test]
+fn a_branch_of_one_or_without_a_length_is_refused_as_on_chain() {
+    let identity = SessionTopology::IdentitySigner(A)
+        .encode(Encoding::Npm)
+        .unwrap();
+    let node = [&[0x10][..], &[7; 32]].concat();
+    let branch = |inner: &[u8]| [&[0x21, inner.len() as u8][..], inner].concat();
+    let tree = |last: &[u8]| SessionTopology::decode(&[&identity, last].concat());
+    assert!(tree(&branch(&[node.clone(), node.clone()].concat())).is_ok());
+    let malformed = SessionDecodeError::Tree(SessionTreeError::MalformedTree);
+    assert_eq!(tree(&branch(&node)), Err(malformed));
+    assert_eq!(tree(&branch(&[])), Err(malformed));
+    assert_eq!(tree(&[0x20]), Err(SessionDecodeError::UnknownFlag(0x20)));
+}

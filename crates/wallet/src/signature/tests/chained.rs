@@ -55,6 +55,34 @@ fn a_chain_that_goes_back_in_time_is_refused() {
 }
 
 #[test]
+fn a_part_of_the_signers_is_recovered_with_its_weight_but_is_not_enough() {
+    let payload = message();
+    let tree = Topology::branch(
+        single(owner(1), 1, 1).topology.clone(),
+        single(owner(2), 1, 1).topology.clone(),
+    );
+    let config = ValidConfig::new(Config {
+        threshold: 2,
+        checkpoint: 0,
+        checkpointer: None,
+        topology: tree,
+    })
+    .unwrap();
+    let bytes = encode(&config, &link(1, &payload, 1), &Header::default()).unwrap();
+    let decoded = decode(&bytes).unwrap();
+    let partial = recover_partial(&request(&payload), &decoded, &ecrecover).unwrap();
+    assert_eq!(partial.weight, U256::from(1));
+    assert_eq!(partial.image_hash, config.image_hash());
+    assert_eq!(
+        recover(&request(&payload), &decoded, &ecrecover),
+        Err(RecoverError::InsufficientWeight {
+            threshold: 2,
+            weight: U256::from(1)
+        })
+    );
+}
+
+#[test]
 fn a_configuration_older_than_the_snapshot_is_refused() {
     let payload = message();
     let with = |checkpoint| {

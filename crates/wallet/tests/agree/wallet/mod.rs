@@ -166,7 +166,11 @@ impl Wallets {
         let rust = match decode(&case.bytes) {
             // The contract sets no limit but gas; no configuration is nested so deep.
             Err(DecodeError::TooDeep) => {
-                let known = tally.known.entry("nested deeper than Rust reads");
+                let known = match answer {
+                    Answer::Returned(..) => "nested too deep for Rust, accepted by the contract",
+                    _ => "nested too deep for Rust, refused by the contract",
+                };
+                let known = tally.known.entry(known);
                 *known.or_default() += 1;
                 return;
             }
