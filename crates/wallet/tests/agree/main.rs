@@ -120,6 +120,17 @@ fn wallets_agree() {
     judge("wallets", 80, 5, wallet::Wallets::new, wallet::Wallets::run);
 }
 
+/// No configuration of ours is nested deeper than 32, and Rust reads 64 levels.
+#[test]
+fn wallets_agree_as_deep_as_rust_reads() {
+    let (mut wallets, mut tally) = (wallet::Wallets::new(), Tally::default());
+    for levels in 0..=70 {
+        wallets.nested(levels, &mut tally);
+    }
+    report("nested", 0, &tally, Instant::now());
+    assert_eq!(tally.accepted, 64);
+}
+
 #[test]
 fn sessions_agree() {
     judge(

@@ -120,6 +120,29 @@ impl Wallets {
         self.chain.remove(wallet);
     }
 
+    /// A key's leaf within so many nested trees.
+    pub(crate) fn nested(&mut self, levels: usize, tally: &mut Tally) {
+        let payload = Payload::from(PayloadBody::ConfigUpdate(B256::repeat_byte(1)));
+        let wallet = Address::repeat_byte(0x3b);
+        let hash = payload.op_hash(&wallet, CHAIN_ID);
+        let mut tree = vec![0x01];
+        tree.extend(self.keys.sign(0, &hash).to_compact());
+        for _ in 0..levels {
+            let length = (tree.len() as u32).to_be_bytes();
+            tree.splice(0..0, [0x65, length[1], length[2], length[3]]);
+        }
+        tree.splice(0..0, [0x00, 0x01]);
+        self.chain.set_wallet(wallet, self.chain.at("Stage2"));
+        let case = Case {
+            payload: &payload,
+            wallet,
+            image_hash: B256::ZERO,
+            approval: None,
+            bytes: tree,
+        };
+        self.recover(&case, tally);
+    }
+
     fn counterfactual(&self, image_hash: &B256) -> Address {
         let mut context = keyfold_wallet::Context::keyfold();
         context.factory = self.chain.at("Factory");
