@@ -28,6 +28,7 @@ mod recovery;
 mod rng;
 mod sessions;
 mod verdict;
+mod walk;
 mod wallet;
 
 use std::time::Instant;
