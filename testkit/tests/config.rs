@@ -38,10 +38,9 @@ async fn a_configuration_changes_for_nothing_and_the_chain_follows() {
     let system = common::start(|options| {
         let mut policy = open_policy();
         policy.config_changes.clear();
-        options.projects.push(ProjectOptions {
-            id: "closed.example".to_owned(),
-            policy: Some(policy),
-        });
+        options
+            .projects
+            .push(ProjectOptions::new("closed.example", Some(policy)));
     })
     .await;
     let alice = Person::sign_in(&system, system.project(), "alice@mail.example").await;

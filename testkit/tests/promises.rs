@@ -56,10 +56,7 @@ async fn promises_hold_against_their_attacks() {
     let system = common::start(|options| {
         options.record_traffic = true;
         options.log = "debug".to_owned();
-        options.projects.push(ProjectOptions {
-            id: OTHER_APP.to_owned(),
-            policy: None,
-        });
+        options.projects.push(ProjectOptions::new(OTHER_APP, None));
     })
     .await;
     let alice = Person::sign_in(&system, system.project(), "alice@mail.example").await;

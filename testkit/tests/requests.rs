@@ -70,10 +70,7 @@ struct World {
 async fn bad_requests_get_their_code_and_nothing_else() {
     let system = common::start(|options| {
         options.log = "debug".to_owned();
-        options.projects.push(ProjectOptions {
-            id: OTHER_APP.to_owned(),
-            policy: None,
-        });
+        options.projects.push(ProjectOptions::new(OTHER_APP, None));
     })
     .await;
     let alice = Person::sign_in(&system, system.project(), "alice@mail.example").await;

@@ -39,10 +39,7 @@ async fn codes_are_limited_and_tell_nothing() {
             config.mails_per_address_per_day = CODES;
             config.mails_per_address_total_per_day = Some(IN_ALL);
         }));
-        options.projects.push(ProjectOptions {
-            id: OTHER_APP.to_owned(),
-            policy: None,
-        });
+        options.projects.push(ProjectOptions::new(OTHER_APP, None));
     })
     .await;
     let world = World { system };

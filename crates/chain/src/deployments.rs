@@ -47,6 +47,9 @@ const ARTIFACTS: [(&str, &str); 8] = [
     ),
 ];
 
+/// One for each realm: its address comes from the realm's key.
+const CHECKPOINTER: &str = include_str!("../../../contracts/artifacts/Checkpointer.json");
+
 /// The compiled-in contracts contradict each other: a defect of this build.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the compiled-in contracts are unusable: {0}")]
@@ -80,6 +83,8 @@ pub struct DeployerCall {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deployments {
     deployer: Address,
+    salt: B256,
+    checkpointer: Vec<u8>,
     calls: Vec<DeployerCall>,
     context: Context,
 }
@@ -154,9 +159,25 @@ impl Deployments {
         };
         Ok(Self {
             deployer: file.deployer,
+            salt: file.salt,
+            checkpointer: code_of("Checkpointer", CHECKPOINTER)?,
             calls,
             context,
         })
+    }
+
+    /// Returns the call that deploys the checkpointer of a realm, by the address of the key that
+    /// the realm record names: the contract has the same address on every chain, and nobody can
+    /// put one there that takes another key's word.
+    #[must_use]
+    pub fn checkpointer(&self, key: &Address) -> DeployerCall {
+        let init_code = [self.checkpointer.as_slice(), key.into_word().as_slice()].concat();
+        DeployerCall {
+            name: "Checkpointer".to_owned(),
+            address: self.deployer.create2(self.salt, keccak256(&init_code)),
+            to: self.deployer,
+            data: [self.salt.as_slice(), &init_code].concat().into(),
+        }
     }
 
     /// Returns the contracts' addresses as wallets are made with them.
@@ -171,15 +192,19 @@ impl Deployments {
         &self.calls
     }
 
-    /// Asks a chain which contracts it lacks; returns the calls that deploy those, in order. Each
+    /// Asks a chain which of these it lacks; returns the calls that deploy those, in order. Each
     /// may need the ones before it to be in a block.
     ///
     /// # Errors
     ///
     /// [`DeployError`].
-    pub async fn missing<R: Rpc>(&self, node: &Node<R>) -> Result<Vec<DeployerCall>, DeployError> {
+    pub async fn missing<R: Rpc>(
+        &self,
+        node: &Node<R>,
+        calls: &[DeployerCall],
+    ) -> Result<Vec<DeployerCall>, DeployError> {
         let mut missing = Vec::new();
-        for call in &self.calls {
+        for call in calls {
             if !node.has_code(call.address).await? {
                 missing.push(call.clone());
             }
@@ -196,6 +221,10 @@ fn creation_code(name: &str) -> Result<Vec<u8>, ArtifactError> {
         .iter()
         .find(|(known, _)| *known == name)
         .ok_or_else(|| ArtifactError(format!("{name} has no artifact")))?;
+    code_of(name, json)
+}
+
+fn code_of(name: &str, json: &str) -> Result<Vec<u8>, ArtifactError> {
     let artifact: Artifact = serde_json::from_str(json)
         .map_err(|error| ArtifactError(format!("{name}.json: {error}")))?;
     hex::decode(&artifact.bytecode).map_err(|error| ArtifactError(format!("{name}.json: {error}")))
@@ -216,6 +245,21 @@ mod tests {
                 .create2(B256::from_slice(salt), keccak256(init_code));
             assert_eq!(address, call.address, "{}", call.name);
         }
+    }
+
+    #[test]
+    fn each_realms_key_has_a_checkpointer_of_its_own() {
+        let deployments = Deployments::embedded().unwrap();
+        let of = |byte| deployments.checkpointer(&Address::repeat_byte(byte));
+        assert_eq!(of(1), of(1));
+        assert_ne!(of(1).address, of(2).address);
+        let call = of(1);
+        let (salt, init_code) = call.data.split_at(32);
+        let address = call
+            .to
+            .create2(B256::from_slice(salt), keccak256(init_code));
+        assert_eq!(address, call.address);
+        assert!(init_code.ends_with(Address::repeat_byte(1).into_word().as_slice()));
     }
 
     #[test]

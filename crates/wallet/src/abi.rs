@@ -6,6 +6,7 @@ use alloy_primitives::{Address, B256, Bytes, U256};
 
 use crate::address::Context;
 use crate::bytes::Reader;
+use crate::payload::{Payload, abi_encode};
 
 /// Selector of `deploy(address,bytes32)`.
 pub const DEPLOY: [u8; 4] = [0x32, 0xc0, 0x2a, 0x14];
@@ -21,6 +22,12 @@ pub const IMAGE_HASH: [u8; 4] = [0x51, 0x60, 0x5d, 0x80];
 pub const READ_NONCE: [u8; 4] = [0x8c, 0x3f, 0x55, 0x63];
 /// Selector and magic value of ERC-1271 `isValidSignature(bytes32,bytes)`.
 pub const IS_VALID_SIGNATURE: [u8; 4] = [0x16, 0x26, 0xba, 0x7e];
+/// Selector of the recovery contract's `queuePayload(address,address,Payload,bytes)`.
+pub const QUEUE_PAYLOAD: [u8; 4] = [0xb0, 0x5f, 0x87, 0xdb];
+/// Selector of the checkpointer's `distrust(address,bytes)`.
+pub const DISTRUST: [u8; 4] = [0x4f, 0x7d, 0xcf, 0xab];
+/// Selector of the checkpointer's `distrustByRecovery(address,address,address,bytes,bytes)`.
+pub const DISTRUST_BY_RECOVERY: [u8; 4] = [0x15, 0x38, 0x6b, 0x4f];
 /// The 32 bytes that end an ERC-6492 signature.
 pub const ERC6492_SUFFIX: B256 = B256::new([
     0x64, 0x92, 0x64, 0x92, 0x64, 0x92, 0x64, 0x92, 0x64, 0x92, 0x64, 0x92, 0x64, 0x92, 0x64, 0x92,
@@ -31,17 +38,23 @@ pub const ERC6492_SUFFIX: B256 = B256::new([
 enum Argument<'a> {
     Word(B256),
     Bytes(&'a [u8]),
+    /// What another encoder laid out, a multiple of 32 bytes long.
+    Encoded(&'a [u8]),
 }
 
 fn encode(prefix: &[u8], arguments: &[Argument<'_>]) -> Bytes {
     let mut out = prefix.to_vec();
     let mut tail = Vec::new();
     for argument in arguments {
+        let offset = U256::from(arguments.len() * 32 + tail.len()).to_be_bytes::<32>();
         match argument {
             Argument::Word(word) => out.extend_from_slice(word.as_slice()),
+            Argument::Encoded(bytes) => {
+                out.extend_from_slice(&offset);
+                tail.extend_from_slice(bytes);
+            }
             Argument::Bytes(bytes) => {
-                let offset = arguments.len() * 32 + tail.len();
-                out.extend_from_slice(&U256::from(offset).to_be_bytes::<32>());
+                out.extend_from_slice(&offset);
                 tail.extend_from_slice(&U256::from(bytes.len()).to_be_bytes::<32>());
                 tail.extend_from_slice(bytes);
                 tail.resize(tail.len().next_multiple_of(32), 0);
@@ -100,6 +113,67 @@ pub fn is_valid_signature(hash: &B256, signature: &[u8]) -> Bytes {
     )
 }
 
+/// Encodes the recovery contract's `queuePayload(wallet, signer, payload, signature)`.
+///
+/// The signature is the recovery signer's, over [`Payload::recovery_hash`], or empty where the
+/// signer is a contract that says so itself.
+#[must_use]
+pub fn queue_payload(
+    wallet: &Address,
+    signer: &Address,
+    payload: &Payload,
+    signature: &[u8],
+) -> Bytes {
+    let structure = abi_encode(payload, false);
+    encode(
+        &QUEUE_PAYLOAD,
+        &[
+            Argument::Word(wallet.into_word()),
+            Argument::Word(signer.into_word()),
+            // Without the offset that leads to it: here it has another.
+            Argument::Encoded(structure.get(32..).unwrap_or_default()),
+            Argument::Bytes(signature),
+        ],
+    )
+}
+
+/// Encodes the checkpointer's `distrust(wallet, signature)`: the wallet's signature, of any part
+/// of its signers, over [`distrust_hash`](crate::checkpointer::distrust_hash) as a digest.
+#[must_use]
+pub fn distrust(wallet: &Address, signature: &[u8]) -> Bytes {
+    encode(
+        &DISTRUST,
+        &[
+            Argument::Word(wallet.into_word()),
+            Argument::Bytes(signature),
+        ],
+    )
+}
+
+/// Encodes the checkpointer's `distrustByRecovery(wallet, recovery, signer, proof, signature)`.
+///
+/// The proof is the wallet's signature that shows the recovery leaf; the signature is the recovery
+/// signer's over [`distrust_hash`](crate::checkpointer::distrust_hash), empty if it is the sender.
+#[must_use]
+pub fn distrust_by_recovery(
+    wallet: &Address,
+    recovery: &Address,
+    signer: &Address,
+    proof: &[u8],
+    signature: &[u8],
+) -> Bytes {
+    encode(
+        &DISTRUST_BY_RECOVERY,
+        &[
+            Argument::Word(wallet.into_word()),
+            Argument::Word(recovery.into_word()),
+            Argument::Word(signer.into_word()),
+            Argument::Bytes(proof),
+            Argument::Bytes(signature),
+        ],
+    )
+}
+
 /// Wraps a signature of a wallet that is not deployed yet (ERC-6492).
 ///
 /// Understood by verifiers outside the chain and by verifying contracts, never by the wallet.
@@ -154,4 +228,95 @@ fn dynamic(body: &[u8], offset: &B256) -> Option<Bytes> {
     let mut reader = Reader::new(body.get(offset..)?);
     let length = usize::try_from(U256::from_be_bytes(reader.hash()?.0)).ok()?;
     reader.take(length).map(Bytes::copy_from_slice)
+}
+
+#[cfg(test)]
+mod tests {
+    use alloy_primitives::aliases::U160;
+    use alloy_sol_types::{SolCall as _, sol};
+
+    use super::*;
+    use crate::Call;
+
+    sol! {
+        struct TheirCall {
+            address to;
+            uint256 value;
+            bytes data;
+            uint256 gasLimit;
+            bool delegateCall;
+            bool onlyFallback;
+            uint256 behaviorOnError;
+        }
+        struct TheirPayload {
+            uint8 kind;
+            bool noChainId;
+            TheirCall[] calls;
+            uint256 space;
+            uint256 nonce;
+            bytes message;
+            bytes32 imageHash;
+            bytes32 digest;
+            address[] parentWallets;
+        }
+        function queuePayload(address wallet, address signer, TheirPayload payload, bytes signature);
+        function distrust(address wallet, bytes signature);
+        function distrustByRecovery(address wallet, address recovery, address signer, bytes proof, bytes signature);
+    }
+
+    const WALLET: Address = Address::repeat_byte(1);
+    const SIGNER: Address = Address::repeat_byte(2);
+    const RECOVERY: Address = Address::repeat_byte(3);
+
+    #[test]
+    fn calls_of_extensions_are_what_another_implementation_of_the_abi_writes() {
+        let call = Call::new(RECOVERY, U256::from(5), vec![0xaa; 33]);
+        let payload = Payload::calls(U160::from(6), 7, vec![call.clone()]);
+        for signature in [Bytes::new(), vec![0xbb; 65].into(), vec![0xbb; 64].into()] {
+            let theirs = queuePayloadCall {
+                wallet: WALLET,
+                signer: SIGNER,
+                payload: TheirPayload {
+                    kind: 0,
+                    noChainId: false,
+                    calls: vec![TheirCall {
+                        to: call.to,
+                        value: call.value,
+                        data: call.data.clone(),
+                        gasLimit: U256::ZERO,
+                        delegateCall: false,
+                        onlyFallback: false,
+                        behaviorOnError: U256::from(1),
+                    }],
+                    space: U256::from(6),
+                    nonce: U256::from(7),
+                    message: Bytes::new(),
+                    imageHash: B256::ZERO,
+                    digest: B256::ZERO,
+                    parentWallets: Vec::new(),
+                },
+                signature: signature.clone(),
+            };
+            assert_eq!(
+                queue_payload(&WALLET, &SIGNER, &payload, &signature),
+                theirs.abi_encode()
+            );
+            let theirs = distrustCall {
+                wallet: WALLET,
+                signature: signature.clone(),
+            };
+            assert_eq!(distrust(&WALLET, &signature), theirs.abi_encode());
+            let theirs = distrustByRecoveryCall {
+                wallet: WALLET,
+                recovery: RECOVERY,
+                signer: SIGNER,
+                proof: vec![0xcc; 40].into(),
+                signature: signature.clone(),
+            };
+            assert_eq!(
+                distrust_by_recovery(&WALLET, &RECOVERY, &SIGNER, &[0xcc; 40], &signature),
+                theirs.abi_encode()
+            );
+        }
+    }
 }

@@ -4,7 +4,7 @@
 //! The word is an EIP-712 structure whose domain has no chain: the configuration is the same on
 //! all. Pure; who signs, and when, is the caller's.
 
-use alloy_primitives::{Address, B256, Bytes, Keccak256, keccak256};
+use alloy_primitives::{Address, B256, Bytes, Keccak256, U256, keccak256};
 
 use crate::EcdsaSignature;
 use crate::bytes::word;
@@ -14,6 +14,35 @@ use crate::config::CHECKPOINT_LIMIT;
 pub const MAX_LIFETIME_SECONDS: u64 = 86_400;
 /// Length of a proof: root, checkpoint (7), issued (8), expires (8), signature (ERC-2098).
 pub const PROOF_LEN: usize = 32 + 7 + 8 + 8 + 64;
+
+/// How long after it is distrusted the key machine still has a say, seconds.
+pub const DISTRUST_DELAY_SECONDS: u64 = 3 * 24 * 60 * 60;
+
+/// Computes what a signer of a wallet approves to take the key machine's say about it away, on one
+/// chain. `number` is the contract's `changes(wallet)`: each approval counts once.
+#[must_use]
+pub fn distrust_hash(
+    checkpointer: &Address,
+    chain_id: u64,
+    wallet: &Address,
+    number: U256,
+) -> B256 {
+    let domain = words(&[
+        keccak256(
+            "EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)",
+        ),
+        keccak256("Keyfold Checkpointer"),
+        keccak256("1"),
+        word(chain_id),
+        checkpointer.into_word(),
+    ]);
+    let body = words(&[
+        keccak256("Distrust(address wallet,uint256 number)"),
+        wallet.into_word(),
+        number.into(),
+    ]);
+    typed(&domain, &body)
+}
 
 /// What the key machine says: this is the wallet's latest root.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,11 +94,7 @@ impl RootStatement {
             word(self.issued),
             word(self.expires),
         ]);
-        let mut hasher = Keccak256::new();
-        hasher.update([0x19, 0x01]);
-        hasher.update(domain);
-        hasher.update(statement);
-        hasher.finalize()
+        typed(&domain, &statement)
     }
 
     /// Writes statement and signature as the contract takes them. The wallet is not in it.
@@ -127,6 +152,14 @@ fn words(words: &[B256]) -> B256 {
     hasher.finalize()
 }
 
+fn typed(domain: &B256, body: &B256) -> B256 {
+    let mut hasher = Keccak256::new();
+    hasher.update([0x19, 0x01]);
+    hasher.update(domain);
+    hasher.update(body);
+    hasher.finalize()
+}
+
 #[cfg(test)]
 mod tests {
     use alloy_sol_types::{Eip712Domain, SolStruct, sol};
@@ -140,6 +173,10 @@ mod tests {
             uint256 checkpoint;
             uint256 issued;
             uint256 expires;
+        }
+        struct Distrust {
+            address wallet;
+            uint256 number;
         }
     }
 
@@ -178,6 +215,21 @@ mod tests {
             ours.hash(&checkpointer),
             theirs.eip712_signing_hash(&domain)
         );
+    }
+
+    #[test]
+    fn the_hash_of_a_distrust_is_that_of_another_implementation_of_eip_712() {
+        let (wallet, checkpointer) = (Address::repeat_byte(1), Address::repeat_byte(3));
+        let number = U256::from(7);
+        let domain = Eip712Domain {
+            name: Some("Keyfold Checkpointer".into()),
+            version: Some("1".into()),
+            chain_id: Some(U256::from(10)),
+            verifying_contract: Some(checkpointer),
+            ..Default::default()
+        };
+        let theirs = Distrust { wallet, number }.eip712_signing_hash(&domain);
+        assert_eq!(distrust_hash(&checkpointer, 10, &wallet, number), theirs);
     }
 
     #[test]

@@ -38,6 +38,9 @@ pub struct Deployed {
 
 /// Deploys the wallet contracts that a chain lacks, paid by the relayer's own address.
 ///
+/// With the address of a realm's key, as its record names it, also the checkpointer that takes this
+/// key's word.
+///
 /// May be repeated, and may run beside the relayer.
 ///
 /// # Errors
@@ -47,17 +50,29 @@ pub struct Deployed {
 pub async fn deploy_contracts(
     config: &RelayerConfig,
     chain_id: u64,
+    checkpointer_key: Option<Address>,
 ) -> Result<Vec<Deployed>, RelayerError> {
+    if checkpointer_key.is_some_and(|key| key.is_zero()) {
+        return Err(RelayerError::Config(
+            "address zero is nobody's key: take the checkpointer from the realm record".to_owned(),
+        ));
+    }
     let relayer = Relayer::open(config).await?;
-    let deployed = deploy(&relayer, chain_id).await;
+    let mut calls = relayer.deployments.calls().to_vec();
+    calls.extend(checkpointer_key.map(|key| relayer.deployments.checkpointer(&key)));
+    let deployed = deploy(&relayer, chain_id, &calls).await;
     relayer.store.close().await;
     deployed
 }
 
-async fn deploy(relayer: &Relayer, chain_id: u64) -> Result<Vec<Deployed>, RelayerError> {
+async fn deploy(
+    relayer: &Relayer,
+    chain_id: u64,
+    calls: &[DeployerCall],
+) -> Result<Vec<Deployed>, RelayerError> {
     let chain = relayer.chain(chain_id).map_err(stopped)?;
     let node = chain.node().await.map_err(stopped)?;
-    let missing = relayer.deployments.missing(node).await?;
+    let missing = relayer.deployments.missing(node, calls).await?;
     // What became of earlier attempts decides whether there is to be another.
     let settled = Look {
         settled: true,
@@ -68,8 +83,8 @@ async fn deploy(relayer: &Relayer, chain_id: u64) -> Result<Vec<Deployed>, Relay
         // Each needs the ones before it in a block.
         deploy_one(relayer, chain, call).await?;
     }
-    let all = relayer.deployments.calls().iter();
-    Ok(all
+    Ok(calls
+        .iter()
         .map(|call| Deployed {
             name: call.name.clone(),
             address: call.address,

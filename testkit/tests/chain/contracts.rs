@@ -2,21 +2,16 @@
 
 use alloy_primitives::aliases::U160;
 use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
-use common::storage::open_share;
+use common::keys::{guard_key, owner_key, parts};
 use common::{refused, told};
 use keyfold_client::relayer_api::Relay;
 use keyfold_client::{SignedTransaction, Wallet};
-use keyfold_crypto::Encoder;
-use keyfold_crypto::commitment::SharePurpose;
-use keyfold_crypto::envelope::MasterKey as EnvelopeKey;
 use keyfold_crypto::secp256k1::SigningKey;
-use keyfold_crypto::shamir::{Threshold, combine};
-use keyfold_storage::MasterKey;
 use keyfold_testkit::system::{CHAIN_ID, System};
 use keyfold_wallet::config::default_tree;
 use keyfold_wallet::payload::{eip191, pack};
-use keyfold_wallet::signature::{Header, Parts, encode};
-use keyfold_wallet::{Call, EcdsaSignature, Encoding, Payload, PayloadBody, SignaturePart, abi};
+use keyfold_wallet::signature::{Header, encode};
+use keyfold_wallet::{Call, Encoding, Payload, PayloadBody, abi};
 use serde_json::Value;
 
 use super::{OTHER_CHAIN, World, anybody, balance, common, next_nonce};
@@ -31,7 +26,8 @@ pub(super) async fn owner_or_guard_alone_move_nothing_on_chain(world: &World) {
         wallet,
         ..
     } = world;
-    let (owner, guard) = (owner_key(world).await, guard_key(world));
+    let owner = owner_key(system, alice, wallet).await;
+    let guard = guard_key(system, alice);
     assert_eq!(Address::from(owner.address()), wallet.owner());
     assert_eq!(Some(Address::from(guard.address())), wallet.guard());
     let config = default_tree(wallet.owner(), wallet.guard()).unwrap();
@@ -43,15 +39,10 @@ pub(super) async fn owner_or_guard_alone_move_nothing_on_chain(world: &World) {
     let packed: Bytes = pack(&payload, Some(&wallet.address()), Encoding::Shortest)
         .unwrap()
         .into();
-    let sign = |keys: &[&SigningKey]| {
-        let mut parts = Parts::new();
-        for key in keys {
-            let made = key.sign_prehash(&digest.0);
-            let part = EcdsaSignature::new(made.r.into(), made.s.into(), made.y_parity).unwrap();
-            parts.insert(Address::from(key.address()), SignaturePart::EcdsaHash(part));
-        }
-        encode(&config, &parts, &Header::default()).unwrap()
+    let sign_hash = |keys: &[&SigningKey], hash: B256| {
+        encode(&config, &parts(keys, &hash), &Header::default()).unwrap()
     };
+    let sign = |keys: &[&SigningKey]| sign_hash(keys, digest);
     let message = keccak256(eip191(b"stolen"));
     let said = Payload {
         body: PayloadBody::Message(eip191(b"stolen")),
@@ -82,7 +73,7 @@ pub(super) async fn owner_or_guard_alone_move_nothing_on_chain(world: &World) {
         };
         refused(alice.device.relay(&transaction).await, "call_reverts");
         assert!(
-            !is_valid(system, wallet, message, &sign_hash(&config, &keys, said)).await,
+            !is_valid(system, wallet, message, &sign_hash(&keys, said)).await,
             "{who}"
         );
     }
@@ -94,7 +85,7 @@ pub(super) async fn owner_or_guard_alone_move_nothing_on_chain(world: &World) {
         .view(wallet.address(), abi::execute(&packed, &sign(&both)))
         .await;
     assert!(ran.is_ok(), "{ran:?}");
-    assert!(is_valid(system, wallet, message, &sign_hash(&config, &both, said)).await);
+    assert!(is_valid(system, wallet, message, &sign_hash(&both, said)).await);
 }
 
 pub(super) async fn a_signed_message_is_its_wallets_alone(world: &World) {
@@ -171,45 +162,6 @@ pub(super) async fn a_signed_message_is_its_wallets_alone(world: &World) {
         "a byte more"
     );
 }
-/// The owner's key, as t holders who work together have it.
-async fn owner_key(world: &World) -> SigningKey {
-    let World {
-        system,
-        alice,
-        wallet,
-        ..
-    } = world;
-    let one = open_share(system, 0, alice, wallet, SharePurpose::LeafKey)
-        .await
-        .share;
-    let two = open_share(system, 1, alice, wallet, SharePurpose::LeafKey)
-        .await
-        .share;
-    let secret = combine(Threshold::new(2, 3).unwrap(), &[one, two]).unwrap();
-    SigningKey::from_secret_bytes(&secret).unwrap()
-}
-
-/// The guard's key, as whoever stole its master key has it.
-fn guard_key(world: &World) -> SigningKey {
-    let master = MasterKey::load(&world.system.files().guard().join("master.key")).unwrap();
-    let master: EnvelopeKey = master.to_envelope_key();
-    let context = Encoder::new("keyfold/guard-signer-context/v1")
-        .str(world.alice.project.id.as_str())
-        .u32(0)
-        .finish();
-    SigningKey::from_secret(&master.derive("keyfold/guard-signer/v1", &context)).unwrap()
-}
-
-fn sign_hash(config: &keyfold_wallet::ValidConfig, keys: &[&SigningKey], digest: B256) -> Bytes {
-    let mut parts = Parts::new();
-    for key in keys {
-        let made = key.sign_prehash(&digest.0);
-        let part = EcdsaSignature::new(made.r.into(), made.s.into(), made.y_parity).unwrap();
-        parts.insert(Address::from(key.address()), SignaturePart::EcdsaHash(part));
-    }
-    encode(config, &parts, &Header::default()).unwrap()
-}
-
 async fn is_valid(system: &System, wallet: &Wallet, hash: B256, signature: &[u8]) -> bool {
     let asked = abi::is_valid_signature(&hash, signature);
     // A revert is a refusal as good as any other value.

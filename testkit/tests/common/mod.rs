@@ -8,6 +8,7 @@
 
 pub(crate) mod channel;
 pub(crate) mod edges;
+pub(crate) mod keys;
 pub(crate) mod search;
 pub(crate) mod storage;
 
@@ -17,7 +18,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
-use keyfold_client::{ClientError, GuardRule, Session, Wallet, WalletRules};
+use keyfold_client::{ClientError, Session, Wallet};
 use keyfold_crypto::jwk::DeviceSigningKey;
 use keyfold_testkit::system::{CHAIN_ID, Device, Options, Project, System, new_key};
 
@@ -98,14 +99,8 @@ pub(crate) struct Person {
 
 /// Makes a client for a device of a project's users.
 pub(crate) fn device(system: &System, project: &Project, key: &Arc<DeviceSigningKey>) -> Device {
-    let guard = match &project.guard {
-        Some(guard) => GuardRule::Exactly(guard.signer),
-        None => GuardRule::Without,
-    };
-    system.device(key).unwrap().with_wallet_rules(WalletRules {
-        guard,
-        ..WalletRules::default()
-    })
+    let device = system.device(key).unwrap();
+    device.with_wallet_rules(project.wallet_rules())
 }
 
 impl Person {

@@ -102,14 +102,8 @@ async fn sign(arguments: &SignArguments, report: &mut Report) -> Result<Numbers,
     options.folder.clone_from(&arguments.data);
     options.log = "warn".to_owned();
     options.projects = vec![
-        ProjectOptions {
-            id: UNGUARDED.to_owned(),
-            policy: None,
-        },
-        ProjectOptions {
-            id: GUARDED.to_owned(),
-            policy: Some(open_policy()),
-        },
+        ProjectOptions::new(UNGUARDED, None),
+        ProjectOptions::new(GUARDED, Some(open_policy())),
     ];
     // A person signs a few times in a minute; this one does not rest.
     options.tune_holder = Some(Arc::new(|_, config| {

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::system::SystemError;
 
-/// The id of the chain.
+/// The id of the first chain.
 pub const CHAIN_ID: u64 = 31_337;
 const POLL: Duration = Duration::from_millis(20);
 const MINED_WITHIN: Duration = Duration::from_secs(20);
@@ -23,6 +23,7 @@ const MINED_WITHIN: Duration = Duration::from_secs(20);
 /// A node, by JSON-RPC.
 #[derive(Debug, Clone)]
 pub struct Chain {
+    id: u64,
     url: String,
     cast: PathBuf,
     node: std::sync::Arc<Node<HttpRpc>>,
@@ -55,18 +56,24 @@ impl Rpc for HttpRpc {
 }
 
 impl Chain {
-    pub(crate) fn new(url: String, cast: PathBuf) -> Self {
+    pub(crate) fn new(id: u64, url: String, cast: PathBuf) -> Self {
         let rpc = HttpRpc {
             client: HttpClient::new(TcpConnector, ClientLimits::default()),
             url: url.clone(),
             next: std::sync::Arc::new(AtomicU64::new(1)),
         };
         Self {
+            id,
             url,
             cast,
             node: std::sync::Arc::new(Node::new(rpc.clone())),
             rpc,
         }
+    }
+
+    /// Returns the chain's id.
+    pub fn id(&self) -> u64 {
+        self.id
     }
 
     /// Returns the node's URL.
@@ -116,9 +123,22 @@ impl Chain {
     ///
     /// [`SystemError`].
     pub async fn fund(&self, to: Address, wei: U256) -> Result<B256, SystemError> {
-        let failed = || SystemError::step(format!("send coins to {to}"));
+        self.transact(to, wei, Bytes::new()).await
+    }
+
+    /// Calls a contract from the node's first account, with coins, and waits for the block.
+    ///
+    /// # Errors
+    ///
+    /// [`SystemError`], also where the call reverted.
+    pub async fn transact(&self, to: Address, wei: U256, data: Bytes) -> Result<B256, SystemError> {
+        let failed = || SystemError::step(format!("send a transaction to {to}"));
+        let not = |problem: &str| SystemError::Step {
+            what: format!("send a transaction to {to}"),
+            problem: problem.to_owned(),
+        };
         let from = self.rich_account().await.map_err(failed())?;
-        let transaction = json!([{ "from": from, "to": to, "value": wei }]);
+        let transaction = json!([{ "from": from, "to": to, "value": wei, "data": data }]);
         let hash = self.call("eth_sendTransaction", transaction).await;
         let hash: B256 = hash
             .and_then(|hash| {
@@ -126,19 +146,20 @@ impl Chain {
             })
             .map_err(failed())?;
         let mined = async {
-            while self.node.receipt(hash).await.map_err(failed())?.is_none() {
+            loop {
+                if let Some(receipt) = self.node.receipt(hash).await.map_err(failed())? {
+                    return if receipt.succeeded {
+                        Ok(hash)
+                    } else {
+                        Err(not("it reverted"))
+                    };
+                }
                 tokio::time::sleep(POLL).await;
             }
-            Ok(hash)
         };
         tokio::time::timeout(MINED_WITHIN, mined)
             .await
-            .unwrap_or_else(|_| {
-                Err(SystemError::Step {
-                    what: format!("send coins to {to}"),
-                    problem: "the transaction is in no block".to_owned(),
-                })
-            })
+            .unwrap_or_else(|_| Err(not("it is in no block")))
     }
 
     /// Calls a contract without a transaction (`eth_call`).

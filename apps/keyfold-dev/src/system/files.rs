@@ -159,9 +159,9 @@ impl Files {
         self.root.join("measurements.json")
     }
 
-    /// State of the EVM node, between its runs.
-    pub(crate) fn chain_state(&self) -> PathBuf {
-        self.root.join("chain.json")
+    /// State of a chain's EVM node, between its runs.
+    pub(crate) fn chain_state(&self, chain_id: u64) -> PathBuf {
+        self.root.join(format!("chain-{chain_id}.json"))
     }
 }
 

@@ -32,6 +32,7 @@ use keyfold_protocol::ids::ProjectId;
 pub use chain::{CHAIN_ID, Chain};
 pub use error::{SystemError, chain as chain_of};
 pub use files::Files;
+pub use keyfold_chain::RpcError;
 /// The system's clock and generator.
 pub use keyfold_cli::SystemEnvironment as Ambient;
 pub use mailbox::{Mail, Mailbox};
@@ -65,7 +66,7 @@ pub enum Part {
     Guard,
     /// The relayer.
     Relayer,
-    /// The EVM node.
+    /// The EVM node of the first chain.
     Node,
     /// The mail server.
     Mail,
@@ -78,8 +79,23 @@ pub struct Project {
     pub id: ProjectId,
     /// Its guard.
     pub guard: Option<GuardSettings>,
+    /// The checkpointer of its wallets.
+    pub checkpointer: Option<Address>,
     /// Its administrator's key.
     pub administrator: Arc<DeviceSigningKey>,
+}
+
+impl Project {
+    /// Returns what its app demands of wallets.
+    pub fn wallet_rules(&self) -> WalletRules {
+        WalletRules {
+            guard: match &self.guard {
+                Some(guard) => GuardRule::Exactly(guard.signer),
+                None => GuardRule::Without,
+            },
+            checkpointer: self.checkpointer,
+        }
+    }
 }
 
 /// The whole system, running.
@@ -90,7 +106,7 @@ pub struct System {
     gateway: String,
     gateway_pin: SpkiPin,
     projects: Vec<Project>,
-    chain: Chain,
+    chains: Vec<Chain>,
     mailbox: Mailbox,
     timings: Vec<(String, Duration)>,
     _recorders: Vec<Recorder>,
@@ -114,7 +130,7 @@ impl System {
             Part::Gateway => &processes.gateway,
             Part::Guard => &processes.guard,
             Part::Relayer => &processes.relayer,
-            Part::Node => &processes.node,
+            Part::Node => &processes.nodes[0],
             Part::Mail => &processes.mail,
         }
     }
@@ -122,7 +138,7 @@ impl System {
     /// Returns every process.
     pub fn all_processes(&self) -> Vec<&Process> {
         let Processes {
-            node,
+            nodes,
             mail,
             holders,
             gateway,
@@ -132,7 +148,8 @@ impl System {
         } = &self.processes;
         let mut all = vec![gateway, enclave, relayer, guard];
         all.extend(holders);
-        all.extend([mail, node]);
+        all.push(mail);
+        all.extend(nodes);
         all
     }
 
@@ -165,9 +182,19 @@ impl System {
         &self.files
     }
 
-    /// Returns the EVM node.
+    /// Returns the first chain's EVM node.
+    ///
+    /// # Panics
+    ///
+    /// Never: a system has a chain.
+    #[allow(clippy::indexing_slicing)]
     pub fn chain(&self) -> &Chain {
-        &self.chain
+        &self.chains[0]
+    }
+
+    /// Returns every chain's EVM node, in the order of the options.
+    pub fn chains(&self) -> &[Chain] {
+        &self.chains
     }
 
     /// Returns the received mails.
@@ -240,14 +267,8 @@ impl System {
     ///
     /// [`SystemError`].
     pub fn new_device(&self, project: &Project) -> Result<Device, SystemError> {
-        let guard = match &project.guard {
-            Some(guard) => GuardRule::Exactly(guard.signer),
-            None => GuardRule::Without,
-        };
-        Ok(self.device(&new_key())?.with_wallet_rules(WalletRules {
-            guard,
-            ..WalletRules::default()
-        }))
+        let device = self.device(&new_key())?;
+        Ok(device.with_wallet_rules(project.wallet_rules()))
     }
 
     /// Signs a device in with the code that arrives by mail.
@@ -289,7 +310,7 @@ impl System {
         self.process(Part::Gateway).stop().await;
         let mut ending = tokio::task::JoinSet::new();
         let Processes {
-            node,
+            nodes,
             mail,
             holders,
             enclave,
@@ -297,9 +318,10 @@ impl System {
             relayer,
             ..
         } = self.processes;
-        for process in [node, mail, enclave, guard, relayer]
+        for process in [mail, enclave, guard, relayer]
             .into_iter()
             .chain(holders)
+            .chain(nodes)
         {
             ending.spawn(async move { process.stop().await });
         }

@@ -28,6 +28,19 @@ pub struct ProjectOptions {
     pub id: String,
     /// What its guard lets pass; without one, it has no guard.
     pub policy: Option<Policy>,
+    /// Whether its wallets have the realm's checkpointer, which is put on every chain then.
+    pub checkpointer: bool,
+}
+
+impl ProjectOptions {
+    /// Names a project and what its guard lets pass; its wallets have no checkpointer.
+    pub fn new(id: &str, policy: Option<Policy>) -> Self {
+        Self {
+            id: id.to_owned(),
+            policy,
+            checkpointer: false,
+        }
+    }
 }
 
 /// What a system shall be. [`Options::new`] is 2 of 3 holders and one project with a guard.
@@ -41,6 +54,8 @@ pub struct Options {
     pub holders: u8,
     /// How many of them must agree.
     pub threshold: u8,
+    /// The chains, one or two, each with a node of its own and all contracts.
+    pub chains: Vec<u64>,
     /// The projects.
     pub projects: Vec<ProjectOptions>,
     /// Whether to record what passes the host on the enclave's pipes.
@@ -94,10 +109,8 @@ impl Options {
             folder: None,
             holders: 3,
             threshold: 2,
-            projects: vec![ProjectOptions {
-                id: PROJECT.to_owned(),
-                policy: Some(open_policy()),
-            }],
+            chains: vec![CHAIN_ID],
+            projects: vec![ProjectOptions::new(PROJECT, Some(open_policy()))],
             record_traffic: false,
             log: "info".to_owned(),
             tune_holder: None,

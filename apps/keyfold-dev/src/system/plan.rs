@@ -27,7 +27,7 @@ use crate::roles::measure;
 use crate::system::files::{Files, make, write};
 use crate::system::ports::Ports;
 use crate::system::process::{Process, Spec};
-use crate::system::{CHAIN_ID, Options, SystemError, pki};
+use crate::system::{Options, SystemError, pki};
 
 /// The mail server's name, which the host maps to where it is.
 const MAIL_HOST: &str = "smtp.keyfold.test";
@@ -43,9 +43,11 @@ mod port {
     pub(super) const GATEWAY: u16 = 2;
     pub(super) const GUARD: u16 = 3;
     pub(super) const RELAYER: u16 = 4;
-    /// The rest is the holders'.
+    /// From here to the last but one.
     pub(super) const HOLDERS: u16 = 5;
-    pub(super) const MOST_HOLDERS: u8 = 11;
+    pub(super) const MOST_HOLDERS: u8 = 10;
+    /// The second chain's, if there is one.
+    pub(super) const SECOND_NODE: u16 = 15;
 }
 
 /// A project as it is to be made.
@@ -54,6 +56,7 @@ pub(crate) struct PlannedProject {
     pub(crate) id: ProjectId,
     pub(crate) mail: MailSettings,
     pub(crate) guard: Option<GuardSettings>,
+    pub(crate) checkpointer: bool,
 }
 
 /// The guard's configuration, and where it stands.
@@ -84,7 +87,8 @@ pub(crate) struct Plan {
     pub(crate) cards: Vec<HolderCard>,
     pub(crate) gateway: SocketAddr,
     pub(crate) gateway_pin: SpkiPin,
-    pub(crate) node_url: String,
+    /// Ids of the chains, and URLs of their nodes.
+    pub(crate) chains: Vec<(u64, String)>,
     pub(crate) relayer: RelayerConfig,
     pub(crate) relayer_address: Address,
     pub(crate) projects: Vec<PlannedProject>,
@@ -95,7 +99,7 @@ pub(crate) struct Plan {
 /// The processes.
 #[derive(Debug)]
 pub(crate) struct Processes {
-    pub(crate) node: Process,
+    pub(crate) nodes: Vec<Process>,
     pub(crate) mail: Process,
     pub(crate) holders: Vec<Process>,
     pub(crate) gateway: Process,
@@ -122,6 +126,12 @@ pub(crate) fn prepare(
             problem: format!("there can be 1 to {}", port::MOST_HOLDERS),
         });
     }
+    if !(1..=2).contains(&options.chains.len()) {
+        return Err(SystemError::Step {
+            what: "plan the chains".to_owned(),
+            problem: "there can be one or two".to_owned(),
+        });
+    }
     let maker = Maker {
         options,
         files,
@@ -141,6 +151,7 @@ pub(crate) fn prepare(
             id: project_id(&project.id)?,
             mail: mail.clone(),
             guard,
+            checkpointer: project.checkpointer,
         })
     });
     Ok(Plan {
@@ -149,11 +160,14 @@ pub(crate) fn prepare(
         cards,
         gateway: ports.address(port::GATEWAY),
         gateway_pin,
-        node_url: format!("http://{}", ports.address(port::NODE)),
+        chains: maker
+            .chains()
+            .map(|(id, at)| (id, format!("http://{at}")))
+            .collect(),
         relayer_address: identity.address,
         projects: projects.collect::<Result<_, SystemError>>()?,
         processes: Processes {
-            node: maker.node(),
+            nodes: maker.chains().map(|(id, at)| maker.node(id, at)).collect(),
             mail: maker.mail_server(),
             holders,
             gateway,
@@ -318,13 +332,16 @@ impl Maker<'_> {
     }
 
     fn relayer(&self) -> Result<(RelayerConfig, keyfold_relayer_service::Identity), SystemError> {
-        let url = format!("http://{}", self.ports.address(port::NODE));
-        let url = url.parse().map_err(SystemError::step("name the node"))?;
+        let chains = self.chains().map(|(id, at)| {
+            let url = format!("http://{at}").parse();
+            let url = url.map_err(SystemError::step("name a node"))?;
+            Ok(ChainConfig::new(id, url))
+        });
         let mut config = RelayerConfig {
             listen: self.ports.address(port::RELAYER),
             names: vec!["localhost".to_owned()],
             data: self.files.relayer(),
-            chains: vec![ChainConfig::new(CHAIN_ID, url)],
+            chains: chains.collect::<Result<_, SystemError>>()?,
             limits: Default::default(),
         };
         if let Some(many) = std::num::NonZeroU32::new(MANY) {
@@ -424,8 +441,13 @@ impl Maker<'_> {
         )
     }
 
-    fn node(&self) -> Process {
-        let address = self.ports.address(port::NODE);
+    /// The chains, and where their nodes listen.
+    fn chains(&self) -> impl Iterator<Item = (u64, SocketAddr)> {
+        let ports = [port::NODE, port::SECOND_NODE].map(|number| self.ports.address(number));
+        self.options.chains.iter().copied().zip(ports)
+    }
+
+    fn node(&self, chain_id: u64, address: SocketAddr) -> Process {
         let arguments = [
             "role".to_owned(),
             "tied".to_owned(),
@@ -435,18 +457,18 @@ impl Maker<'_> {
             "--port".to_owned(),
             address.port().to_string(),
             "--chain-id".to_owned(),
-            CHAIN_ID.to_string(),
+            chain_id.to_string(),
             "--state".to_owned(),
-            path(&self.files.chain_state()),
+            path(&self.files.chain_state(chain_id)),
         ];
         Process::new(Spec {
-            name: "node".to_owned(),
+            name: format!("node-{chain_id}"),
             program: self.options.program.clone(),
             arguments: arguments.into(),
             environment: Vec::new(),
             ready: "Listening on",
             end_with: Signal::INT,
-            log: self.files.logs().join("node.log"),
+            log: self.files.logs().join(format!("node-{chain_id}.log")),
         })
     }
 

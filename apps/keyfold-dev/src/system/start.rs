@@ -4,12 +4,13 @@ use std::future::Future;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use alloy_primitives::U256;
+use alloy_primitives::{Address, U256};
 use keyfold_cli::{Kind, ProfileFile};
 use keyfold_client::{Client, NewProject, RealmPin};
 use keyfold_protocol::gateway_api::GenesisPlan;
 use keyfold_protocol::ids::Digest32;
 use keyfold_protocol::realm::RootKind;
+use keyfold_relayer_service::{Deployed, deploy_contracts};
 
 use crate::system::chain::{CHAIN_ID, Chain};
 use crate::system::files::{Files, make, write};
@@ -56,7 +57,7 @@ impl System {
                 gateway: started.gateway.0,
                 gateway_pin: started.gateway.1,
                 projects: started.projects,
-                chain: started.chain,
+                chains: started.chains,
                 mailbox: Mailbox::new(files.mails()),
                 timings: started.timings,
                 _recorders: started.recorders,
@@ -76,7 +77,7 @@ struct Started {
     pin: RealmPin,
     gateway: (String, keyfold_net::SpkiPin),
     projects: Vec<Project>,
-    chain: Chain,
+    chains: Vec<Chain>,
     timings: Vec<(String, Duration)>,
     recorders: Vec<Recorder>,
 }
@@ -88,7 +89,8 @@ async fn start(options: &Options, files: &Files, ports: &Ports) -> Result<Starte
             prepare(options, files, ports)
         })
         .await?;
-    let chain = Chain::new(plan.node_url.clone(), options.tool("cast"));
+    let chain = |(id, url): &(u64, String)| Chain::new(*id, url.clone(), options.tool("cast"));
+    let chains: Vec<Chain> = plan.chains.iter().map(chain).collect();
     let recorders = if options.record_traffic {
         record(files)?
     } else {
@@ -96,30 +98,42 @@ async fn start(options: &Options, files: &Files, ports: &Ports) -> Result<Starte
     };
     let all = &plan.processes;
     let on_chain = async {
-        timings.of("EVM node", all.node.start()).await?;
+        for node in &all.nodes {
+            timings.of("EVM node", node.start()).await?;
+        }
         let contracts = async {
-            chain
-                .fund(plan.relayer_address, U256::from(GAS_MONEY))
-                .await?;
-            keyfold_relayer_service::deploy_contracts(&plan.relayer, CHAIN_ID)
-                .await
-                .map_err(SystemError::step("deploy the contracts"))
+            for chain in &chains {
+                chain
+                    .fund(plan.relayer_address, U256::from(GAS_MONEY))
+                    .await?;
+                deploy(&plan, chain, None).await?;
+            }
+            Ok(())
         };
         timings.of("contracts", contracts).await?;
         timings.of("relayer", all.relayer.start()).await
     };
     let mail = timings.of("mail server", all.mail.start());
-    let (pin, (), ()) = tokio::try_join!(keys(options, files, &plan, &timings), on_chain, mail)?;
+    let ((pin, key), (), ()) =
+        tokio::try_join!(keys(options, files, &plan, &timings), on_chain, mail)?;
     let gateway = (plan.gateway.to_string(), plan.gateway_pin);
+    let checkpointer = if plan.projects.iter().any(|project| project.checkpointer) {
+        Some(checkpointer(&plan, &chains, key).await?)
+    } else {
+        None
+    };
     let projects = timings
-        .of("projects", projects(files, &plan, &pin, &gateway))
+        .of(
+            "projects",
+            projects(files, &plan, &pin, &gateway, checkpointer),
+        )
         .await?;
     Ok(Started {
         processes: plan.processes,
         pin,
         gateway,
         projects,
-        chain,
+        chains,
         timings: timings.0.into_inner().unwrap_or_default(),
         recorders,
     })
@@ -131,7 +145,7 @@ async fn keys(
     files: &Files,
     plan: &Plan,
     timings: &Timings,
-) -> Result<RealmPin, SystemError> {
+) -> Result<(RealmPin, Address), SystemError> {
     let all = &plan.processes;
     let holders = async {
         let starting = all.holders.iter().map(super::Process::start);
@@ -167,16 +181,45 @@ async fn keys(
                 all.enclave.tail()
             ),
         })?;
-    let realm = signed
+    let verified = signed
         .verify_unpinned()
-        .map_err(SystemError::step("read the realm record"))?
-        .id();
+        .map_err(SystemError::step("read the realm record"))?;
+    let realm = verified.id();
+    let key = Address::from(*verified.record().checkpointer.as_bytes());
     plan.guard.serve(realm)?;
     timings.of("guard", all.guard.start()).await?;
-    Ok(RealmPin {
+    let pin = RealmPin {
         realm,
         root: plan.root.clone(),
         policy: plan.policy.clone(),
+    };
+    Ok((pin, key))
+}
+
+/// Puts the contracts on a chain that it lacks: with a key, the checkpointer too.
+async fn deploy(
+    plan: &Plan,
+    chain: &Chain,
+    checkpointer_key: Option<Address>,
+) -> Result<Vec<Deployed>, SystemError> {
+    deploy_contracts(&plan.relayer, chain.id(), checkpointer_key)
+        .await
+        .map_err(SystemError::step("deploy the contracts"))
+}
+
+/// Puts the realm's checkpointer on every chain, where it has one address.
+async fn checkpointer(plan: &Plan, chains: &[Chain], key: Address) -> Result<Address, SystemError> {
+    let mut at = None;
+    for chain in chains {
+        let deployed = deploy(plan, chain, Some(key)).await?;
+        at = deployed
+            .iter()
+            .find(|one| one.name == "Checkpointer")
+            .map(|one| one.address);
+    }
+    at.ok_or_else(|| SystemError::Step {
+        what: "deploy the checkpointer".to_owned(),
+        problem: "it is not among the contracts".to_owned(),
     })
 }
 
@@ -193,6 +236,7 @@ async fn projects(
     plan: &Plan,
     pin: &RealmPin,
     gateway: &(String, keyfold_net::SpkiPin),
+    checkpointer: Option<Address>,
 ) -> Result<Vec<Project>, SystemError> {
     let client = |key| {
         let transport = Https::new(&gateway.0, gateway.1)?;
@@ -209,7 +253,7 @@ async fn projects(
             display_name: project.id.as_str().to_owned(),
             mail: project.mail.clone(),
             guard: project.guard.clone(),
-            checkpointer: None,
+            checkpointer: checkpointer.filter(|_| project.checkpointer),
         };
         client(administrator.clone())?
             .create_project(new)
@@ -218,6 +262,7 @@ async fn projects(
         made.push(Project {
             id: project.id.clone(),
             guard: project.guard.clone(),
+            checkpointer: checkpointer.filter(|_| project.checkpointer),
             administrator,
         });
     }
@@ -239,7 +284,7 @@ fn profile(
         None => "none".to_owned(),
     };
     let profile = ProfileFile {
-        checkpointer: None,
+        checkpointer: project.checkpointer,
         gateway: format!("https://{}", gateway.0),
         gateway_ca: None,
         gateway_spki: Some(gateway.1.to_string()),

@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
+use alloy_primitives::Address;
 use clap::{Args, Subcommand};
+
+use super::user::address;
 
 pub(super) const GATEWAY_HELP: &str = "\
 Examples:
@@ -27,6 +30,7 @@ pub(super) const RELAYER_HELP: &str = "\
 Examples:
   keyfold relayer init --config ./relayer.toml     print the address to fund
   keyfold relayer deploy --config ./relayer.toml --chain 8453
+  keyfold relayer deploy --config ./relayer.toml --chain 8453 --checkpointer-key 0x…
   keyfold relayer run --config ./relayer.toml";
 
 pub(super) const REALM_HELP: &str = "\
@@ -93,6 +97,10 @@ pub struct RelayerDeploy {
     /// The chain.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     pub chain: u64,
+    /// The realm's checkpointer key, as `realm genesis` tells it: deploys its checkpointer too, for
+    /// projects made with `--checkpointer`.
+    #[arg(long, value_parser = address)]
+    pub checkpointer_key: Option<Address>,
 }
 
 /// What to do with the realm.

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::path::Path;
 
+use alloy_primitives::Address;
 use keyfold_attest::{MeasurementPolicy, Measurements, TrustRoot};
 use keyfold_gateway_service::GatewayConfig;
 use keyfold_guard_service::{GuardConfig, Trust};
@@ -90,7 +91,8 @@ pub(crate) async fn relayer(command: RelayerCommand, output: Output) -> Result<R
         RelayerCommand::Deploy(arguments) => {
             let config = relayer_config(&arguments.service.config)?;
             let _step = output.step("Deploying the contracts");
-            let deployed = keyfold_relayer_service::deploy_contracts(&config, arguments.chain)
+            let key = arguments.checkpointer_key;
+            let deployed = keyfold_relayer_service::deploy_contracts(&config, arguments.chain, key)
                 .await
                 .map_err(|e| start(&e))?;
             let line = |one: &keyfold_relayer_service::Deployed| {
@@ -169,7 +171,11 @@ async fn genesis(arguments: &RealmGenesis, output: Output) -> Result<Report, Cli
     }
     let id = signed.record.id();
     Ok(Report::new(
-        format!("Realm {id}\nShow this id to every holder's operator. Clients pin it."),
+        format!(
+            "Realm {id}\nShow this id to every holder's operator. Clients pin it.\n\
+             Its checkpointer key is {}.",
+            Address::from(*signed.record.checkpointer.as_bytes())
+        ),
         json!({ "realm": id, "warnings": warnings, "record": signed }),
     ))
 }

@@ -262,7 +262,7 @@ async fn somebody_elses_deployment_in_between_does_no_harm() {
 async fn contracts_are_deployed_once() {
     let world = World::start().await;
     let sent = world.sent_on_chain().await;
-    let again = deploy_contracts(&world.config, CHAIN).await.unwrap();
+    let again = deploy_contracts(&world.config, CHAIN, None).await.unwrap();
     let all = Deployments::embedded().unwrap().calls().len();
     assert!(again.len() == all && again.iter().all(|contract| !contract.new));
     assert_eq!(world.sent_on_chain().await, sent);

@@ -224,12 +224,14 @@ async fn a_configuration_that_contradicts_itself_is_refused() {
     unconfirmed.chains[0].confirmations = 0;
     no_roots.chains[0].rpc_url = "https://node.example".parse().unwrap();
     for bad in [twice, zero, unconfirmed, no_roots] {
-        let refused = deploy_contracts(&bad, CHAIN).await;
+        let refused = deploy_contracts(&bad, CHAIN, None).await;
         assert!(
             matches!(refused, Err(RelayerError::Config(_))),
             "{refused:?}"
         );
     }
+    let nobody = deploy_contracts(&good, CHAIN, Some(Address::ZERO)).await;
+    assert!(matches!(nobody, Err(RelayerError::Config(_))), "{nobody:?}");
 }
 
 #[tokio::test]
@@ -243,7 +245,7 @@ async fn a_deployment_that_came_to_nothing_is_tried_again() {
         .await;
     world.automine(false).await;
     let config = world.config.clone();
-    let first = tokio::spawn(async move { deploy_contracts(&config, CHAIN).await });
+    let first = tokio::spawn(async move { deploy_contracts(&config, CHAIN, None).await });
     until(async || {
         let params = json!([world.identity.address, "pending"]);
         let count = world.node.ask("eth_getTransactionCount", params).await;
@@ -261,7 +263,7 @@ async fn a_deployment_that_came_to_nothing_is_tried_again() {
         .ask("anvil_setCode", json!([deployer, code]))
         .await;
     world.automine(true).await;
-    let deployed = deploy_contracts(&world.config, CHAIN).await.unwrap();
+    let deployed = deploy_contracts(&world.config, CHAIN, None).await.unwrap();
     assert!(deployed.iter().all(|contract| contract.new));
 }
 

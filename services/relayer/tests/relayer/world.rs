@@ -62,7 +62,7 @@ impl World {
     pub(crate) async fn start() -> Self {
         let mut world = Self::empty().await;
         world.fund(world.identity.address, 18 * COIN).await;
-        let deployed = deploy_contracts(&world.config, CHAIN).await.unwrap();
+        let deployed = deploy_contracts(&world.config, CHAIN, None).await.unwrap();
         assert!(deployed.iter().all(|contract| contract.new));
         world.restart().await;
         world
