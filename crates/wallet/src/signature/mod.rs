@@ -29,6 +29,21 @@ const HALF_ORDER: B256 =
 const ORDER: B256 =
     alloy_primitives::b256!("fffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141");
 
+/// All bits of a word but the highest, where ERC-2098 keeps the parity.
+const BELOW_PARITY: B256 =
+    alloy_primitives::b256!("7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff");
+
+/// The word as an integer, highest limb first: compared like it.
+#[inline]
+fn limbs(word: &B256) -> [u64; 4] {
+    let (limbs, _) = word.as_chunks::<8>();
+    let mut out = [0; 4];
+    for (out, limb) in out.iter_mut().zip(limbs) {
+        *out = u64::from_be_bytes(*limb);
+    }
+    out
+}
+
 /// A secp256k1 signature that the contracts accept: `r` and `s` in range, `s` low.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct EcdsaSignature {
@@ -40,8 +55,12 @@ pub struct EcdsaSignature {
 impl EcdsaSignature {
     /// Judges a signature. `None` if `r` or `s` is out of range or `s` is in the upper half.
     #[must_use]
+    #[inline]
     pub fn new(r: B256, s: B256, y_parity: bool) -> Option<Self> {
-        let in_range = !r.is_zero() && r < ORDER && !s.is_zero() && s <= HALF_ORDER;
+        let [of_r, of_s] = [limbs(&r), limbs(&s)];
+        let zero = |[a, b, c, d]: [u64; 4]| a | b | c | d == 0;
+        let in_range =
+            !zero(of_r) && of_r < limbs(&ORDER) && !zero(of_s) && of_s <= limbs(&HALF_ORDER);
         in_range.then_some(Self { r, s, y_parity })
     }
 
@@ -83,12 +102,11 @@ impl EcdsaSignature {
 
     /// Reads the 64-byte form of ERC-2098.
     #[must_use]
+    #[inline]
     pub fn from_compact(bytes: &[u8; 64]) -> Option<Self> {
         let (r, s) = bytes.split_first_chunk::<32>()?;
-        let mut s = B256::try_from(s).ok()?;
-        let first = s.first_mut()?;
-        let y_parity = *first & 0x80 != 0;
-        *first &= 0x7f;
+        let y_parity = s.first()? & 0x80 != 0;
+        let s = B256::try_from(s).ok()? & BELOW_PARITY;
         Self::new(B256::from(*r), s, y_parity)
     }
 
