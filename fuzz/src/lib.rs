@@ -16,6 +16,7 @@
 
 pub mod attest;
 pub mod crypto;
+pub mod extensions;
 mod fixtures;
 pub mod guard;
 pub mod identity;
@@ -48,6 +49,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("net_pipe", net::pipe),
     ("protocol_attestation_keys", protocol::attestation_keys),
     ("protocol_components", protocol::components),
+    ("protocol_config", protocol::config),
     ("protocol_evidence", protocol::evidence),
     ("protocol_inner_message", protocol::inner_message),
     ("protocol_intent", protocol::intent),
@@ -58,7 +60,13 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("protocol_signed_request", protocol::signed_request),
     ("wallet_config", wallet::config),
     ("wallet_erc6492", wallet::erc6492),
+    ("wallet_passkey", extensions::passkey),
     ("wallet_payload", wallet::payload),
+    ("wallet_payload_abi", extensions::payload_abi),
+    ("wallet_proof", extensions::proof),
+    ("wallet_recovery", extensions::recovery),
+    ("wallet_session", extensions::session),
+    ("wallet_session_signature", extensions::session_signature),
     ("wallet_signature", wallet::signature),
 ];
 

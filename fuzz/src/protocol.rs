@@ -2,9 +2,11 @@
 
 use std::sync::OnceLock;
 
+use alloy_primitives::Address;
 use bhttp::Message;
 use keyfold_crypto::ed25519::SigningKey;
 use keyfold_crypto::secret::Secret;
+use keyfold_protocol::config::{ConfigChange, ConfigState, StoredTree, UpdateConfig};
 use keyfold_protocol::evidence::{Addressee, Evidence, MAX_ITEMS};
 use keyfold_protocol::ids::Signature64;
 use keyfold_protocol::intent::{Intent, MAX_INTENT_LEN};
@@ -338,4 +340,37 @@ pub fn realm(data: &[u8]) {
         }
         Err(error) => assert!(!by_holders || shape == Err(error)),
     }
+}
+
+/// The configuration that [`config`] changes.
+pub(crate) const CONFIG: &str = r#"{"context":"keyfold","members":{"owner":"0x1111111111111111111111111111111111111111","guard":"0x2222222222222222222222222222222222222222"},"checkpoint":7}"#;
+
+/// A change that fits makes a configuration with another root, by which all its trees are found;
+/// whoever checks the request for it computes the same. A tree that has a root keeps it as JSON.
+pub fn config(data: &[u8]) {
+    if let Ok(tree) = serde_json::from_slice::<StoredTree>(data)
+        && let Ok(root) = tree.root()
+    {
+        let json = serde_json::to_vec(&tree).expect("JSON");
+        let again: StoredTree = serde_json::from_slice(&json).expect("our own JSON");
+        assert_eq!(again.root(), Ok(root));
+        reached();
+    }
+    let Ok(change) = serde_json::from_slice::<ConfigChange>(data) else {
+        return;
+    };
+    let state: ConfigState = serde_json::from_str(CONFIG).expect("a configuration");
+    let Ok(next) = state.after(&change) else {
+        return;
+    };
+    reached();
+    let root = next.config().expect("what follows is good").image_hash();
+    assert_eq!(next.checkpoint, state.checkpoint + 1);
+    let request = UpdateConfig::new(Address::ZERO, &state, change).expect("it fits");
+    assert_eq!(request.next, root);
+    assert_eq!(request.check(&state).as_ref(), Ok(&next));
+    assert!(request.check(&next).is_err(), "it is not repeated");
+    let trees = StoredTree::all_of(&next).expect("what follows is good");
+    assert_eq!(trees.first().and_then(|tree| tree.root().ok()), Some(root));
+    assert!(trees.iter().all(|tree| tree.root().is_ok()));
 }
