@@ -356,9 +356,133 @@ contract SessionsTest is Base {
         same(address(app).balance, 0.6 ether, "not received");
         payload = payloadOf(increment(limit(SessionFormat.valueUsage(session), 1.1 ether)), work(0.5 ether));
         refuses(payload, explicitSignature(payload, flags2(0, 1)), ISessions.InvalidValue.selector);
-        // What was sent before must be stated even by a payload that sends nothing.
+    }
+
+    function test_what_was_sent_before_need_not_be_repeated() external {
+        bytes32 sent = SessionFormat.valueUsage(session);
+        Decoded memory payload = payloadOf(increment(limit(sent, 1 ether)), work(1 ether));
+        execute(payload, explicitSignature(payload, flags2(0, 1)));
+        // Nothing is left to be sent, and this sends nothing.
         payload = payloadOf(work(0));
-        refuses(payload, explicitSignature(payload, flag(1)), ISessions.InvalidLimitUsageIncrement.selector);
+        execute(payload, explicitSignature(payload, flag(1)));
+        // As the format has it, with the old total.
+        payload = payloadOf(increment(limit(sent, 1 ether)), work(0));
+        execute(payload, explicitSignature(payload, flags2(0, 1)));
+        same(app.calls(), 3, "not called");
+        same(sessions.getLimitUsage(address(wallet), sent), 1 ether, "not counted");
+        // Once there is such a call it says the total, not less.
+        payload = payloadOf(increment(new UsageLimit[](0)), work(0));
+        refuses(payload, explicitSignature(payload, flags2(0, 1)), ISessions.InvalidLimitUsageIncrement.selector);
+        payload = payloadOf(increment(limit(sent, 0)), work(0));
+        refuses(payload, explicitSignature(payload, flags2(0, 1)), ISessions.InvalidLimitUsageIncrement.selector);
+    }
+
+    function test_coin_is_never_sent_uncounted() external {
+        bytes4 reason = ISessions.InvalidLimitUsageIncrement.selector;
+        bytes32 sent = SessionFormat.valueUsage(session);
+        Decoded memory payload = payloadOf(increment(limit(sent, 0.6 ether)), work(0.6 ether));
+        execute(payload, explicitSignature(payload, flags2(0, 1)));
+        // Below, at and above what is left, and what the limit is by itself.
+        uint256[6] memory amounts = [uint256(1), 0.3 ether, 0.4 ether, 0.4 ether + 1, 1 ether, 1 ether + 1];
+        for (uint256 i; i < amounts.length; ++i) {
+            payload = payloadOf(work(amounts[i]));
+            refuses(payload, explicitSignature(payload, flag(1)), reason);
+            payload = payloadOf(work(0), work(amounts[i]));
+            refuses(payload, explicitSignature(payload, flags2(1, 1)), reason);
+            // Counted second, which is too late, and that alone.
+            payload = payloadOf(work(amounts[i]), increment(limit(sent, 0.6 ether + amounts[i])));
+            refuses(payload, explicitSignature(payload, flags2(1, 0)), reason);
+            payload = payloadOf(work(0), increment(limit(sent, 0.6 ether)));
+            refuses(payload, explicitSignature(payload, flags2(1, 0)), reason);
+        }
+        // Counted first, but only if something fails; and counting that may fail.
+        payload = payloadOf(increment(limit(sent, 0.7 ether)), work(0.1 ether));
+        payload.calls[0].onlyFallback = true;
+        refuses(payload, explicitSignature(payload, flags2(0, 1)), reason);
+        payload.calls[0].onlyFallback = false;
+        payload.calls[0].behaviorOnError = 0;
+        refuses(payload, explicitSignature(payload, flags2(0, 1)), reason);
+        // A total that wraps to where it was.
+        payload = payloadOf(increment(limit(sent, 0.6 ether)), work(type(uint256).max));
+        refuses(payload, explicitSignature(payload, flags2(0, 1)), ISessions.InvalidValue.selector);
+        same(address(app).balance, 0.6 ether, "sent");
+    }
+
+    function testFuzz_coin_is_never_sent_uncounted(uint256 amount, bool second) external {
+        if (amount == 0) amount = 1;
+        Decoded memory payload = second ? payloadOf(work(0), work(amount)) : payloadOf(work(amount), work(0));
+        refuses(payload, explicitSignature(payload, flags2(1, 1)), ISessions.InvalidLimitUsageIncrement.selector);
+    }
+
+    function test_a_rule_about_a_total_is_never_used_uncounted() external {
+        bytes4 reason = ISessions.InvalidLimitUsageIncrement.selector;
+        uint256[4] memory amounts = [uint256(0), 99, 100, 101];
+        for (uint256 i; i < amounts.length; ++i) {
+            Decoded memory payload = payloadOf(transfer(address(0x77), amounts[i]));
+            refuses(payload, explicitSignature(payload, flag(0)), reason);
+            payload = payloadOf(work(0), transfer(address(0x77), amounts[i]));
+            refuses(payload, explicitSignature(payload, flags2(1, 0)), reason);
+        }
+    }
+
+    /// @dev A second session, of which nothing is counted because of the first, and the other way round.
+    function test_of_two_sessions_each_is_counted() external {
+        bytes4 reason = ISessions.InvalidLimitUsageIncrement.selector;
+        uint256 other = 0x0709;
+        Permission[] memory one = new Permission[](1);
+        one[0] = appPermission();
+        bytes memory otherLeaf = SessionFormat.permissions(vm.addr(other), 0, 1 ether, 0, one);
+        bytes memory wire = bytes.concat(SessionFormat.identity(identitySigner), leaf(), otherLeaf);
+        UsageLimit[] memory both = new UsageLimit[](2);
+        both[0] = UsageLimit(SessionFormat.valueUsage(session), 2);
+        both[1] = UsageLimit(SessionFormat.valueUsage(vm.addr(other)), 3);
+        // What both have sent before.
+        vm.prank(address(wallet));
+        sessions.incrementUsageLimit(both);
+
+        // One sends nothing, the other something, without counting.
+        same(byTwo(wire, payloadOf(work(0), work(1)), other), reason);
+        same(byTwo(wire, payloadOf(work(1), work(0)), other), reason);
+        // Both send nothing.
+        same(byTwo(wire, payloadOf(work(0), work(0)), other), 0);
+        // Counted: all that both have ever sent, though one sends nothing.
+        both[1].usageAmount = 4;
+        same(byTwo(wire, payloadOf(increment(both), work(1)), other), 0);
+        same(byTwo(wire, payloadOf(increment(limit(both[1].usageHash, 4)), work(1)), other), reason);
+        same(byTwo(wire, payloadOf(increment(limit(both[0].usageHash, 3)), work(1)), other), reason);
+        (both[0], both[1]) = (both[1], both[0]);
+        same(byTwo(wire, payloadOf(increment(both), work(1)), other), reason);
+    }
+
+    /// @dev Why a payload is refused whose first call the session signed, and whose second the other; zero if it
+    /// is not.
+    function byTwo(bytes memory wire, Decoded memory payload, uint256 other) internal returns (bytes4) {
+        bytes32 hash = hashOf(payload, wallet);
+        uint8 first = payload.calls[0].to == address(app) ? 1 : 0;
+        bytes memory signature = abi.encodePacked(sized(wire), hex"00", first);
+        signature = bytes.concat(signature, sign64(SESSION, keccak256(abi.encode(hash, 0))));
+        signature = abi.encodePacked(signature, uint8(0), sign64(other, keccak256(abi.encode(hash, 1))));
+        vm.prank(address(wallet));
+        try sessions.recoverSapientSignature(payload, signature) {
+            return 0;
+        } catch (bytes memory error_) {
+            return bytes4(error_);
+        }
+    }
+
+    function same(bytes4 actual, bytes4 expected) internal pure {
+        check(actual == expected, "another reason");
+    }
+
+    /// @dev Implicit and explicit together: what comes without counting in front of it is not counted.
+    function test_an_implicit_call_in_front_counts_nothing() external {
+        Decoded memory payload = payloadOf(work(0), work(1));
+        bytes32 hash = hashOf(payload, wallet);
+        bytes memory signature = abi.encodePacked(
+            sized(tree()), attested(IDENTITY), hex"80", sign64(IMPLICIT, keccak256(abi.encode(hash, 0)))
+        );
+        signature = abi.encodePacked(signature, uint8(1), sign64(SESSION, keccak256(abi.encode(hash, 1))));
+        refuses(payload, signature, ISessions.InvalidLimitUsageIncrement.selector);
     }
 
     function test_a_session_cannot_call_another_contract_or_function() external {
@@ -734,6 +858,11 @@ contract SessionsTest is Base {
             bytes.concat(list, SessionFormat.branch(bytes.concat(SessionFormat.branch(bytes.concat(identity, hex"10", node)), leaf()))),
             Format.pair(denies, Format.pair(Format.pair(id, node), keccak256(leaf())))
         );
+        // A deny-list that denies nobody, once; also beside one that denies somebody, and with its length in two bytes.
+        treeRefused(bytes.concat(hex"3030", identity, leaf()), ISessions.InvalidBlacklist.selector);
+        treeRefused(bytes.concat(hex"30", identity, leaf(), hex"31", bytes20(address(app))), ISessions.InvalidBlacklist.selector);
+        treeRefused(bytes.concat(hex"31", bytes20(address(app)), identity, leaf(), hex"30"), ISessions.InvalidBlacklist.selector);
+        shape(bytes.concat(hex"3f0000", identity, leaf()), Format.pair(Format.pair(denies, id), keccak256(leaf())));
         // The deepest, and one deeper.
         bytes memory deep = bytes.concat(identity, leaf());
         bytes32 deepRoot = Format.pair(id, keccak256(leaf()));

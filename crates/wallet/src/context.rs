@@ -215,7 +215,7 @@ impl ContextName {
             Self::Keyfold | Self::KeyfoldErc4337 => Some(Extensions {
                 passkeys: address!("d8295be83a05a98f6f94770202BbB9E2e769b793"),
                 recovery: address!("01a942Fb5243809c556eA48e64dE2de32fF2Ef94"),
-                sessions: address!("bf460Ab22dDc83A3fBcF776b9F60ECA93a00e0Fe"),
+                sessions: address!("81f1895f05309C0A6BE89a4F9FE9ad891fCC8E19"),
             }),
             Self::SequenceDev1 => None,
         }
