@@ -113,6 +113,19 @@ contract Erc4337Test is Base {
         vm.prank(V08);
         same(wallet.validateUserOp(operation(approval(OWNER)), HASH, 0), 1, "the old configuration was accepted");
     }
+
+    function testFuzz_whoever_it_is_only_an_entry_point_validates(address sender, bytes32 hash, bool approved) external {
+        vm.assume(sender != V07 && sender != V08);
+        bytes memory signature = signSingle(approved ? OWNER : STRANGER, hashOf(Format.digest(hash), wallet));
+        vm.prank(sender);
+        vm.expectRevert(abi.encodeWithSelector(IWallet.InvalidEntryPoint.selector, sender));
+        wallet.validateUserOp(operation(signature), hash, 0);
+        vm.prank(sender);
+        vm.expectRevert(abi.encodeWithSelector(IWallet.InvalidEntryPoint.selector, sender));
+        wallet.executeUserOp(hex"1142");
+        vm.prank(V07);
+        same(wallet.validateUserOp(operation(signature), hash, 0), approved ? 0 : 1, "answer");
+    }
 }
 
 contract Reentering {

@@ -3,11 +3,13 @@ pragma solidity 0.8.36;
 
 import {Base} from "./Base.sol";
 import {Format} from "./Format.sol";
-import {Decoded, IEstimator, IWallet} from "./IWallet.sol";
+import {Call, Decoded, IEstimator, IWallet} from "./IWallet.sol";
 import {Target} from "./Mocks.sol";
 
 contract EstimatorTest is Base {
     using Format for Decoded;
+
+    bytes private constant PROXY = hex"363d3d373d363d30545af43d82803e903d91601f57fd5bf3";
 
     function setUp() public override {
         super.setUp();
@@ -50,5 +52,22 @@ contract EstimatorTest is Base {
         bytes memory signature = signSingle(STRANGER, hashOf(payload, single));
         vm.expectPartialRevert(IWallet.Reverted.selector);
         IEstimator(address(single)).estimate(payload.pack(), signature);
+    }
+
+    /// @dev What is estimated suffices: the same batch as the wallet itself takes no more.
+    function testFuzz_an_estimate_is_enough(uint256 seed) external {
+        Call[] memory calls = new Call[](seed % 4 + 1);
+        for (uint256 i; i < calls.length; ++i) {
+            address to = address(uint160(uint256(keccak256(abi.encode(seed, i)))));
+            calls[i] = transfer(to, uint8(seed >> (8 * i)) % 200);
+        }
+        Decoded memory payload = Format.calls(calls, 0, 0);
+        bytes memory signature = signSingle(OWNER, hashOf(payload, single));
+        uint256 before = vm.snapshotState();
+        uint256 estimated = IEstimator(address(single)).estimate(payload.pack(), signature);
+        check(vm.revertToState(before), "state");
+        vm.etch(address(single), abi.encodePacked(hex"3d3d36153402601f57", PROXY));
+        single.execute{gas: estimated * 64 / 63 + 10_000}(payload.pack(), signature);
+        same(single.readNonce(0), 1, "not run");
     }
 }

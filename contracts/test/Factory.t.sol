@@ -43,4 +43,22 @@ contract FactoryTest is Base {
         (bool success,) = address(single).call{value: 1, gas: 100}("");
         check(success, "refused");
     }
+
+    /// @dev The address follows from implementation and configuration alone, whoever deploys, with or without coin.
+    function testFuzz_the_address_follows_from_the_configuration(address implementation, bytes32 image, uint8 coin)
+        external
+    {
+        bytes memory start = hex"6041600e3d396021805130553df33d3d36153402601f57";
+        bytes32 init = keccak256(bytes.concat(start, PROXY, bytes32(uint256(uint160(implementation)))));
+        bytes32 place = keccak256(abi.encodePacked(hex"ff", address(factory), image, init));
+        vm.deal(address(this), coin);
+        address wallet = factory.deploy{value: coin}(implementation, image);
+        same(wallet, address(uint160(uint256(place))), "address");
+        same(wallet.balance, coin, "coin");
+        same(
+            uint256(vm.load(wallet, bytes32(uint256(uint160(wallet))))), uint256(uint160(implementation)), "slot"
+        );
+        vm.expectRevert(abi.encodeWithSelector(IWallet.DeployFailed.selector, implementation, image));
+        factory.deploy(implementation, image);
+    }
 }

@@ -50,4 +50,17 @@ contract FactoryWrapperTest is Base {
         vm.expectRevert(abi.encodeWithSelector(IWallet.NotSenderCreator.selector, CREATOR_V08));
         wrappers[0].deploy(stage1, singleImage(guard));
     }
+
+    function testFuzz_whoever_it_is_only_the_sender_creator_deploys(address sender, bytes32 image, bool which) external {
+        IFactory wrapper = wrappers[which ? 1 : 0];
+        vm.assume(sender != creator(which ? 1 : 0));
+        vm.prank(sender);
+        vm.expectRevert(abi.encodeWithSelector(IWallet.NotSenderCreator.selector, sender));
+        wrapper.deploy(stage1, image);
+        vm.prank(creator(which ? 1 : 0));
+        address wallet = wrapper.deploy(stage1, image);
+        vm.expectRevert(abi.encodeWithSelector(IWallet.DeployFailed.selector, stage1, image));
+        factory.deploy(stage1, image);
+        same(wallet.code.length, 33, "code");
+    }
 }

@@ -58,4 +58,30 @@ contract GuestTest is Base {
             guest.call(bytes.concat(Format.calls(list(call(owner, "")), 0, 0).pack(), hex"00"));
         check(!success && bytes4(out) == IWallet.InvalidPackedLength.selector, "accepted");
     }
+
+    /// @dev Any bytes: whatever they make the guest do, it does as itself, without coin left and for nobody else.
+    function testFuzz_no_bytes_move_what_is_not_the_guests(bytes calldata packed) external {
+        (bool success,) = guest.call(packed);
+        success;
+        same(token.balanceOf(address(single)), 1000, "token");
+        same(address(single).balance, 10 ether, "coin");
+        same(single.readNonce(0), 0, "nonce");
+        same(single.getImplementation(), stage1, "implementation");
+    }
+
+    function testFuzz_runs_all_calls_or_none(uint8 count, uint8 failing, uint8 behavior) external {
+        count = count % 8 + 1;
+        failing %= 12;
+        token.mint(guest, 100);
+        Call[] memory calls = new Call[](count);
+        for (uint256 i; i < count; ++i) {
+            calls[i] = transfer(address(0x77), i == failing ? 1000 : 1);
+            calls[i].behaviorOnError = behavior % 3;
+        }
+        (bool success,) = send(calls);
+        uint256 expected = failing >= count ? count : behavior % 3 == 0 ? count - 1 : failing;
+        bool reverted = failing < count && behavior % 3 == 1;
+        check(success == !reverted, "success");
+        same(received(), reverted ? 0 : expected, "received");
+    }
 }

@@ -52,6 +52,7 @@ interface IWallet {
     error ZeroSigner();
     error ZeroThreshold();
     error MalformedTree();
+    error TooDeep();
     error Truncated();
     error EmptyChain();
     error ChainedSignatureNestedInChainedSignature();

@@ -281,6 +281,63 @@ contract SignatureTest is Base {
         same(image, Format.image(root, 1, 0, address(0)), "image");
     }
 
+    /// @dev `kind` 0 nested trees, 1 branches, 2 branches behind another branch, 3 behind a contract's signature.
+    function within(uint256 levels, uint256 kind) private returns (bytes memory out, bytes32 root) {
+        out = signed(OWNER, hash(single));
+        root = Format.signer(owner, 1);
+        ContractSigner contractSigner;
+        if (kind == 3) contractSigner = new ContractSigner(0x1626ba7e);
+        for (uint256 i; i < levels; ++i) {
+            if (kind == 0) {
+                (out, root) = (Format.nestedItem(1, 1, out), Format.nested(root, 1, 1));
+                continue;
+            }
+            bytes memory first = abi.encodePacked(hex"30", NODE);
+            bytes32 left = NODE;
+            if (kind == 2) {
+                first = abi.encodePacked(first, hex"4142", first, first);
+                left = Format.pair(NODE, Format.pair(NODE, NODE));
+            }
+            if (kind == 3) {
+                first = abi.encodePacked(hex"29", contractSigner, uint16(400), new bytes(400));
+                left = Format.signer(address(contractSigner), 1);
+            }
+            out = abi.encodePacked(first, hex"43", uint24(out.length), out);
+            root = Format.pair(left, root);
+        }
+    }
+
+    function test_trees_end_at_the_64th_level() external {
+        for (uint256 kind; kind < 4; ++kind) {
+            (bytes memory out, bytes32 root) = within(63, kind);
+            (, bytes32 image) = partial_(bytes.concat(Format.head(1), out));
+            same(image, Format.image(root, 1, 0, address(0)), "image");
+            (out,) = within(64, kind);
+            refuses(IWallet.TooDeep.selector, bytes.concat(Format.head(1), out));
+            (out,) = within(80, kind);
+            refuses(IWallet.TooDeep.selector, bytes.concat(Format.head(1), out));
+        }
+        // What is cut off is called that, also there.
+        bytes memory cut = abi.encodePacked(hex"65", uint24(66), signed(OWNER, hash(single)));
+        for (uint256 i; i < 63; ++i) {
+            cut = Format.nestedItem(1, 1, cut);
+        }
+        refuses(IWallet.Truncated.selector, bytes.concat(Format.head(1), cut));
+    }
+
+    /// @dev Many trees beside each other are not deep.
+    function test_wide_trees_are_read() external view {
+        bytes memory out = signed(OWNER, hash(single));
+        bytes32 root = Format.signer(owner, 1);
+        bytes memory branch = abi.encodePacked(hex"4142", hex"30", NODE, hex"30", NODE);
+        for (uint256 i; i < 200; ++i) {
+            out = bytes.concat(out, branch);
+            root = Format.pair(root, Format.pair(NODE, NODE));
+        }
+        (, bytes32 image) = partial_(bytes.concat(Format.head(1), out));
+        same(image, Format.image(root, 1, 0, address(0)), "image");
+    }
+
     /// @dev D40: weights that wrap, also at the end of an inner tree.
     function test_D40_refuses_inner_weight_that_wraps() external {
         bytes memory approved = abi.encodePacked(hex"50", hash(single));

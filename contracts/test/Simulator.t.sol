@@ -89,4 +89,35 @@ contract SimulatorTest is Base {
         (bool success,) = address(single).call{value: 0}("");
         check(success, "coin");
     }
+
+    /// @dev What the simulator says of each call is what becomes of it.
+    function testFuzz_tells_what_happens(uint256 seed) external {
+        Call[] memory calls = new Call[](seed % 6 + 1);
+        uint256 works;
+        bool failed;
+        bool ended;
+        uint8[] memory expected = new uint8[](calls.length);
+        for (uint256 i; i < calls.length; ++i) {
+            uint256 dice = uint256(keccak256(abi.encode(seed, i)));
+            bool fails = dice & 3 == 0;
+            calls[i] = fails ? failing(0) : call(address(target), abi.encodeCall(target.work, ()));
+            calls[i].behaviorOnError = (dice >> 8) % 3;
+            calls[i].onlyFallback = dice & 0x30 == 0;
+            if (ended || (calls[i].onlyFallback && !failed)) {
+                failed = false;
+                continue;
+            }
+            if (fails) {
+                expected[i] = calls[i].behaviorOnError == 0 ? 2 : calls[i].behaviorOnError == 1 ? 4 : 3;
+                ended = calls[i].behaviorOnError != 0;
+            } else {
+                expected[i] = 1;
+                ++works;
+            }
+            failed = fails;
+        }
+        Result[] memory results = simulate(calls);
+        for (uint256 i; i < calls.length; ++i) same(results[i].status, expected[i], "status");
+        same(target.calls(), works, "calls");
+    }
 }

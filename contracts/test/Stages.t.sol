@@ -102,4 +102,34 @@ contract StagesTest is Base {
         check(IWallet.executeUserOp.selector == 0x9c145aed, "executeUserOp");
         check(IWallet.executeCompact.selector == 0x46f755a6, "executeCompact");
     }
+
+    /// @dev Any configuration: afterwards it and no other is the wallet's.
+    function testFuzz_an_update_is_stored_as_it_is(bytes32 image, bytes32 other) external {
+        if (image == 0) image = keccak256("none");
+        updateTo(image);
+        same(single.imageHash(), image, "image hash");
+        same(single.getImplementation(), stage2, "stage 2");
+        Decoded memory payload = transferPayload(single);
+        bytes memory old = signSingle(OWNER, hashOf(payload, single));
+        vm.expectPartialRevert(IWallet.InvalidSignature.selector);
+        single.execute(payload.pack(), old);
+        vm.expectRevert(abi.encodeWithSelector(IWallet.OnlySelf.selector, address(this)));
+        single.updateImageHash(other);
+    }
+
+    /// @dev Stage 1 knows its configuration by its address alone.
+    function testFuzz_stage_1_takes_its_own_configuration_only(uint256 key, bytes32 checkpoint) external {
+        key = key % 2 ** 200 + 1;
+        uint256 number = uint256(checkpoint) >> 232;
+        bytes32 image = Format.image(Format.signer(vm.addr(key), 1), 1, number, address(0));
+        IWallet wallet = IWallet(factory.deploy(stage1, image));
+        bytes32 text = keccak256("text");
+        bytes32 hash = hashOf(Format.digest(text), wallet);
+        bytes memory right = abi.encodePacked(hex"0c", uint24(number), hex"01", signed(key, hash));
+        check(wallet.isValidSignature(text, right) == 0x1626ba7e, "refused");
+        bytes memory next = abi.encodePacked(hex"0c", uint24(number ^ 1), hex"01", signed(key, hash));
+        check(wallet.isValidSignature(text, next) == 0, "another checkpoint");
+        bytes memory stranger = abi.encodePacked(hex"0c", uint24(number), hex"01", signed(key + 1, hash));
+        check(wallet.isValidSignature(text, stranger) == 0, "another key");
+    }
 }

@@ -114,21 +114,23 @@ contract Sessions is ISapient {
         Attestation[] memory attestations;
         (length, cursor) = Reader.numberAt(length, end, 1);
         if (length != 0) (attestations, cursor) = _readAttestations(signature, cursor, length, shown);
-        SessionUsage.Entry[] memory ledger = SessionUsage.open(count);
+        // Without the call that counts nothing may be used, and what was used before does not matter.
+        bool counting = _counts(SessionCalls.get(calls, 0));
+        SessionUsage.Entry[] memory ledger;
+        if (counting) ledger = SessionUsage.open(count);
 
-        bool counted;
         for (uint256 i; i != count;) {
             Payload.Call calldata call = SessionCalls.get(calls, i);
             (uint256 flag, address signer) = _readCallSigner(cursor, end, payloadHash, i);
             if (flag & FLAG_IMPLICIT != 0) _checkImplicit(shown, attestations, call, signer, flag & 0x7f);
-            else if (_checkExplicit(shown, ledger, call, signer, flag, i)) counted = true;
+            else _checkExplicit(shown, counting, ledger, call, signer, flag, i);
             unchecked {
                 cursor += 65;
                 ++i;
             }
         }
         if (cursor != end) revert InvalidSignatureLength();
-        _checkIncrement(SessionCalls.get(calls, 0), ledger, counted);
+        if (counting) _checkIncrement(SessionCalls.get(calls, 0), ledger);
         return root;
     }
 
@@ -202,15 +204,15 @@ contract Sessions is ISapient {
 
     // ─── Explicit sessions ──────────────────────────────────────────────────────────────────────────
 
-    /// @return counted Whether the session has used anything that must be counted.
     function _checkExplicit(
         SessionTree.Shown memory shown,
+        bool counting,
         SessionUsage.Entry[] memory ledger,
         Payload.Call calldata call,
         address signer,
         uint256 index,
         uint256 callIndex
-    ) private view returns (bool counted) {
+    ) private view {
         uint256 session = shown.find(signer);
         if (session == 0) revert InvalidSessionSigner(signer);
         (uint256 bound, bool wrong) = SessionRules.chain(session);
@@ -218,21 +220,25 @@ contract Sessions is ISapient {
         (bound, wrong) = SessionRules.deadline(session);
         if (wrong) revert SessionExpired(bound);
 
-        SessionUsage.Entry memory entry = ledger.entry(signer, getLimitUsage[msg.sender]);
         (address to, uint256 value) = SessionCalls.target(call);
         if (to == address(this)) {
             // The counting of what is used; what it says is compared once all is known.
             if (callIndex != 0) revert InvalidLimitUsageIncrement();
             if (value != 0) revert InvalidValue();
-            return entry.value != 0;
+            ledger.entry(signer, getLimitUsage[msg.sender]);
+            return;
         }
         if (index >= SessionRules.count(session)) revert MissingPermission();
-        _checkPermission(SessionRules.permission(session, index), to, call, signer, entry);
-        unchecked {
-            uint256 total = entry.value + value;
-            if (total < value || total > SessionRules.valueLimit(session)) revert InvalidValue();
-            entry.value = total;
-            return total | entry.rules.length != 0;
+        _checkPermission(SessionRules.permission(session, index), to, call, signer, counting, ledger);
+        if (counting) {
+            SessionUsage.Entry memory entry = ledger.entry(signer, getLimitUsage[msg.sender]);
+            unchecked {
+                uint256 total = entry.value + value;
+                if (total < value || total > SessionRules.valueLimit(session)) revert InvalidValue();
+                entry.value = total;
+            }
+        } else if (value != 0) {
+            revert InvalidLimitUsageIncrement();
         }
     }
 
@@ -241,7 +247,8 @@ contract Sessions is ISapient {
         address to,
         Payload.Call calldata call,
         address signer,
-        SessionUsage.Entry memory entry
+        bool counting,
+        SessionUsage.Entry[] memory ledger
     ) private view {
         (address target, uint256 rules, uint256 rule) = SessionRules.head(permission);
         if (target != to) revert InvalidPermission();
@@ -251,8 +258,10 @@ contract Sessions is ISapient {
             (bool there, bool cumulative, uint256 value) = SessionRules.parameter(rule, data, length);
             if (cumulative) {
                 if (!there) revert InvalidPermission();
+                if (!counting) revert InvalidLimitUsageIncrement();
                 bytes32 usageHash = SessionRules.usageHash(signer, permission, i);
-                value = entry.add(usageHash, value, getLimitUsage[msg.sender]);
+                mapping(bytes32 => uint256) storage stored = getLimitUsage[msg.sender];
+                value = ledger.entry(signer, stored).add(usageHash, value, stored);
             }
             if (!SessionRules.holds(rule, value, there)) revert InvalidPermission();
             unchecked {
@@ -264,19 +273,18 @@ contract Sessions is ISapient {
 
     // ─── What has been used ─────────────────────────────────────────────────────────────────────────
 
-    /// @dev The first call must count what is used, exactly; where nothing is, there must be no such call.
-    function _checkIncrement(Payload.Call calldata first, SessionUsage.Entry[] memory ledger, bool counted)
-        private
-        view
-    {
-        if (!counted) {
-            (address to,) = SessionCalls.target(first);
-            if (to == address(this)) revert InvalidLimitUsageIncrement();
-            return;
-        }
-        bytes memory expected = abi.encodeCall(this.incrementUsageLimit, (ledger.totals()));
+    /// @dev Whether a payload with this first call counts what it uses.
+    function _counts(Payload.Call calldata first) private view returns (bool) {
+        (address to,) = SessionCalls.target(first);
+        return to == address(this);
+    }
+
+    /// @dev The first call must count what is used, exactly, and something must be.
+    function _checkIncrement(Payload.Call calldata first, SessionUsage.Entry[] memory ledger) private view {
+        UsageLimit[] memory limits = ledger.totals();
+        bytes memory expected = abi.encodeCall(this.incrementUsageLimit, (limits));
         if (
-            first.to != address(this) || first.behaviorOnError != Payload.BEHAVIOR_REVERT || first.onlyFallback
+            limits.length == 0 || first.behaviorOnError != Payload.BEHAVIOR_REVERT || first.onlyFallback
                 || keccak256(first.data) != keccak256(expected)
         ) revert InvalidLimitUsageIncrement();
     }

@@ -64,6 +64,8 @@ library SessionTree {
     /// @dev The highest comparison, and whether it is of totals.
     uint256 private constant MAX_RULE_FLAGS = 7;
     uint256 private constant MAX_DEPTH = 64;
+    /// @dev keccak256(hex"03"): the node of a deny-list without addresses.
+    uint256 private constant EMPTY_BLACKLIST = 0x69c322e3248a5dfc29d73c5b0553b0185a35cd5bb6386747517ef7e53b15e287;
 
     // ─── Folding ────────────────────────────────────────────────────────────────────────────────────
     //
@@ -86,8 +88,8 @@ library SessionTree {
         if (shown.identitySigner == address(0)) revert InvalidIdentitySigner();
     }
 
-    /// @dev The items between two positions. The inner loop reads hashes, permissions, the identity signer and
-    /// branches. It stops before a deny-list, and before what is wrong.
+    /// @dev The items between two positions. The inner loop reads hashes, permissions, the identity signer, branches
+    /// and the deny-list that denies nobody. It stops before any other deny-list, and before what is wrong.
     /// A branch is no recursion but a frame of five words in memory: the frame around it, end and root of what it
     /// stands in, where its first item ends, and how deep it is. The whole tree has one too.
     function _fold(uint256 cursor, uint256 end, Shown memory shown) private pure returns (bytes32 root) {
@@ -107,6 +109,7 @@ library SessionTree {
                 //   permissions: `node = keccak256(item)`, after the checks that `_refusePermissions` lists;
                 //       `shown.sessions.push(signer << 96 | (cursor + 21))`.
                 //   identity signer: `node = keccak256(abi.encodePacked(uint8(4), signer))`, the only one.
+                //   deny-list without addresses: as `_blacklist`.
                 //   branch: `node = _fold(start, start + length)`, which has more than one item.
                 //   each: `root = root == 0 ? node : keccak256(abi.encode(root, node))`.
                 assembly ("memory-safe") {
@@ -148,6 +151,11 @@ library SessionTree {
                                 length := sub(next, cursor)
                                 calldatacopy(node, cursor, length)
                                 node := keccak256(node, length)
+                            }
+                            case 0x30 {
+                                if mload(add(shown, 0x20)) { break }
+                                mstore(add(shown, 0x20), next)
+                                node := EMPTY_BLACKLIST
                             }
                             case 0x40 {
                                 next := add(cursor, 21)

@@ -29,7 +29,7 @@ library SessionUsage {
         }
     }
 
-    /// @notice The entry of `signer`, made when it is first met; called at most once for each call.
+    /// @notice The entry of `signer`, made when it is first met; a call has one signer.
     function entry(Entry[] memory ledger, address signer, mapping(bytes32 => uint256) storage stored)
         internal
         view

@@ -3,9 +3,11 @@ pragma solidity 0.8.36;
 
 import {ICheckpointer, Snapshot} from "../interfaces/ICheckpointer.sol";
 import {IERC1271} from "../interfaces/IERC1271.sol";
-import {ISapient, ISapientCompact} from "../interfaces/ISapient.sol";
+import {ISapientCompact} from "../interfaces/ISapient.sol";
 import {Payload} from "./Payload.sol";
 import {Reader} from "./Reader.sol";
+import {SapientCall} from "./SapientCall.sol";
+import {HALF_ORDER, Signers} from "./Signers.sol";
 
 /// @title Signature
 /// @notice Recovers from a signature the weight behind it and the configuration it belongs to.
@@ -32,6 +34,8 @@ library Signature {
     error ZeroThreshold();
     /// @notice An empty tree, one that begins with a branch, or a node hash of zero.
     error MalformedTree();
+    /// @notice Trees within trees without end.
+    error TooDeep();
     /// @notice A contract did not confirm its signature.
     error InvalidERC1271Signature(bytes32 opHash, address signer, bytes signature);
     /// @notice A chain has no links.
@@ -65,9 +69,10 @@ library Signature {
     uint256 private constant TAG_SAPIENT = 9;
     uint256 private constant TAG_SAPIENT_COMPACT = 10;
 
-    bytes4 private constant ERC1271_MAGIC = 0x1626ba7e;
-    /// @dev Half the order of secp256k1.
-    uint256 private constant HALF_ORDER = 0x7fffffffffffffffffffffffffffffff5d576e7357a4501ddfe92f46681b20a0;
+    /// @dev Trees within trees, the outermost included.
+    uint256 private constant MAX_DEPTH = 64;
+    /// @dev What `_recoverTree` has allocated when it is two trees below that: 0xe0 + 0xa0 * (MAX_DEPTH - 2).
+    uint256 private constant SHALLOW = 0x27a0;
 
     // ─── Whole signatures ───────────────────────────────────────────────────────────────────────────
 
@@ -227,8 +232,8 @@ library Signature {
     /// The inner loop reads what most signatures consist of: keys that signed (tag 0) or did not (1), with small
     /// weights, hashes of subtrees (3), branches (4) and nested trees (6). It stops before anything else, and also
     /// before what is wrong, which the code after it then reads once more to say so.
-    /// A branch or nested tree is no recursion but a frame of six words in memory: the frame around it, and
-    /// end, weight and root of the tree it stands in, and for a nested tree its threshold and weight.
+    /// A branch or nested tree is no recursion but a frame of five words in memory: the frame around it, and
+    /// end, weight and root of the tree it stands in, and for a nested tree its threshold and weight in one.
     function _recoverTree(Payload.Decoded memory payload, bytes32 opHash, uint256 cursor, uint256 end)
         private
         view
@@ -258,14 +263,15 @@ library Signature {
                     if eq(cursor, end) {
                         // The end of an inner tree, which is a node of the tree around it.
                         if or(iszero(frame), iszero(root)) { break }
-                        let threshold := mload(add(frame, 0x80))
+                        let config := mload(add(frame, 0x80))
                         let added := weight
                         let node := root
-                        if threshold {
+                        if config {
                             // Plain equivalent:
                             //   added = weight >= threshold ? own : 0;
                             //   node = keccak256(abi.encodePacked("Sequence nested config:\n", root, threshold, own));
-                            let own := mload(add(frame, 0xa0))
+                            let own := and(config, 0xff)
+                            let threshold := shr(8, config)
                             added := mul(own, iszero(lt(weight, threshold)))
                             let free := mload(0x40)
                             mstore(free, "Sequence nested config:\n")
@@ -287,7 +293,7 @@ library Signature {
                     // A signature, with a weight from 1 to 15.
                     if lt(sub(item, 0x01), 0x0f) {
                         // Plain equivalent: signer = ecrecover(opHash, 27 + (s >> 255), r, s without its top bit),
-                        // which is zero if it fails; see `_ecrecover`.
+                        // which is zero if it fails; see `Signers`.
                         mstore(add(scratch, 0x40), calldataload(next))
                         let s := calldataload(add(next, 0x20))
                         next := add(next, 0x40)
@@ -330,38 +336,43 @@ library Signature {
                     // An inner tree. Plain equivalent: its weight and threshold as `_refuseInner` reads them, its
                     // length and end as `_readSized` does.
                     let bits := 24
-                    let own := 0
-                    let threshold := 0
+                    let config := 0
                     switch shr(4, item)
                     case 4 {
                         if iszero(root) { break }
                         bits := shl(3, and(item, 0x0f))
                     }
                     case 6 {
-                        own := and(shr(2, item), 0x03)
+                        let own := and(shr(2, item), 0x03)
                         if iszero(own) {
                             own := byte(0, calldataload(next))
                             next := add(next, 1)
                         }
-                        threshold := and(item, 0x03)
+                        let threshold := and(item, 0x03)
                         if iszero(threshold) {
                             threshold := shr(240, calldataload(next))
                             next := add(next, 2)
                         }
                         if iszero(threshold) { break }
+                        config := or(shl(8, threshold), own)
                     }
                     default { break }
                     let length := shr(sub(256, bits), calldataload(next))
                     next := add(next, shr(3, bits))
-                    if or(gt(next, end), gt(length, sub(end, next))) { break }
                     let free := mload(0x40)
-                    mstore(0x40, add(free, 0xc0))
+                    let wrong := or(gt(next, end), gt(length, sub(end, next)))
+                    // Counted only where there is memory enough for so many frames.
+                    if or(wrong, gt(sub(free, scratch), SHALLOW)) {
+                        let depth := 2
+                        for { let outer := frame } outer { outer := mload(outer) } { depth := add(depth, 1) }
+                        if or(wrong, gt(depth, MAX_DEPTH)) { break }
+                    }
+                    mstore(0x40, add(free, 0xa0))
                     mstore(free, frame)
                     mstore(add(free, 0x20), end)
                     mstore(add(free, 0x40), weight)
                     mstore(add(free, 0x60), root)
-                    mstore(add(free, 0x80), threshold)
-                    mstore(add(free, 0xa0), own)
+                    mstore(add(free, 0x80), config)
                     frame := free
                     cursor := next
                     end := add(next, length)
@@ -404,16 +415,19 @@ library Signature {
 
     /// @dev Says what is wrong with a branch or nested tree, which was not entered because something is.
     function _refuseInner(uint256 cursor, uint256 end, uint256 tag, uint256 free, bytes32 root) private pure {
+        uint256 width = free;
         if (tag == TAG_BRANCH) {
             // As the first item it would be hashed with an empty left side.
             if (root == 0) revert MalformedTree();
-            revert Reader.Truncated();
+        } else {
+            width = 3;
+            uint256 threshold = free & 0x03;
+            if (free >> 2 == 0) (, cursor) = Reader.numberAt(cursor, end, 1);
+            if (threshold == 0) (threshold, cursor) = Reader.numberAt(cursor, end, 2);
+            if (threshold == 0) revert ZeroThreshold();
         }
-        uint256 threshold = free & 0x03;
-        if (free >> 2 == 0) (, cursor) = Reader.numberAt(cursor, end, 1);
-        if (threshold == 0) (threshold,) = Reader.numberAt(cursor, end, 2);
-        if (threshold == 0) revert ZeroThreshold();
-        revert Reader.Truncated();
+        _readSized(cursor, end, width);
+        revert TooDeep();
     }
 
     function _recoverSigner(bytes32 opHash, uint256 cursor, uint256 end, uint256 tag, uint256 weight)
@@ -433,7 +447,8 @@ library Signature {
                 if (tag == TAG_ETH_SIGN) {
                     opHash = keccak256(abi.encodePacked("\x19Ethereum Signed Message:\n32", opHash));
                 }
-                signer = _ecrecover(opHash, cursor);
+                signer = Signers.recover(opHash, bytes32(Reader.load(cursor)), bytes32(Reader.load(cursor + 32)));
+                if (signer == address(0)) revert InvalidEcdsaSignature();
                 added = weight;
             }
             node = _signerLeaf(signer, weight);
@@ -478,84 +493,15 @@ library Signature {
         bytes calldata data = Reader.slice(cursor, next - cursor);
 
         if (tag == TAG_ERC1271) {
-            if (IERC1271(signer).isValidSignature(opHash, data) != ERC1271_MAGIC) {
+            if (IERC1271(signer).isValidSignature(opHash, data) != IERC1271.isValidSignature.selector) {
                 revert InvalidERC1271Signature(opHash, signer, data);
             }
             node = _signerLeaf(signer, weight);
         } else {
             bytes32 imageHash = tag == TAG_SAPIENT
-                ? _askSapient(payload, signer, data)
+                ? SapientCall.ask(payload, signer, data)
                 : ISapientCompact(signer).recoverSapientSignatureCompact(opHash, data);
             node = keccak256(abi.encodePacked("Sequence sapient config:\n", signer, weight, imageHash));
-        }
-    }
-
-    /// @dev Asks a signer that wants to see the payload.
-    function _askSapient(Payload.Decoded memory payload, address signer, bytes calldata data)
-        private
-        view
-        returns (bytes32 imageHash)
-    {
-        if (payload.message.length | payload.parentWallets.length != 0) {
-            return ISapient(signer).recoverSapientSignature(payload, data);
-        }
-        uint256 selector = uint32(ISapient.recoverSapientSignature.selector);
-        // Every call by a session pays for this; encoding in Solidity goes through each field by itself, at three
-        // times the cost. Plain equivalent, with the same bytes: what is above, for payloads without message and
-        // parent wallets.
-        // A payload is nine words, a call seven: copied at once, then offsets put in the places of pointers.
-        assembly ("memory-safe") {
-            let free := mload(0x40)
-            mstore(free, shl(224, selector))
-            let start := add(free, 0x04)
-            mstore(start, 0x40)
-            let words := add(start, 0x40)
-            mcopy(words, payload, 0x120)
-            mstore(add(words, 0x40), 0x120)
-
-            let calls := mload(add(payload, 0x40))
-            let size := shl(5, mload(calls))
-            let place := add(words, 0x120)
-            mstore(place, mload(calls))
-            place := add(place, 0x20)
-            let next := add(place, size)
-            for { let i := 0 } lt(i, size) { i := add(i, 0x20) } {
-                mstore(add(place, i), sub(next, place))
-                let call_ := mload(add(add(calls, 0x20), i))
-                mcopy(next, call_, 0xe0)
-                call_ := mload(add(call_, 0x40))
-                mstore(add(next, 0x40), 0xe0)
-                next := add(next, 0xe0)
-                let length := add(mload(call_), 0x20)
-                let last := add(next, and(add(length, 0x1f), not(0x1f)))
-                mcopy(next, call_, length)
-                // Zeros where the data does not fill its last word.
-                mstore(add(next, length), 0)
-                next := last
-            }
-            // No message and no parent wallets.
-            mstore(add(words, 0xa0), sub(next, words))
-            mstore(next, 0)
-            next := add(next, 0x20)
-            mstore(add(words, 0x100), sub(next, words))
-            mstore(next, 0)
-            next := add(next, 0x20)
-            // The signature.
-            mstore(add(start, 0x20), sub(next, start))
-            mstore(next, data.length)
-            next := add(next, 0x20)
-            let last := add(next, and(add(data.length, 0x1f), not(0x1f)))
-            // The word after the last byte: zeros where the signature does not fill its last word.
-            mstore(add(next, data.length), 0)
-            calldatacopy(next, data.offset, data.length)
-
-            let success := staticcall(gas(), signer, free, sub(last, free), 0x00, 0x20)
-            if iszero(success) {
-                returndatacopy(free, 0, returndatasize())
-                revert(free, returndatasize())
-            }
-            if lt(returndatasize(), 0x20) { revert(0x00, 0x00) }
-            imageHash := mload(0x00)
         }
     }
 
@@ -578,26 +524,6 @@ library Signature {
             if (length > end - start) revert Reader.Truncated();
             next = start + length;
         }
-    }
-
-    /// @dev ERC-2098, 64 bytes: the top bit of `s` is the parity.
-    function _ecrecover(bytes32 digest, uint256 cursor) private view returns (address signer) {
-        uint256 parityAndS = Reader.load(cursor + 32);
-        uint256 s = parityAndS & type(uint256).max >> 1;
-        if (s > HALF_ORDER) revert InvalidEcdsaSignature();
-        // Plain equivalent: signer = ecrecover(digest, uint8(27 + (parityAndS >> 255)), r, bytes32(s));
-        // The precompile answers nothing when it fails, which leaves the zero that was put there.
-        assembly ("memory-safe") {
-            let free := mload(0x40)
-            mstore(free, digest)
-            mstore(add(free, 0x20), add(27, shr(255, parityAndS)))
-            mstore(add(free, 0x40), calldataload(cursor))
-            mstore(add(free, 0x60), s)
-            mstore(0x00, 0)
-            pop(staticcall(gas(), 1, free, 0x80, 0x00, 0x20))
-            signer := mload(0x00)
-        }
-        if (signer == address(0)) revert InvalidEcdsaSignature();
     }
 
     /// @dev Plain equivalent: `keccak256(abi.encodePacked("Sequence signer:\n", signer, weight))`.

@@ -3,15 +3,14 @@ pragma solidity 0.8.36;
 
 import {IERC1271} from "../interfaces/IERC1271.sol";
 
+/// @dev Half the order of secp256k1: an `s` above it is another form of a signature with one below.
+uint256 constant HALF_ORDER = 0x7fffffffffffffffffffffffffffffff5d576e7357a4501ddfe92f46681b20a0;
+
 /// @title Signers
 /// @notice Whether a signer, key or contract, signed a digest.
 ///
 /// WARNING: a failed ecrecover and an upper-half `s` never count, and address zero never signs.
 library Signers {
-    bytes4 private constant ERC1271_MAGIC = 0x1626ba7e;
-    /// @dev Half the order of secp256k1.
-    uint256 private constant HALF_ORDER = 0x7fffffffffffffffffffffffffffffff5d576e7357a4501ddfe92f46681b20a0;
-
     /// @notice The key that signed, or zero. ERC-2098: the top bit of `parityAndS` is the parity.
     function recover(bytes32 digest, bytes32 r, bytes32 parityAndS) internal view returns (address signer) {
         uint256 s = uint256(parityAndS) & type(uint256).max >> 1;
@@ -41,6 +40,6 @@ library Signers {
         if (signer.code.length == 0) return false;
         (bool success, bytes memory answer) =
             signer.staticcall(abi.encodeCall(IERC1271.isValidSignature, (digest, signature)));
-        return success && answer.length >= 32 && bytes32(answer) == bytes32(ERC1271_MAGIC);
+        return success && answer.length >= 32 && bytes32(answer) == bytes32(IERC1271.isValidSignature.selector);
     }
 }

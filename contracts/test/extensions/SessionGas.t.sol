@@ -81,7 +81,7 @@ contract SessionGasTest is Base {
 
     function bySession(uint256 nonce) private view returns (bytes memory) {
         bytes memory tree = bytes.concat(
-            hex"10", denied(), SessionFormat.branch(bytes.concat(identity(), permissions()))
+            hex"30", SessionFormat.branch(bytes.concat(identity(), permissions()))
         );
         (uint8 v, bytes32 r, bytes32 s) =
             vm.sign(SESSION, keccak256(abi.encode(hashOf(payload(nonce), wallet), 0)));

@@ -72,6 +72,22 @@ contract Spender is Base {
         bring(calls);
     }
 
+    /// @dev A payment and nothing else, counted or not.
+    function pay(uint256 value, uint256 claim) external {
+        Call[] memory calls = new Call[](claim % 3 == 0 ? 1 : 2);
+        uint256 place = claim % 3 == 2 ? 0 : calls.length - 1;
+        calls[place] = call(RECEIVER, "");
+        calls[place].value = value % 0.4 ether;
+        if (calls.length == 2) calls[1 - place] = paid(coin + value % 0.4 ether);
+        bring(calls);
+    }
+
+    function paid(uint256 total) private view returns (Call memory) {
+        UsageLimit[] memory limits = new UsageLimit[](1);
+        limits[0] = UsageLimit(SessionFormat.valueUsage(vm.addr(SESSION)), total);
+        return call(address(sessions), abi.encodeCall(sessions.incrementUsageLimit, (limits)));
+    }
+
     /// @dev The same once more.
     function again() external {
         if (lastPacked.length != 0) attempt(lastPacked, lastSignature);
@@ -145,10 +161,11 @@ contract SessionsInvariantTest {
     function targetSelectors() external view returns (FuzzSelector[] memory list) {
         list = new FuzzSelector[](1);
         list[0].addr = address(spender);
-        list[0].selectors = new bytes4[](3);
+        list[0].selectors = new bytes4[](4);
         list[0].selectors[0] = spender.spend.selector;
         list[0].selectors[1] = spender.again.selector;
         list[0].selectors[2] = spender.countElsewhere.selector;
+        list[0].selectors[3] = spender.pay.selector;
     }
 
     function targetContracts() external view returns (address[] memory list) {
@@ -176,5 +193,14 @@ contract SessionsInvariantTest {
         require(spender.accepted() == 2, "spent more");
         spender.spend(0, 0, 0.39 ether, 3);
         require(spender.accepted() == 3 && spender.RECEIVER().balance == 0.99 ether, "coin not sent");
+        spender.pay(0.01 ether, 1);
+        require(spender.accepted() == 4 && spender.RECEIVER().balance == 1 ether, "coin not paid");
+        // Uncounted, late, or too much; and nothing, uncounted.
+        spender.pay(1, 0);
+        spender.pay(1, 2);
+        spender.pay(1, 1);
+        require(spender.accepted() == 4, "paid more");
+        spender.pay(0, 0);
+        require(spender.accepted() == 5, "nothing was refused");
     }
 }

@@ -132,14 +132,14 @@ impl ContextName {
         match self {
             Self::Keyfold => Context {
                 factory: address!("18F570A976f3ceF58c10760e7A337fa2c1625026"),
-                stage1: address!("5537Afc72F16F6bf7B3EBc50d672cCa0b95401D4"),
-                stage2: address!("757593FE0C0B769507Cc2dcc65Fe29c6805188c4"),
+                stage1: address!("2A6De6b72c2A9929Bba75Ff863220A6CbDB34684"),
+                stage2: address!("601f1Df90DC8a153174e7aCdE66b907002381fb1"),
                 guest: address!("3a4a1c71bc48bEbd03f41fe17c8e3245b1Fa0247"),
                 creation_code: CREATION_CODE,
             },
             Self::KeyfoldErc4337 => Context {
-                stage1: address!("3c866A2f4aE6c737A17F4e33268EC051b62e6E30"),
-                stage2: address!("054cB2ACa2993d90B2165F95f9799c30e6422741"),
+                stage1: address!("ABdca9d38f2646eC560da3DBc683568b84e30e17"),
+                stage2: address!("3A37415aB489E5088050e2df12eb1E230793f5Bf"),
                 ..Self::Keyfold.context()
             },
             Self::SequenceRc5 => sequence(
@@ -215,7 +215,7 @@ impl ContextName {
             Self::Keyfold | Self::KeyfoldErc4337 => Some(Extensions {
                 passkeys: address!("d8295be83a05a98f6f94770202BbB9E2e769b793"),
                 recovery: address!("01a942Fb5243809c556eA48e64dE2de32fF2Ef94"),
-                sessions: address!("bf460Ab22dDc83A3fBcF776b9F60ECA93a00e0Fe"),
+                sessions: address!("81f1895f05309C0A6BE89a4F9FE9ad891fCC8E19"),
             }),
             Self::SequenceDev1 => None,
         }

@@ -26,11 +26,17 @@
 //! 8. **What is so already is no error** (oracle only): putting on the blacklist what is on it, and
 //!    taking off it or out of the sessions what is not there, leave the tree as it is. A recovery
 //!    tree trimmed for a stranger is its hash.
-//! 9. **Nothing is judged** (oracle only): thresholds of zero, signers at address zero and ECDSA
-//!    signatures out of range are written down.
+//! 9. **An empty blacklist is hidden** where nobody needs it: its hash takes 33 bytes, the list one
+//!    ([`crate::session::SessionTopology::minimised`]).
+//! 10. **Nothing is judged** (oracle only): thresholds of zero, signers at address zero and ECDSA
+//!     signatures out of range are written down.
 //!
 //! Not reproduced, since no byte of ours depends on it:
 //!
+//! - A session that has ever sent coin has to repeat its total with every payload, in the package and
+//!   in Sequence's contracts. Ours, and [`crate::session::recover()`], ask for totals only where the
+//!   first call counts; without it nothing that has a limit may be used. [`crate::session::increment_call`]
+//!   makes the call wherever the format wants it, which ours take too.
 //! - Sessions: the package allows the nonce space 2^80 - 1, takes a deadline of 0 or of now as
 //!   expired, refuses sessions without permissions when it reads them, and fills calldata that is
 //!   too short for a rule with zeros. [`crate::session::recover()`] does what the contract does, and

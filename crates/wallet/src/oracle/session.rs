@@ -163,7 +163,8 @@ pub(super) fn encode_call_signatures(params: &str) -> Answer {
         .collect::<Result<_, _>>()?;
     let explicit: Vec<_> = input.explicit_signers.iter().map(|one| one.0).collect();
     let blacklist = !input.implicit_signers.is_empty();
-    SessionSignature::with_visible(&topology, &calls, &explicit, blacklist, &identity)
+    let shown = (explicit.as_slice(), blacklist);
+    SessionSignature::with_visible(&topology, &calls, shown, &identity, Encoding::Npm)
         .and_then(|signature| signature.encode(Encoding::Npm))
         .map_err(OracleError::failed)
         .and_then(bytes)

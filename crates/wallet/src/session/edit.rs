@@ -3,6 +3,7 @@
 use alloy_primitives::{Address, B256};
 
 use super::{SessionPermissions, SessionTopology, SessionTreeError};
+use crate::Encoding;
 
 impl SessionTopology {
     /// Creates a tree without sessions: an empty blacklist and the identity signer.
@@ -141,6 +142,9 @@ impl SessionTopology {
     /// Replaces by hashes what a signature of these keys does not need: other sessions, other
     /// identity signers, and without implicit sessions the blacklist. The root stays the same.
     ///
+    /// For [`Encoding::Shortest`] an empty blacklist stays, which takes a byte where its hash takes
+    /// 33; [`Encoding::Npm`] is the package's choice, which hides it.
+    ///
     /// # Errors
     /// As [`SessionTopology::hash`].
     pub fn minimised(
@@ -148,18 +152,26 @@ impl SessionTopology {
         explicit_signers: &[Address],
         implicit: bool,
         identity_signer: &Address,
+        encoding: Encoding,
     ) -> Result<Self, SessionTreeError> {
         let needed = match self {
             Self::Session(session) => explicit_signers.contains(&session.signer),
-            Self::Blacklist(_) => implicit,
+            Self::Blacklist(_) if implicit => true,
+            Self::Blacklist(addresses) => encoding == Encoding::Shortest && addresses.is_empty(),
             Self::IdentitySigner(address) => address == identity_signer,
             Self::Node(_) => false,
             Self::Branch(children) => {
                 let children = children
                     .iter()
-                    .map(|child| child.minimised(explicit_signers, implicit, identity_signer))
+                    .map(|child| {
+                        child.minimised(explicit_signers, implicit, identity_signer, encoding)
+                    })
                     .collect::<Result<Vec<_>, _>>()?;
-                let hidden = children.iter().all(|child| matches!(child, Self::Node(_)));
+                let hidden = children.iter().all(|child| match child {
+                    Self::Node(_) => true,
+                    Self::Blacklist(_) => !implicit,
+                    _ => false,
+                });
                 let branch = Self::Branch(children);
                 return if hidden {
                     branch.hash().map(Self::Node)

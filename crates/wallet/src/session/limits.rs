@@ -44,7 +44,7 @@ pub fn increment_call(
     calls: &[PlannedCall<'_>],
     reader: &impl SessionReader,
 ) -> Result<Option<Call>, SessionError> {
-    let mut usage = Usage::new(*wallet, *manager, reader);
+    let mut usage = Usage::new(*wallet, *manager, true, reader);
     for (index, planned) in calls.iter().enumerate() {
         let refused = |reason| SessionError::Call {
             index: index + 1,
@@ -90,16 +90,19 @@ struct SessionUsage {
 pub(super) struct Usage<'a, R> {
     wallet: Address,
     manager: Address,
+    /// Whether the first call counts: without it nothing may be used.
+    counting: bool,
     reader: &'a R,
     /// By key, in order of first appearance.
     sessions: Vec<SessionUsage>,
 }
 
 impl<'a, R: SessionReader> Usage<'a, R> {
-    pub(super) fn new(wallet: Address, manager: Address, reader: &'a R) -> Self {
+    pub(super) fn new(wallet: Address, manager: Address, counting: bool, reader: &'a R) -> Self {
         Self {
             wallet,
             manager,
+            counting,
             reader,
             sessions: Vec::new(),
         }
@@ -113,7 +116,6 @@ impl<'a, R: SessionReader> Usage<'a, R> {
         session: &SessionPermissions,
         permission: u8,
     ) -> Result<(), CallRule> {
-        let position = self.open(session)?;
         if session.chain_id != 0 && session.chain_id != self.reader.chain_id() {
             return Err(CallRule::WrongChain);
         }
@@ -124,23 +126,39 @@ impl<'a, R: SessionReader> Usage<'a, R> {
             if index != 0 {
                 return Err(CallRule::IncrementNotFirst);
             }
-            // Judged at the end, against what the other calls used.
-            return if call.value.is_zero() {
-                Ok(())
-            } else {
-                Err(CallRule::Value)
-            };
+            if !call.value.is_zero() {
+                return Err(CallRule::Value);
+            }
+            // Judged at the end, against what the other calls used; its key's totals are the first.
+            return self.open(session).map(drop);
         }
         let permission = session
             .permissions
             .get(usize::from(permission))
             .ok_or(CallRule::MissingPermission)?;
+        if !self.counting {
+            permission.judge(call, |_, _| Err(CallRule::Uncounted))?;
+            return if call.value.is_zero() {
+                Ok(())
+            } else {
+                Err(CallRule::Uncounted)
+            };
+        }
+        let position = self.open(session)?;
         let (wallet, reader) = (self.wallet, self.reader);
         let used = self
             .sessions
             .get_mut(position)
             .ok_or(CallRule::MissingPermission)?;
-        used.apply(&wallet, permission, call, reader)?;
+        permission.judge(call, |index, value| {
+            let key = rule_usage_hash(&session.signer, permission, index);
+            let total = used.total(&wallet, key, reader)?;
+            total.amount = total
+                .amount
+                .checked_add(value)
+                .ok_or(CallRule::Rule { index })?;
+            Ok(total.amount)
+        })?;
         used.value = used
             .value
             .checked_add(call.value)
@@ -186,19 +204,16 @@ impl<'a, R: SessionReader> Usage<'a, R> {
         totals
     }
 
-    /// Judges the payload's first call against what all calls used.
+    /// Judges the payload's first call, if it counts, against what all calls used.
     pub(super) fn check_increment(&self, first: &Call) -> Result<(), SessionError> {
-        let totals = self.totals();
-        let increments = first.to == self.manager;
-        if totals.is_empty() {
-            return if increments {
-                Err(SessionError::NeedlessIncrement)
-            } else {
-                Ok(())
-            };
+        if !self.counting {
+            return Ok(());
         }
-        let good = increments
-            && first.behavior_on_error == BehaviorOnError::Revert
+        let totals = self.totals();
+        if totals.is_empty() {
+            return Err(SessionError::NeedlessIncrement);
+        }
+        let good = first.behavior_on_error == BehaviorOnError::Revert
             && !first.only_fallback
             && first.data == increment_data(&totals);
         if good {
@@ -210,35 +225,6 @@ impl<'a, R: SessionReader> Usage<'a, R> {
 }
 
 impl SessionUsage {
-    fn apply(
-        &mut self,
-        wallet: &Address,
-        permission: &Permission,
-        call: &Call,
-        reader: &impl SessionReader,
-    ) -> Result<(), CallRule> {
-        if permission.target != call.to {
-            return Err(CallRule::Target);
-        }
-        for (index, rule) in permission.rules.iter().enumerate() {
-            let refused = CallRule::Rule { index };
-            if rule.mask.is_zero() {
-                return Err(refused);
-            }
-            let mut value = rule.value_in(&call.data).ok_or(refused)?;
-            if rule.cumulative {
-                let key = rule_usage_hash(&self.signer, permission, index);
-                let total = self.total(wallet, key, reader)?;
-                value = total.amount.checked_add(value).ok_or(refused)?;
-                total.amount = value;
-            }
-            if !rule.comparison.holds(value, rule.value.into()) {
-                return Err(refused);
-            }
-        }
-        Ok(())
-    }
-
     /// The running total of a rule, beginning with what is stored.
     fn total(
         &mut self,
@@ -262,5 +248,33 @@ impl SessionUsage {
                 .ok_or(CallRule::UsageUnknown)?;
         }
         Ok(total)
+    }
+}
+
+impl Permission {
+    /// Judges a call. `total` gives what the cumulative rule of this index has in all, with what
+    /// the call adds.
+    fn judge(
+        &self,
+        call: &Call,
+        mut total: impl FnMut(usize, U256) -> Result<U256, CallRule>,
+    ) -> Result<(), CallRule> {
+        if self.target != call.to {
+            return Err(CallRule::Target);
+        }
+        for (index, rule) in self.rules.iter().enumerate() {
+            let refused = CallRule::Rule { index };
+            if rule.mask.is_zero() {
+                return Err(refused);
+            }
+            let mut value = rule.value_in(&call.data).ok_or(refused)?;
+            if rule.cumulative {
+                value = total(index, value)?;
+            }
+            if !rule.comparison.holds(value, rule.value.into()) {
+                return Err(refused);
+            }
+        }
+        Ok(())
     }
 }

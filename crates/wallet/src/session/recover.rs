@@ -99,6 +99,9 @@ pub enum CallRule {
     /// An implicit session calls the session manager.
     #[error("it calls the session manager in an implicit session")]
     ImplicitIncrement,
+    /// It sends coin or has a rule about a total, and the first call of the payload does not count.
+    #[error("it uses what has a limit, and the first call does not count it")]
+    Uncounted,
     /// The stored totals cannot be read here.
     #[error("what was used before cannot be read")]
     UsageUnknown,
@@ -137,7 +140,7 @@ pub enum SessionError {
         /// The rule that is broken.
         reason: CallRule,
     },
-    /// Limits are used up, and the first call does not write down exactly that.
+    /// The first call counts, but not exactly what is used up.
     #[error("the first call does not write down what is used up")]
     WrongIncrement,
     /// Nothing is used up, yet the first call goes to the session manager.
@@ -187,7 +190,10 @@ pub fn recover(
     check_attestations(signature, reader)?;
 
     let payload_hash = request.payload.op_hash(&request.wallet, request.chain_id);
-    let mut usage = Usage::new(request.wallet, request.manager, reader);
+    // What was used before is asked for only where the first call counts. The format asks always, and
+    // wants a session that has ever sent coin to repeat its total with every payload.
+    let counting = first.to == request.manager;
+    let mut usage = Usage::new(request.wallet, request.manager, counting, reader);
     for (index, (call, signed)) in calls.iter().zip(&signature.calls).enumerate() {
         let hash = call_hash(&payload_hash, index);
         check_call(

@@ -102,7 +102,8 @@ impl SessionSignature {
     /// Puts a signature together: numbers the attestations, each once, and hides what the calls
     /// do not need of the tree.
     ///
-    /// `explicit_signers` are the keys of the explicit calls.
+    /// `explicit_signers` are the keys of the explicit calls; `encoding` is that of
+    /// [`SessionTopology::minimised`].
     ///
     /// # Errors
     /// [`SessionEncodeError`].
@@ -111,11 +112,13 @@ impl SessionSignature {
         calls: &[SignedCall],
         explicit_signers: &[Address],
         identity_signer: &Address,
+        encoding: Encoding,
     ) -> Result<Self, SessionEncodeError> {
         let implicit = calls
             .iter()
             .any(|call| matches!(call, SignedCall::Implicit { .. }));
-        Self::with_visible(topology, calls, explicit_signers, implicit, identity_signer)
+        let shown = (explicit_signers, implicit);
+        Self::with_visible(topology, calls, shown, identity_signer, encoding)
     }
 
     /// As [`SessionSignature::new`], but says whether the blacklist stays visible.
@@ -125,9 +128,9 @@ impl SessionSignature {
     pub fn with_visible(
         topology: &SessionTopology,
         calls: &[SignedCall],
-        explicit_signers: &[Address],
-        blacklist: bool,
+        (explicit_signers, blacklist): (&[Address], bool),
         identity_signer: &Address,
+        encoding: Encoding,
     ) -> Result<Self, SessionEncodeError> {
         if !topology.identity_signers().contains(identity_signer) {
             return Err(SessionEncodeError::UnknownIdentitySigner(*identity_signer));
@@ -164,7 +167,7 @@ impl SessionSignature {
             });
         }
         Ok(Self {
-            topology: topology.minimised(explicit_signers, blacklist, identity_signer)?,
+            topology: topology.minimised(explicit_signers, blacklist, identity_signer, encoding)?,
             attestations,
             calls: numbered,
         })

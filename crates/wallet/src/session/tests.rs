@@ -169,6 +169,38 @@ fn blacklist_stays_sorted_and_has_nobody_twice() {
 }
 
 #[test]
+fn a_blacklist_without_addresses_takes_a_byte_and_its_hash_where_the_package_hides_it() {
+    let tree = SessionTopology::empty(A)
+        .and_then(|tree| tree.with_session(session(B)))
+        .unwrap();
+    let hash = hex::encode(keccak256([3]));
+    let start = |tree: &SessionTopology, encoding| {
+        let shown = tree.minimised(&[B], false, &A, encoding).unwrap();
+        assert_eq!(shown.hash(), tree.hash());
+        hex::encode(shown.encode(encoding).unwrap())
+    };
+    let shortest = start(&tree, Encoding::Shortest);
+    assert!(shortest.starts_with("3021e940"), "{shortest}");
+    let npm = start(&tree, Encoding::Npm);
+    let head = format!("22010c10{hash}21e940");
+    assert!(npm.starts_with(&head), "{npm}");
+    // One with addresses is longer than its hash.
+    let tree = tree.with_blacklisted(C).unwrap();
+    let shortest = start(&tree, Encoding::Shortest);
+    assert!(shortest.starts_with("10"), "{shortest}");
+    // Nothing else being shown beside it, the hash of both is shorter.
+    let tree = SessionTopology::Branch(vec![
+        SessionTopology::Branch(vec![
+            SessionTopology::Blacklist(Vec::new()),
+            SessionTopology::Session(session(C)),
+        ]),
+        SessionTopology::IdentitySigner(A),
+    ]);
+    let shortest = start(&tree, Encoding::Shortest);
+    assert_eq!(shortest.len(), 2 * (33 + 21), "{shortest}");
+}
+
+#[test]
 fn the_last_identity_signer_stays() {
     let tree = SessionTopology::empty(A).unwrap();
     assert_eq!(

@@ -121,15 +121,18 @@ fn wallets_agree() {
     judge("wallets", 80, 5, wallet::Wallets::new, wallet::Wallets::run);
 }
 
-/// No configuration of ours is nested deeper than 32, and Rust reads 64 levels.
+/// No configuration of ours is nested deeper than 32; both read 64 levels.
 #[test]
-fn wallets_agree_as_deep_as_rust_reads() {
-    let (mut wallets, mut tally) = (wallet::Wallets::new(), Tally::default());
-    for levels in 0..=70 {
-        wallets.nested(levels, &mut tally);
+fn wallets_agree_how_deep_a_tree_may_be() {
+    for branches in [false, true] {
+        let (mut wallets, mut tally) = (wallet::Wallets::new(), Tally::default());
+        for levels in 0..=70 {
+            wallets.nested(levels, branches, &mut tally);
+        }
+        report("nested", 0, &tally, Instant::now());
+        assert_eq!(tally.accepted, 64);
+        assert_eq!(tally.refused.get("DecodeTooDeep = TooDeep()"), Some(&7));
     }
-    report("nested", 0, &tally, Instant::now());
-    assert_eq!(tally.accepted, 64);
 }
 
 #[test]

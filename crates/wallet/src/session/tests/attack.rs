@@ -183,7 +183,7 @@ fn the_increment_call_must_be_exact() {
     let by = [By::Explicit(KEY, 0), By::Explicit(KEY, 0)];
     assert_eq!(
         world.run(vec![transfer(10)], &by[..1]),
-        Err(SessionError::WrongIncrement)
+        refused(0, CallRule::Uncounted)
     );
     let rule = rule_usage_hash(&owner(KEY), &session(owner(KEY)).permissions[0], 0);
     let total = |amount: u64| UsageLimit {
@@ -225,12 +225,116 @@ fn the_increment_call_must_be_exact() {
     );
     assert_eq!(
         world.run(vec![transfer(10), good], &by),
-        refused(1, CallRule::IncrementNotFirst)
+        refused(0, CallRule::Uncounted)
     );
     let by = [By::Explicit(OTHER_KEY, 0), OPEN];
     assert_eq!(
         open_world().run(vec![increment(&[]), open_call(B)], &by),
         Err(SessionError::NeedlessIncrement)
+    );
+}
+
+#[test]
+fn without_the_increment_call_nothing_with_a_limit_is_used() {
+    let mut world = World::new();
+    let sent = value_usage_hash(&owner(KEY));
+    let by = [By::Explicit(KEY, 1), By::Explicit(KEY, 1)];
+    let pay = |wei: u64| Call {
+        value: U256::from(wei),
+        ..open_call(B)
+    };
+    let increment = |amount: u64| {
+        let total = UsageLimit {
+            usage_hash: sent,
+            amount: U256::from(amount),
+        };
+        Call::new(MANAGER, U256::ZERO, increment_data(&[total]))
+    };
+    let mut open = session(owner(KEY));
+    open.permissions.push(Permission {
+        target: B,
+        rules: Vec::new(),
+    });
+    world.topology = world
+        .topology
+        .without_session(&owner(KEY))
+        .and_then(|tree| tree.with_session(open))
+        .unwrap();
+    world.usage.insert(sent, U256::from(600));
+    // Below, at and above what is left of 1000, and what the limit is by itself.
+    for wei in [1, 399, 400, 401, 1000, 1001] {
+        let uncounted = |index| refused(index, CallRule::Uncounted);
+        assert_eq!(world.run(vec![pay(wei)], &by[..1]), uncounted(0));
+        assert_eq!(world.run(vec![pay(0), pay(wei)], &by), uncounted(1));
+        let late = vec![pay(wei), increment(600 + wei)];
+        assert_eq!(world.run(late, &by), uncounted(0));
+    }
+    assert_eq!(
+        world.run(vec![pay(0), increment(600)], &by),
+        refused(1, CallRule::IncrementNotFirst)
+    );
+    // A rule about a total, also where it adds nothing.
+    for amount in [0, 10] {
+        assert_eq!(
+            world.run(vec![transfer(amount)], &[By::Explicit(KEY, 0)]),
+            refused(0, CallRule::Uncounted)
+        );
+    }
+    // Nothing is sent: the old total may stand there or not, but no other.
+    assert!(world.run(vec![pay(0)], &by[..1]).is_ok());
+    assert!(world.run(vec![increment(600), pay(0)], &by).is_ok());
+    assert_eq!(
+        world.run(vec![increment(599), pay(0)], &by),
+        Err(SessionError::WrongIncrement)
+    );
+    let fallback = Call {
+        only_fallback: true,
+        ..increment(700)
+    };
+    assert_eq!(
+        world.run(vec![fallback, pay(100)], &by),
+        Err(SessionError::WrongIncrement)
+    );
+}
+
+#[test]
+fn of_two_sessions_each_is_counted() {
+    let mut world = open_world();
+    let keys = [KEY, OTHER_KEY].map(|key| value_usage_hash(&owner(key)));
+    for key in keys {
+        world.usage.insert(key, U256::from(5));
+    }
+    let by = [By::Explicit(KEY, 0), OPEN];
+    let paid = Call {
+        value: U256::from(1),
+        ..open_call(B)
+    };
+    let increment = |amounts: &[(B256, u64)]| {
+        let totals: Vec<UsageLimit> = amounts
+            .iter()
+            .map(|(usage_hash, amount)| UsageLimit {
+                usage_hash: *usage_hash,
+                amount: U256::from(*amount),
+            })
+            .collect();
+        Call::new(MANAGER, U256::ZERO, increment_data(&totals))
+    };
+    // The first key counts, and so is asked what it has sent before.
+    let all = increment(&[(keys[0], 5), (keys[1], 6)]);
+    assert!(world.run(vec![all, paid.clone()], &by).is_ok());
+    for wrong in [
+        increment(&[(keys[1], 6)]),
+        increment(&[(keys[0], 6)]),
+        increment(&[(keys[1], 6), (keys[0], 5)]),
+    ] {
+        assert_eq!(
+            world.run(vec![wrong, paid.clone()], &by),
+            Err(SessionError::WrongIncrement)
+        );
+    }
+    assert_eq!(
+        world.run(vec![open_call(B), paid], &[OPEN, OPEN]),
+        refused(1, CallRule::Uncounted)
     );
 }
 
@@ -309,7 +413,7 @@ fn a_hidden_blacklist_is_refused() {
     let mut signature = world.sign(&payload, &[By::Implicit(OTHER_KEY, IDENTITY)]);
     signature.topology = signature
         .topology
-        .minimised(&[], false, &owner(IDENTITY))
+        .minimised(&[], false, &owner(IDENTITY), Encoding::Npm)
         .unwrap();
     assert_eq!(
         world.verify(&payload, &signature),

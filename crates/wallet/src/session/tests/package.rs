@@ -67,9 +67,9 @@ fn signatures_are_those_of_the_package() {
         let signature = SessionSignature::with_visible(
             &case.topology,
             &case.calls,
-            &case.explicit_signers,
-            case.implicit,
+            (&case.explicit_signers, case.implicit),
             &case.identity,
+            Encoding::Npm,
         )
         .unwrap();
         assert_eq!(signature.encode(Encoding::Npm).unwrap(), case.signature);

@@ -104,11 +104,17 @@ proptest! {
             .filter(|(index, _)| pick >> index & 1 == 1)
             .map(|(_, signer)| signer)
             .collect();
-        let small = tree.minimised(&used, implicit, &A).unwrap();
+        let small = tree.minimised(&used, implicit, &A, Encoding::Npm).unwrap();
         prop_assert_eq!(small.hash(), tree.hash());
         prop_assert_eq!(small.identity_signers(), vec![A]);
         prop_assert_eq!(small.blacklist().is_some(), implicit);
-        prop_assert_eq!(small.session_signers(), used);
+        prop_assert_eq!(small.session_signers(), used.clone());
+        let shortest = tree.minimised(&used, implicit, &A, Encoding::Shortest).unwrap();
+        prop_assert_eq!(shortest.hash(), tree.hash());
+        prop_assert_eq!(shortest.identity_signers(), vec![A]);
+        prop_assert_eq!(shortest.session_signers(), used);
+        let length = |tree: &SessionTopology| tree.encode(Encoding::Shortest).unwrap().len();
+        prop_assert!(length(&shortest) <= length(&small));
         for encoding in [Encoding::Npm, Encoding::Shortest] {
             let bytes = small.encode(encoding).unwrap();
             let read = SessionTopology::decode(&bytes).unwrap();

@@ -121,7 +121,15 @@ impl World {
                 By::Implicit(..) => None,
             })
             .collect();
-        SessionSignature::new(&self.topology, &calls, &explicit, &owner(IDENTITY)).unwrap()
+        let identity = owner(IDENTITY);
+        SessionSignature::new(
+            &self.topology,
+            &calls,
+            &explicit,
+            &identity,
+            Encoding::Shortest,
+        )
+        .unwrap()
     }
 
     pub(super) fn verify(

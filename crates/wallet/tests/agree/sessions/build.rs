@@ -410,9 +410,10 @@ fn encode(
         .any(|call| matches!(call, SignedCall::Implicit { .. }));
     let shown = implicit || rng.chance(20);
     let identity = keys.address(IDENTITY);
-    let signature =
-        SessionSignature::with_visible(topology, signed, explicit, shown, &identity).unwrap();
     let encoding = rng.pick(&[Encoding::Shortest, Encoding::Npm]);
+    let shown = (explicit, shown);
+    let signature =
+        SessionSignature::with_visible(topology, signed, shown, &identity, encoding).unwrap();
     // Shortest judges the tree; what it refuses is written all the same.
     signature
         .encode(encoding)

@@ -78,6 +78,7 @@ pub(super) const ERRORS: &[Row] = &[
     row("CallRule", 7, &["InvalidPermission()", PANIC]),
     row("CallIncrementNotFirst", 7, INCREMENT),
     row("CallImplicitIncrement", 7, INCREMENT),
+    row("CallUncounted", 7, INCREMENT),
     row("WrongIncrement", 9, INCREMENT),
     row("NeedlessIncrement", 9, INCREMENT),
 ];

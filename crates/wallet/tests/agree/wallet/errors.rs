@@ -21,6 +21,7 @@ pub(super) const ERRORS: &[Row] = &[
     row("DecodeZeroAddress", 1, &["ZeroSigner()"]),
     row("DecodeZeroThreshold", 1, &["ZeroThreshold()"]),
     row("DecodeMalformedTree", 1, &["MalformedTree()"]),
+    row("DecodeTooDeep", 1, &["TooDeep()"]),
     row(
         "DecodeMalformedChain",
         1,
