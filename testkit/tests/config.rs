@@ -41,6 +41,7 @@ async fn a_configuration_changes_for_nothing_and_the_chain_follows() {
         options.projects.push(ProjectOptions {
             id: "closed.example".to_owned(),
             policy: Some(policy),
+            contracts: Default::default(),
         });
     })
     .await;

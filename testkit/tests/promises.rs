@@ -59,6 +59,7 @@ async fn promises_hold_against_their_attacks() {
         options.projects.push(ProjectOptions {
             id: OTHER_APP.to_owned(),
             policy: None,
+            contracts: Default::default(),
         });
     })
     .await;

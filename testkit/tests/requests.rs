@@ -73,6 +73,7 @@ async fn bad_requests_get_their_code_and_nothing_else() {
         options.projects.push(ProjectOptions {
             id: OTHER_APP.to_owned(),
             policy: None,
+            contracts: Default::default(),
         });
     })
     .await;

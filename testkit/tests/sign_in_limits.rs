@@ -42,6 +42,7 @@ async fn codes_are_limited_and_tell_nothing() {
         options.projects.push(ProjectOptions {
             id: OTHER_APP.to_owned(),
             policy: None,
+            contracts: Default::default(),
         });
     })
     .await;

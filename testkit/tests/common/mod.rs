@@ -104,6 +104,7 @@ pub(crate) fn device(system: &System, project: &Project, key: &Arc<DeviceSigning
     };
     system.device(key).unwrap().with_wallet_rules(WalletRules {
         guard,
+        contracts: project.contracts,
         ..WalletRules::default()
     })
 }

@@ -105,10 +105,12 @@ async fn sign(arguments: &SignArguments, report: &mut Report) -> Result<Numbers,
         ProjectOptions {
             id: UNGUARDED.to_owned(),
             policy: None,
+            contracts: Default::default(),
         },
         ProjectOptions {
             id: GUARDED.to_owned(),
             policy: Some(open_policy()),
+            contracts: Default::default(),
         },
     ];
     // A person signs a few times in a minute; this one does not rest.

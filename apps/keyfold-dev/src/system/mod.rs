@@ -28,6 +28,7 @@ use keyfold_crypto::jwk::DeviceSigningKey;
 use keyfold_net::SpkiPin;
 use keyfold_protocol::client_api::GuardSettings;
 use keyfold_protocol::ids::ProjectId;
+use keyfold_wallet::ContextName;
 
 pub use chain::{CHAIN_ID, Chain};
 pub use error::{SystemError, chain as chain_of};
@@ -78,6 +79,8 @@ pub struct Project {
     pub id: ProjectId,
     /// Its guard.
     pub guard: Option<GuardSettings>,
+    /// The contracts of its wallets.
+    pub contracts: ContextName,
     /// Its administrator's key.
     pub administrator: Arc<DeviceSigningKey>,
 }
@@ -246,6 +249,7 @@ impl System {
         };
         Ok(self.device(&new_key())?.with_wallet_rules(WalletRules {
             guard,
+            contracts: project.contracts,
             ..WalletRules::default()
         }))
     }

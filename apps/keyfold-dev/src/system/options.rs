@@ -10,6 +10,7 @@ use keyfold_guard::Policy;
 use keyfold_guard::policy::{ChainRules, Messages, POLICY_VERSION, Recipients};
 use keyfold_holder_service::HolderConfig;
 use keyfold_protocol::config::ChangeKind;
+use keyfold_wallet::ContextName;
 
 use crate::system::{CHAIN_ID, SystemError};
 
@@ -28,6 +29,8 @@ pub struct ProjectOptions {
     pub id: String,
     /// What its guard lets pass; without one, it has no guard.
     pub policy: Option<Policy>,
+    /// The contracts of its wallets. The chain has Keyfold's own.
+    pub contracts: ContextName,
 }
 
 /// What a system shall be. [`Options::new`] is 2 of 3 holders and one project with a guard.
@@ -97,6 +100,7 @@ impl Options {
             projects: vec![ProjectOptions {
                 id: PROJECT.to_owned(),
                 policy: Some(open_policy()),
+                contracts: ContextName::Keyfold,
             }],
             record_traffic: false,
             log: "info".to_owned(),

@@ -20,6 +20,7 @@ use keyfold_protocol::client_api::{GuardSettings, MailSettings};
 use keyfold_protocol::ids::{Digest32, ProjectId, RealmId};
 use keyfold_relayer_service::{ChainConfig, RelayerConfig};
 use keyfold_storage::MasterKey;
+use keyfold_wallet::ContextName;
 use rustix::process::Signal;
 use serde::Serialize;
 
@@ -54,6 +55,7 @@ pub(crate) struct PlannedProject {
     pub(crate) id: ProjectId,
     pub(crate) mail: MailSettings,
     pub(crate) guard: Option<GuardSettings>,
+    pub(crate) contracts: ContextName,
 }
 
 /// The guard's configuration, and where it stands.
@@ -141,6 +143,7 @@ pub(crate) fn prepare(
             id: project_id(&project.id)?,
             mail: mail.clone(),
             guard,
+            contracts: project.contracts,
         })
     });
     Ok(Plan {
@@ -325,6 +328,7 @@ impl Maker<'_> {
             names: vec!["localhost".to_owned()],
             data: self.files.relayer(),
             chains: vec![ChainConfig::new(CHAIN_ID, url)],
+            contracts: ContextName::CHOICES.to_vec(),
             limits: Default::default(),
         };
         if let Some(many) = std::num::NonZeroU32::new(MANY) {

@@ -210,6 +210,7 @@ async fn projects(
             mail: project.mail.clone(),
             guard: project.guard.clone(),
             checkpointer: None,
+            contracts: project.contracts,
         };
         client(administrator.clone())?
             .create_project(new)
@@ -218,6 +219,7 @@ async fn projects(
         made.push(Project {
             id: project.id.clone(),
             guard: project.guard.clone(),
+            contracts: project.contracts,
             administrator,
         });
     }
@@ -240,6 +242,7 @@ fn profile(
     };
     let profile = ProfileFile {
         checkpointer: None,
+        contracts: project.contracts,
         gateway: format!("https://{}", gateway.0),
         gateway_ca: None,
         gateway_spki: Some(gateway.1.to_string()),
