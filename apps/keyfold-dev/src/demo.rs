@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use keyfold_net::Shutdown;
+use keyfold_wallet::ContextName;
 use serde_json::json;
 
 use crate::journey::{Journey, travel};
@@ -22,6 +23,16 @@ pub(crate) struct DemoArguments {
     /// Keep everything in this new folder; otherwise a temporary one is removed at the end.
     #[arg(long)]
     data: Option<PathBuf>,
+    /// Contracts of the wallets: keyfold or keyfold-4337. The chain has no others.
+    #[arg(long, value_name = "NAME", value_parser = contracts, default_value_t = ContextName::Keyfold)]
+    contracts: ContextName,
+}
+
+fn contracts(text: &str) -> Result<ContextName, String> {
+    let known = text.parse::<ContextName>().ok();
+    known
+        .filter(|name| name.is_keyfold())
+        .ok_or_else(|| "the development chain has keyfold and keyfold-4337".to_owned())
 }
 
 /// Does everything once.
@@ -61,7 +72,7 @@ async fn once(
     shutdown: &Shutdown,
 ) -> Result<(), SystemError> {
     let system = tokio::select! {
-        started = start(arguments.data.clone(), report) => started?,
+        started = start(arguments, report) => started?,
         () = shutdown.wait() => return Err(interrupted()),
     };
     let mut journey = tokio::select! {
@@ -185,13 +196,13 @@ fn interrupted() -> SystemError {
 }
 
 /// Starts the system and tells what took how long.
-pub(crate) async fn start(
-    folder: Option<PathBuf>,
-    report: &mut Report,
-) -> Result<System, SystemError> {
+async fn start(arguments: &DemoArguments, report: &mut Report) -> Result<System, SystemError> {
     let program = std::env::current_exe().map_err(SystemError::io("find this program"))?;
     let mut options = Options::new(program)?;
-    options.folder = folder;
+    options.folder = arguments.data.clone();
+    for project in &mut options.projects {
+        project.contracts = arguments.contracts;
+    }
     report.line(
         "Starting three holders, enclave, guard, gateway, relayer, EVM node, mail server ...",
     );

@@ -48,6 +48,7 @@ pub fn connect(profile: &Profile, roots: &Roots) -> Result<CliClient, CliError> 
             .with_wallet_rules(WalletRules {
                 guard,
                 checkpointer: profile.file.checkpointer,
+                contracts: profile.file.contracts,
             })
             .with_known_wallets(state.known_wallets()?),
     )

@@ -8,6 +8,7 @@ use http::uri::Authority;
 use keyfold_attest::Measurements;
 use keyfold_net::SpkiPin;
 use keyfold_protocol::ids::{ProjectId, RealmId};
+use keyfold_wallet::ContextName;
 use serde::{Deserialize, Serialize};
 
 /// Most bytes of a profile.
@@ -56,6 +57,9 @@ pub struct ProfileFile {
     /// The checkpointer that wallets may have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkpointer: Option<Address>,
+    /// The contracts that wallets must be of; Keyfold's own where absent.
+    #[serde(default)]
+    pub contracts: ContextName,
     /// Folder of the device's key and session; beside the profile where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<PathBuf>,
@@ -204,6 +208,10 @@ impl Profile {
                     .map_err(|_| "guard is an address or \"none\"".to_owned())?,
             ),
         };
+        if !file.contracts.is_choice() {
+            let known = ContextName::CHOICES.map(ContextName::as_str).join(", ");
+            return Err(format!("contracts is one of {known}"));
+        }
         match (file.kind, &file.root_certificate) {
             (Kind::AwsNitro, Some(_)) => {
                 return Err("root_certificate is for development profiles alone".to_owned());
@@ -280,6 +288,16 @@ mod tests {
     }
 
     #[test]
+    fn contracts_are_ours_unless_the_profile_says_otherwise() {
+        assert_eq!(parse(&text()).unwrap().file.contracts, ContextName::Keyfold);
+        for chosen in ContextName::CHOICES {
+            let line = format!("contracts = \"{chosen}\"\nproject");
+            let profile = parse(&text().replacen("project", &line, 1)).unwrap();
+            assert_eq!(profile.file.contracts, chosen);
+        }
+    }
+
+    #[test]
     fn what_is_misspelt_contradictory_or_unencrypted_is_refused() {
         for (defect, from, to) in [
             ("no TLS", "https://", "http://"),
@@ -303,6 +321,16 @@ mod tests {
                 "a guard that is none",
                 "project",
                 "guard = \"0x12\"\nproject",
+            ),
+            (
+                "contracts that nobody knows",
+                "project",
+                "contracts = \"sequence-rc6\"\nproject",
+            ),
+            (
+                "contracts that no new wallet has",
+                "project",
+                "contracts = \"sequence-rc4\"\nproject",
             ),
             ("a measurement cut short", "pcr0 = \"01", "pcr0 = \""),
         ] {

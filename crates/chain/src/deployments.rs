@@ -5,7 +5,7 @@
 //! may deploy them, and nobody can put anything else in their place.
 
 use alloy_primitives::{Address, B256, Bytes, hex, keccak256};
-use keyfold_wallet::Context;
+use keyfold_wallet::{Context, ContextName};
 use serde::Deserialize;
 
 use crate::node::Node;
@@ -216,6 +216,33 @@ impl Deployments {
     }
 }
 
+/// Finds what a chain lacks of the contracts that deploying a wallet needs: a call to an address
+/// without code would succeed and do nothing.
+///
+/// The extensions are not looked at: whatever needs one reverts without it.
+///
+/// # Errors
+///
+/// [`RpcError`].
+pub async fn lacking<R: Rpc>(
+    node: &Node<R>,
+    contracts: ContextName,
+) -> Result<Option<(&'static str, Address)>, RpcError> {
+    let context = contracts.context();
+    let needed = [
+        ("Factory", context.factory),
+        ("Stage1", context.stage1),
+        ("Stage2", context.stage2),
+        ("Guest", context.guest),
+    ];
+    for (name, address) in needed {
+        if !node.has_code(address).await? {
+            return Ok(Some((name, address)));
+        }
+    }
+    Ok(None)
+}
+
 fn creation_code(name: &str) -> Result<Vec<u8>, ArtifactError> {
     let (_, json) = ARTIFACTS
         .iter()
@@ -264,9 +291,16 @@ mod tests {
 
     #[test]
     fn clients_compute_wallet_addresses_with_the_contracts_that_are_deployed() {
-        assert_eq!(
-            *Deployments::embedded().unwrap().context(),
-            Context::keyfold()
-        );
+        let deployments = Deployments::embedded().unwrap();
+        assert_eq!(*deployments.context(), Context::keyfold());
+        let at = |name: &str| {
+            let mut calls = deployments.calls().iter();
+            calls.find(|call| call.name == name).unwrap().address
+        };
+        let with_erc4337 = ContextName::KeyfoldErc4337.context();
+        assert_eq!(with_erc4337.stage1, at("Stage1Erc4337"));
+        assert_eq!(with_erc4337.stage2, at("Stage2Erc4337"));
+        assert_eq!(with_erc4337.factory, at("Factory"));
+        assert_eq!(with_erc4337.guest, at("Guest"));
     }
 }

@@ -22,7 +22,7 @@ pub mod rpc;
 pub mod transaction;
 pub mod wallet_call;
 
-pub use deployments::{ArtifactError, DeployError, DeployerCall, Deployments};
+pub use deployments::{ArtifactError, DeployError, DeployerCall, Deployments, lacking};
 pub use fees::{FeeBounds, FeeHistory, Fees, FeesTooHigh};
 pub use node::{CallRequest, Node, Receipt};
 pub use rpc::{Refusal, Rpc, RpcError};

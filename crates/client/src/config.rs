@@ -118,8 +118,7 @@ impl History {
             return Err(ConfigRefused::TooMany);
         }
         let first = told.first.config().map_err(|_| ConfigRefused::First)?;
-        if first.image_hash() != wallet.image_hash() || told.first.context != wallet.info().context
-        {
+        if first.image_hash() != wallet.image_hash() || told.first.context != wallet.contracts() {
             return Err(ConfigRefused::First);
         }
         let first = (told.first, wallet.image_hash());

@@ -402,6 +402,9 @@ fn what_to_do(code: Code) -> &'static str {
         Code::RecordConflict | Code::RecordPending => "Try again.",
         Code::RecordRolledBack => "Tell the operator: its store is older than it should be.",
         Code::ChainUnknown => "Choose a chain that the relayer serves.",
+        Code::ContractsMissing => {
+            "Choose a chain that has the wallet's contracts, or ask the relayer's operator for them."
+        }
         Code::CallReverts => "Check balance, recipient and amount.",
         Code::IdempotencyConflict => "Send it as a new transaction.",
         Code::Timeout => "Ask for the outcome before you repeat it.",

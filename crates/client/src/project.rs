@@ -4,6 +4,7 @@ use alloy_primitives::Address;
 use keyfold_protocol::client_api::{CreateProject, GuardSettings, MailSettings, ProjectInfo, path};
 use keyfold_protocol::ids::ProjectId;
 use keyfold_protocol::intent::Operation;
+use keyfold_wallet::ContextName;
 
 use crate::client::Client;
 use crate::environment::{Credential, Environment, Transport};
@@ -22,6 +23,8 @@ pub struct NewProject {
     pub guard: Option<GuardSettings>,
     /// The checkpointer contract of every new wallet, where they have one.
     pub checkpointer: Option<Address>,
+    /// The contracts of every new wallet.
+    pub contracts: ContextName,
 }
 
 impl<T: Transport, C: Credential, E: Environment> Client<T, C, E> {
@@ -38,12 +41,13 @@ impl<T: Transport, C: Credential, E: Environment> Client<T, C, E> {
             mail: new.mail,
             guard: new.guard,
             checkpointer: new.checkpointer,
+            contracts: new.contracts,
         };
         let intent = self.plain(Operation::CreateProject)?;
         let (info, _): (ProjectInfo, _) = self
             .call_before_session(path::PROJECT_CREATE, intent, &body.project, &body, None)
             .await?;
-        if info.project != body.project {
+        if info.project != body.project || info.contracts != body.contracts {
             return Err(ClientError::UnexpectedReply(path::PROJECT_CREATE));
         }
         Ok(info)

@@ -161,7 +161,7 @@ impl<T: Transport, C: Credential, E: Environment> Client<T, C, E> {
             chain_id,
             digest: signed.digest,
             counterfactual: erc6492_wrap(
-                &wallet.context(),
+                &wallet.contracts().context(),
                 &wallet.image_hash(),
                 &signed.signature,
             ),

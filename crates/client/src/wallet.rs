@@ -6,7 +6,7 @@ use keyfold_protocol::ids::KeyId;
 use keyfold_protocol::intent::Operation;
 use keyfold_protocol::text::is_name;
 use keyfold_wallet::config::Members;
-use keyfold_wallet::{Context, wallet_address};
+use keyfold_wallet::{ContextName, wallet_address};
 
 use crate::client::{Client, json};
 use crate::environment::{Credential, Environment, Transport};
@@ -32,15 +32,23 @@ pub struct WalletRules {
     pub guard: GuardRule,
     /// The checkpointer that wallets may have; none where absent.
     pub checkpointer: Option<Address>,
+    /// The contracts that addresses come from. What the service says has no part in it: whoever runs
+    /// it could otherwise have coins sent to addresses of contracts that nobody chose.
+    pub contracts: ContextName,
 }
 
 /// Says why a wallet was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum WalletRefused {
-    /// Contracts that this release does not know.
-    #[error("its contracts are unknown")]
-    Context,
+    /// Its contracts are not the ones that the program expects.
+    #[error("its contracts are {told}, and {expected} was expected")]
+    Context {
+        /// What was told.
+        told: ContextName,
+        /// What the program expects.
+        expected: ContextName,
+    },
     /// The configuration is not the default one: another threshold, further signers, a checkpointer.
     #[error("its configuration is not the one a new wallet has")]
     Shape,
@@ -93,7 +101,12 @@ impl Wallet {
     /// is vouched for by the channel. What is checked here is that nobody else can move the wallet,
     /// and that coins sent to the address are sent to this configuration.
     pub fn verify(info: WalletInfo, rules: &WalletRules) -> Result<Self, WalletRefused> {
-        let context = context(&info.context)?;
+        if info.context != rules.contracts {
+            return Err(WalletRefused::Context {
+                told: info.context,
+                expected: rules.contracts,
+            });
+        }
         let members = Members::of_new_wallet(&info.config).ok_or(WalletRefused::Shape)?;
         let (owner, guard) = (members.owner, members.guard);
         let checkpointer = info.config.checkpointer;
@@ -111,7 +124,7 @@ impl Wallet {
         if info.config.image_hash() != info.image_hash {
             return Err(WalletRefused::ImageHash);
         }
-        if wallet_address(&info.image_hash, &context) != info.address {
+        if wallet_address(&info.image_hash, &rules.contracts.context()) != info.address {
             return Err(WalletRefused::Address);
         }
         if !is_name(&info.label) {
@@ -155,16 +168,9 @@ impl Wallet {
         self.info.image_hash
     }
 
-    pub(crate) fn context(&self) -> Context {
-        // The only one that `verify` lets through.
-        Context::keyfold()
-    }
-}
-
-fn context(name: &str) -> Result<Context, WalletRefused> {
-    match name {
-        "keyfold" => Ok(Context::keyfold()),
-        _ => Err(WalletRefused::Context),
+    /// Returns the name of the contracts that the address comes from.
+    pub fn contracts(&self) -> ContextName {
+        self.info.context
     }
 }
 

@@ -6,7 +6,7 @@
 use alloy_primitives::aliases::U160;
 use alloy_primitives::{Address, B256, Bytes, U256};
 use keyfold_crypto::jwk::{PublicJwk, Thumbprint};
-use keyfold_wallet::{BehaviorOnError, Call, Config, Payload, PayloadBody};
+use keyfold_wallet::{BehaviorOnError, Call, Config, ContextName, Payload, PayloadBody};
 use serde::{Deserialize, Serialize};
 
 use crate::holder_api::DeviceState;
@@ -178,8 +178,8 @@ pub struct WalletInfo {
     pub label: String,
     /// Address on every EVM chain.
     pub address: Address,
-    /// Which contracts: `keyfold`.
-    pub context: String,
+    /// Which contracts its address comes from.
+    pub context: ContextName,
     /// The key that signs for it.
     pub key: KeyId,
     /// The whole configuration.
@@ -413,6 +413,10 @@ pub struct CreateProject {
     /// has one, each of its signatures counts for as long as the word about its root does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkpointer: Option<Address>,
+    /// The contracts of every new wallet, one of [`ContextName::CHOICES`]. Addresses come from them,
+    /// so a project keeps what it was made with.
+    #[serde(default)]
+    pub contracts: ContextName,
 }
 
 /// How the enclave sends a project's mail: SMTP with TLS that ends in the enclave.
@@ -456,6 +460,8 @@ pub struct ProjectInfo {
     /// The guard's signer, where there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guard_signer: Option<Address>,
+    /// The contracts of its wallets.
+    pub contracts: ContextName,
 }
 
 impl core::fmt::Debug for EmailStart {

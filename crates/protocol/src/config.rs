@@ -149,9 +149,6 @@ pub enum ChangeError {
     /// The configuration that would follow is not a good one.
     #[error(transparent)]
     Members(#[from] MembersError),
-    /// The contracts are unknown.
-    #[error("the wallet's contracts are unknown")]
-    Context,
     /// The root that was named does not follow from the change.
     #[error("the root that was named does not follow from the change")]
     OtherRoot,
@@ -250,8 +247,8 @@ fn remove<T>(list: &mut Vec<T>, is_it: impl Fn(&T) -> bool) -> Result<(), Change
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ConfigState {
-    /// Which contracts, by name.
-    pub context: String,
+    /// Which contracts, by name: they say where the leaves of passkeys, sessions and recovery point.
+    pub context: ContextName,
     /// Who may act.
     pub members: Members,
     /// Counts the updates.
@@ -268,8 +265,7 @@ impl ConfigState {
     ///
     /// [`ChangeError`].
     pub fn config(&self) -> Result<ValidConfig, ChangeError> {
-        let context: ContextName = self.context.parse().map_err(|_| ChangeError::Context)?;
-        let extensions = context.extensions();
+        let extensions = self.context.extensions();
         Ok(self
             .members
             .config(self.checkpoint, self.checkpointer, extensions.as_ref())?)

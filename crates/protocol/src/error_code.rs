@@ -117,6 +117,7 @@ codes! {
 
     // Relaying
     ChainUnknown "chain_unknown" 404 "This relayer does not serve that chain.";
+    ContractsMissing "contracts_missing" 404 "This relayer cannot deploy the wallet: its contracts are not on that chain, or not served.";
     ChainUnavailable "chain_unavailable" 503 "The chain node does not answer; try again.";
     CallReverts "call_reverts" 422 "The call would revert on chain, so it was not sent.";
     IdempotencyConflict "idempotency_conflict" 409 "That idempotency key was used for another request.";

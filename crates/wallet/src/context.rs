@@ -4,6 +4,7 @@ use core::fmt;
 use core::str::FromStr;
 
 use alloy_primitives::{Address, Bytes, address, bytes};
+use serde::{Deserialize, Serialize};
 
 use crate::Context;
 
@@ -26,10 +27,12 @@ const SEQUENCE_GUEST: Address = address!("0000000000006Ac72ed1d192fa28f0058D3F88
 ///
 /// A project chooses one of [`ContextName::CHOICES`]; the others are known so that wallets made
 /// with them can be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 #[non_exhaustive]
 pub enum ContextName {
     /// Keyfold's own contracts.
+    #[default]
     Keyfold,
     /// The same with ERC-4337, entry points v0.7 and v0.8.
     KeyfoldErc4337,
@@ -92,6 +95,18 @@ impl ContextName {
         Self::SequenceRc5,
         Self::SequenceRc5Erc4337,
     ];
+
+    /// Whether a project may choose it for new wallets.
+    #[must_use]
+    pub fn is_choice(self) -> bool {
+        Self::CHOICES.contains(&self)
+    }
+
+    /// Whether they are Keyfold's own contracts, with or without ERC-4337.
+    #[must_use]
+    pub const fn is_keyfold(self) -> bool {
+        matches!(self, Self::Keyfold | Self::KeyfoldErc4337)
+    }
 
     fn listed() -> String {
         Self::ALL.map(Self::as_str).join(", ")
@@ -250,6 +265,20 @@ impl FromStr for ContextName {
             .into_iter()
             .find(|name| name.as_str() == text)
             .ok_or(UnknownContext)
+    }
+}
+
+impl TryFrom<String> for ContextName {
+    type Error = UnknownContext;
+
+    fn try_from(text: String) -> Result<Self, UnknownContext> {
+        text.parse()
+    }
+}
+
+impl From<ContextName> for String {
+    fn from(name: ContextName) -> Self {
+        name.as_str().to_owned()
     }
 }
 

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use alloy_primitives::{Address, Bytes, U256};
 use keyfold_chain::node::At;
-use keyfold_chain::{CallRequest, Deployments, FeeBounds, Fees, Node, Transaction, revert};
+use keyfold_chain::{CallRequest, FeeBounds, Fees, Node, Transaction, lacking, revert};
 use keyfold_protocol::error_code::Code;
+use keyfold_wallet::ContextName;
 use tokio::sync::Notify;
 
 use crate::config::{ChainConfig, RelayerError, SpendBounds};
@@ -110,23 +111,19 @@ impl Chain {
         &self.node
     }
 
-    /// Refuses where the contracts that deploy wallets are missing: a call to an address without
-    /// code succeeds and does nothing.
-    pub(crate) async fn has_contracts(&self, deployments: &Deployments) -> Result<(), RelayError> {
-        for call in deployments.calls() {
-            if !self.node.has_code(call.address).await? {
-                tracing::error!(
-                    chain = self.id(),
-                    contract = call.name,
-                    "a contract is missing"
-                );
-                return Err(RelayError::refused(
-                    Code::ChainUnavailable,
-                    "The wallet contracts are not on this chain yet; its operator deploys them.",
-                ));
-            }
-        }
-        Ok(())
+    /// Refuses where the contracts that deploy a wallet are missing.
+    pub(crate) async fn has_contracts(&self, contracts: ContextName) -> Result<(), RelayError> {
+        let Some((contract, address)) = lacking(&self.node, contracts).await? else {
+            return Ok(());
+        };
+        tracing::error!(chain = self.id(), %contracts, contract, %address, "a contract is missing");
+        Err(RelayError::refused(
+            Code::ContractsMissing,
+            format!(
+                "Chain {} lacks {contract} of {contracts} at {address}.",
+                self.id()
+            ),
+        ))
     }
 
     /// Tries a call out and says what to offer for it.

@@ -12,6 +12,7 @@ use getrandom::rand_core::UnwrapErr;
 use keyfold_chain::{ArtifactError, DeployError, FeeBounds};
 use keyfold_net::tls::{ServerTls, SpkiPin, TlsError};
 use keyfold_storage::{MasterKey, MasterKeyError, MigrateError, OpenError, StorageError};
+use keyfold_wallet::ContextName;
 use serde::{Deserialize, Serialize};
 
 use crate::keys::RelayerKey;
@@ -28,6 +29,10 @@ pub struct RelayerConfig {
     pub data: PathBuf,
     /// The chains it serves.
     pub chains: Vec<ChainConfig>,
+    /// The contracts whose wallets it serves, by name. It deploys wallets with each of them, where a
+    /// chain has them; all that a project may choose unless said otherwise.
+    #[serde(default = "choices")]
+    pub contracts: Vec<ContextName>,
     /// What strangers may cost.
     #[serde(default)]
     pub limits: RelayLimits,
@@ -130,6 +135,10 @@ impl Default for RelayLimits {
             trusted_proxies: Vec::new(),
         }
     }
+}
+
+fn choices() -> Vec<ContextName> {
+    ContextName::CHOICES.to_vec()
 }
 
 const fn one() -> u64 {
@@ -356,6 +365,7 @@ mod tests {
             names: vec!["localhost".to_owned()],
             data: dir.path().join("relayer"),
             chains: Vec::new(),
+            contracts: choices(),
             limits: RelayLimits::default(),
         };
         init(&config).unwrap();
@@ -383,6 +393,7 @@ mod tests {
         let chain = ChainConfig::new(31_337, url);
         let read = config.chains.first().unwrap();
         assert_eq!(format!("{read:?}"), format!("{chain:?}"));
+        assert_eq!(config.contracts, ContextName::CHOICES);
         assert_eq!(config.limits.max_gas, RelayLimits::default().max_gas);
         assert!(toml::from_str::<RelayerConfig>("listen = \"127.0.0.1:0\"").is_err());
     }

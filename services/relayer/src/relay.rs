@@ -14,7 +14,7 @@ use keyfold_protocol::error_code::Code;
 use keyfold_protocol::ids::RequestId;
 use keyfold_protocol::relayer_api::{Relay, Relayed, WalletOnChain};
 use keyfold_storage::MasterKey;
-use keyfold_wallet::abi;
+use keyfold_wallet::{ContextName, abi};
 
 use crate::chain::{Chain, Outgoing};
 use crate::config::{RelayerConfig, RelayerError, SpendBounds, database_path, master_key_path};
@@ -31,6 +31,8 @@ pub(crate) struct Relayer {
     pub(crate) chains: BTreeMap<u64, Arc<Chain>>,
     pub(crate) store: Store,
     pub(crate) deployments: Deployments,
+    /// The contracts whose wallets are served.
+    contracts: Vec<ContextName>,
     key: RelayerKey,
     max_gas: u64,
 }
@@ -39,6 +41,12 @@ impl Relayer {
     /// Reads the key, opens the database and prepares the chains. Talks to no node yet.
     pub(crate) async fn open(config: &RelayerConfig) -> Result<Self, RelayerError> {
         let master = MasterKey::load(&master_key_path(&config.data))?;
+        if config.contracts.is_empty() || !config.contracts.iter().all(|name| name.is_choice()) {
+            let known = ContextName::CHOICES.map(ContextName::as_str).join(", ");
+            return Err(RelayerError::Config(format!(
+                "contracts: name at least one of {known}, and no other"
+            )));
+        }
         let mut chains = BTreeMap::new();
         for chain in &config.chains {
             let id = chain.chain_id;
@@ -58,6 +66,7 @@ impl Relayer {
             chains,
             store: Store::open(&database_path(&config.data)).await?,
             deployments: Deployments::embedded()?,
+            contracts: config.contracts.clone(),
             key: RelayerKey::derive(&master),
             max_gas: config.limits.max_gas,
         })
@@ -88,7 +97,7 @@ impl Relayer {
         }
         let chain = self.chain(relay.chain_id)?;
         let call = WalletCall::parse(
-            self.deployments.context(),
+            &self.contracts,
             relay.wallet,
             relay.image_hash,
             relay.payload,
@@ -114,7 +123,7 @@ impl Relayer {
     ) -> Result<Relayed, RelayError> {
         let has_code = chain.node().await?.has_code(call.wallet()).await?;
         if !has_code {
-            chain.has_contracts(&self.deployments).await?;
+            chain.has_contracts(call.contracts()).await?;
         }
         let relayed = call
             .relayed(has_code)
@@ -252,7 +261,8 @@ fn same(taken: Taken, hash: B256) -> Result<Relayed, RelayError> {
 
 fn refused(error: WalletCallError) -> RelayError {
     let code = match error {
-        WalletCallError::OtherWallet(_) => Code::MalformedRequest,
+        WalletCallError::OtherWallet { .. } => Code::MalformedRequest,
+        WalletCallError::OtherContracts(_) => Code::ContractsMissing,
         WalletCallError::Payload(_) => Code::PayloadInvalid,
     };
     RelayError::refused(code, format!("The request cannot be relayed: {error}."))

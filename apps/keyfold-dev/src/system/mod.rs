@@ -28,6 +28,7 @@ use keyfold_crypto::jwk::DeviceSigningKey;
 use keyfold_net::SpkiPin;
 use keyfold_protocol::client_api::GuardSettings;
 use keyfold_protocol::ids::ProjectId;
+use keyfold_wallet::ContextName;
 
 pub use chain::{CHAIN_ID, Chain};
 pub use error::{SystemError, chain as chain_of};
@@ -81,6 +82,8 @@ pub struct Project {
     pub guard: Option<GuardSettings>,
     /// The checkpointer of its wallets.
     pub checkpointer: Option<Address>,
+    /// The contracts of its wallets.
+    pub contracts: ContextName,
     /// Its administrator's key.
     pub administrator: Arc<DeviceSigningKey>,
 }
@@ -94,6 +97,7 @@ impl Project {
                 None => GuardRule::Without,
             },
             checkpointer: self.checkpointer,
+            contracts: self.contracts,
         }
     }
 }

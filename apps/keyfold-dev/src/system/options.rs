@@ -10,6 +10,7 @@ use keyfold_guard::Policy;
 use keyfold_guard::policy::{ChainRules, Messages, POLICY_VERSION, Recipients};
 use keyfold_holder_service::HolderConfig;
 use keyfold_protocol::config::ChangeKind;
+use keyfold_wallet::ContextName;
 
 use crate::system::{CHAIN_ID, SystemError};
 
@@ -30,15 +31,19 @@ pub struct ProjectOptions {
     pub policy: Option<Policy>,
     /// Whether its wallets have the realm's checkpointer, which is put on every chain then.
     pub checkpointer: bool,
+    /// The contracts of its wallets. The chains have Keyfold's own.
+    pub contracts: ContextName,
 }
 
 impl ProjectOptions {
-    /// Names a project and what its guard lets pass; its wallets have no checkpointer.
+    /// Names a project and what its guard lets pass; its wallets have no checkpointer and Keyfold's
+    /// contracts.
     pub fn new(id: &str, policy: Option<Policy>) -> Self {
         Self {
             id: id.to_owned(),
             policy,
             checkpointer: false,
+            contracts: ContextName::Keyfold,
         }
     }
 }

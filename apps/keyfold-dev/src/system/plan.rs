@@ -20,6 +20,7 @@ use keyfold_protocol::client_api::{GuardSettings, MailSettings};
 use keyfold_protocol::ids::{Digest32, ProjectId, RealmId};
 use keyfold_relayer_service::{ChainConfig, RelayerConfig};
 use keyfold_storage::MasterKey;
+use keyfold_wallet::ContextName;
 use rustix::process::Signal;
 use serde::Serialize;
 
@@ -57,6 +58,7 @@ pub(crate) struct PlannedProject {
     pub(crate) mail: MailSettings,
     pub(crate) guard: Option<GuardSettings>,
     pub(crate) checkpointer: bool,
+    pub(crate) contracts: ContextName,
 }
 
 /// The guard's configuration, and where it stands.
@@ -152,6 +154,7 @@ pub(crate) fn prepare(
             mail: mail.clone(),
             guard,
             checkpointer: project.checkpointer,
+            contracts: project.contracts,
         })
     });
     Ok(Plan {
@@ -342,6 +345,7 @@ impl Maker<'_> {
             names: vec!["localhost".to_owned()],
             data: self.files.relayer(),
             chains: chains.collect::<Result<_, SystemError>>()?,
+            contracts: ContextName::CHOICES.to_vec(),
             limits: Default::default(),
         };
         if let Some(many) = std::num::NonZeroU32::new(MANY) {

@@ -254,6 +254,7 @@ async fn projects(
             mail: project.mail.clone(),
             guard: project.guard.clone(),
             checkpointer: checkpointer.filter(|_| project.checkpointer),
+            contracts: project.contracts,
         };
         client(administrator.clone())?
             .create_project(new)
@@ -263,6 +264,7 @@ async fn projects(
             id: project.id.clone(),
             guard: project.guard.clone(),
             checkpointer: checkpointer.filter(|_| project.checkpointer),
+            contracts: project.contracts,
             administrator,
         });
     }
@@ -285,6 +287,7 @@ fn profile(
     };
     let profile = ProfileFile {
         checkpointer: project.checkpointer,
+        contracts: project.contracts,
         gateway: format!("https://{}", gateway.0),
         gateway_ca: None,
         gateway_spki: Some(gateway.1.to_string()),

@@ -6,6 +6,7 @@ use alloy_primitives::{Address, Bytes, U256};
 use clap::{Args, Subcommand};
 use keyfold_client::ids::{Digest32, ProjectId, RequestId};
 use keyfold_crypto::jwk::Thumbprint;
+use keyfold_wallet::ContextName;
 
 use crate::amount::parse_value;
 
@@ -82,6 +83,7 @@ A profile is a file, ~/.config/keyfold/default.toml unless --profile names anoth
   chain = 8453
   # guard = \"0x…\"                        the signer that every wallet must have, or \"none\"
   # checkpointer = \"0x…\"                 the checkpointer that wallets may have
+  # contracts = \"sequence-rc5\"          what addresses come from; \"keyfold\" where absent
   [[measurements]]
   pcr0 = \"…96 hex digits\"
   pcr1 = \"…\"
@@ -194,6 +196,19 @@ pub struct Transaction {
 }
 
 /// Reads `0x` and 40 digits; where the digits have a case, it must be the checksum's (EIP-55).
+/// Reads the name of contracts that a project may choose.
+///
+/// # Errors
+///
+/// A sentence for people.
+pub(super) fn contracts(text: &str) -> Result<ContextName, String> {
+    let known = text.parse::<ContextName>().ok();
+    known.filter(|name| name.is_choice()).ok_or_else(|| {
+        let choices = ContextName::CHOICES.map(ContextName::as_str).join(", ");
+        format!("contracts are one of {choices}")
+    })
+}
+
 pub(super) fn address(text: &str) -> Result<Address, String> {
     let digits = text.strip_prefix("0x").ok_or("an address begins with 0x")?;
     let parsed: Address = text
@@ -261,6 +276,10 @@ pub struct CreateProject {
     /// Checkpointer contract of every new wallet.
     #[arg(long, value_parser = address)]
     pub checkpointer: Option<Address>,
+    /// Contracts of every new wallet: keyfold, keyfold-4337, sequence-rc5 or sequence-rc5-4337. They
+    /// cannot be changed later.
+    #[arg(long, value_name = "NAME", value_parser = contracts, default_value_t = ContextName::Keyfold)]
+    pub contracts: ContextName,
     /// `host:port` of the guard.
     #[arg(long, requires_all = ["guard_spki", "guard_signer"])]
     pub guard_address: Option<String>,

@@ -163,13 +163,14 @@ fn removal(state: &ConfigState, who: &str) -> Result<ConfigChange, CliError> {
 
 fn words(history: &History) -> String {
     let ConfigState {
+        context,
         members,
         checkpoint,
         checkpointer,
-        ..
     } = history.latest();
     let mut lines = vec![
         format!("wallet        {}", history.wallet()),
+        format!("contracts     {context}"),
         format!("root          {}", history.latest_root()),
         format!("checkpoint    {checkpoint}"),
         format!("owner         {}", members.owner),

@@ -38,6 +38,7 @@ pub(crate) fn show(profile: &Profile) -> Result<Report, CliError> {
             or_none(file.chain.map(|chain| chain.to_string()))
         ),
         format!("guard     {guard}"),
+        format!("contracts {}", file.contracts),
         format!("state     {}", profile.state.display()),
     ];
     Ok(Report::new(

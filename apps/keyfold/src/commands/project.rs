@@ -31,6 +31,7 @@ pub(crate) async fn run(user: User, command: ProjectCommand) -> Result<Report, C
         },
         guard: guard(&arguments),
         checkpointer: arguments.checkpointer,
+        contracts: arguments.contracts,
     };
     let _step = user
         .output
@@ -38,10 +39,14 @@ pub(crate) async fn run(user: User, command: ProjectCommand) -> Result<Report, C
     let info = user.client.create_project(new).await?;
     Ok(Report::new(
         format!(
-            "Made the project {}; this device administers it.",
-            info.project
+            "Made the project {}; this device administers it. Its wallets are of the contracts {}.",
+            info.project, info.contracts
         ),
-        json!({ "project": info.project, "guard_signer": info.guard_signer }),
+        json!({
+            "project": info.project,
+            "guard_signer": info.guard_signer,
+            "contracts": info.contracts,
+        }),
     ))
 }
 

@@ -51,6 +51,7 @@ pub(crate) fn to_json(wallet: &Wallet) -> Value {
     json!({
         "label": wallet.label(),
         "address": wallet.address().to_string(),
+        "contracts": wallet.contracts(),
         "image_hash": wallet.image_hash(),
         "owner": wallet.owner().to_string(),
         "guard": wallet.guard().map(|guard| guard.to_string()),

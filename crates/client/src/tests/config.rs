@@ -5,6 +5,7 @@ use keyfold_protocol::config::{
     ChangeError, ConfigChange, ConfigLink, ConfigState, MAX_UPDATES, StoredTree, WalletConfig,
     update_digest,
 };
+use keyfold_wallet::ContextName;
 use keyfold_wallet::config::{Members, default_tree};
 use keyfold_wallet::signature::Header;
 
@@ -26,7 +27,7 @@ fn wallet() -> Wallet {
 
 fn first() -> ConfigState {
     ConfigState {
-        context: "keyfold".to_owned(),
+        context: ContextName::Keyfold,
         members: Members::new(Address::from(owner(1).address()), None),
         checkpoint: 0,
         checkpointer: None,

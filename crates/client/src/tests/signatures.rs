@@ -6,14 +6,14 @@ use keyfold_protocol::client_api::{SignRequest, Signed, WireCall, WirePayload};
 use keyfold_protocol::error_code::Code;
 use keyfold_protocol::ids::Digest32;
 use keyfold_protocol::relayer_api::RelayState;
-use keyfold_wallet::abi::erc6492_unwrap;
+use keyfold_wallet::abi::{self, erc6492_unwrap};
 use keyfold_wallet::config::default_tree;
 use keyfold_wallet::payload::{ANY_CHAIN, unpack};
 use keyfold_wallet::signature::Header;
-use keyfold_wallet::{Context, ValidConfig};
+use keyfold_wallet::{Context, ContextName, ValidConfig};
 
 use super::world::*;
-use crate::{ClientError, SignatureRefused, WaitLimit, verify_signature};
+use crate::{ClientError, SignatureRefused, WaitLimit, Wallet, WalletRules, verify_signature};
 
 fn call() -> WireCall {
     WireCall {
@@ -44,6 +44,41 @@ fn a_message_is_signed_and_the_signature_is_the_wallets() {
     assert_eq!(wrapped.signature, signed.signature);
     // Another chain, another text: not this signature.
     assert!(verify_signature(&wallet, CHAIN + 1, &payload, &signed.signature).is_err());
+}
+
+#[test]
+fn before_deployment_a_signature_names_the_contracts_of_its_wallet() {
+    for contracts in ContextName::CHOICES {
+        let (host, pin) = world();
+        let client = client(&host, &pin).with_wallet_rules(WalletRules {
+            contracts,
+            ..WalletRules::default()
+        });
+        let told = info_with("main", &config(1), contracts);
+        host.with(|state| state.wallets = vec![told.clone()]);
+        let session = sign_in(&client).unwrap();
+        let wallet = run(client.create_wallet(&session, "main")).unwrap();
+        let signed = run(client.sign_message(&session, &wallet, CHAIN, b"hello")).unwrap();
+        let wrapped = erc6492_unwrap(&signed.counterfactual).unwrap();
+        let context = contracts.context();
+        assert_eq!(wrapped.factory, context.factory);
+        let deploy = abi::deploy(&context.stage1, &wallet.image_hash());
+        assert_eq!(wrapped.deploy_data, deploy);
+        let payload = WirePayload::Message {
+            message: b"hello".to_vec().into(),
+        };
+        let payload = payload.to_payload().unwrap();
+        verify_signature(&wallet, CHAIN, &payload, &signed.signature).unwrap();
+        // The digest names the wallet, so the same owner's wallet of other contracts refuses it.
+        let other = ContextName::CHOICES.into_iter().find(|o| *o != contracts);
+        let rules = WalletRules {
+            contracts: other.unwrap(),
+            ..WalletRules::default()
+        };
+        let sibling = info_with("main", &config(1), rules.contracts);
+        let sibling = Wallet::verify(sibling, &rules).unwrap();
+        assert!(verify_signature(&sibling, CHAIN, &payload, &signed.signature).is_err());
+    }
 }
 
 /// Asks for a signature that the enclave then changes.

@@ -3,7 +3,7 @@
 use alloy_primitives::Address;
 use keyfold_protocol::client_api::WalletInfo;
 use keyfold_wallet::config::{balanced_tree, default_tree};
-use keyfold_wallet::{Config, Context, Topology, ValidConfig, wallet_address};
+use keyfold_wallet::{Config, Context, ContextName, Topology, ValidConfig, wallet_address};
 
 use super::world::*;
 use crate::{ClientError, GuardRule, Wallet, WalletRefused, WalletRules};
@@ -118,14 +118,69 @@ fn an_address_or_root_of_another_configuration_is_refused() {
     assert_eq!(verify(root), Err(WalletRefused::ImageHash));
     let config = WalletInfo {
         config: theirs.config,
-        ..mine.clone()
-    };
-    assert_eq!(verify(config), Err(WalletRefused::ImageHash));
-    let context = WalletInfo {
-        context: "other".into(),
         ..mine
     };
-    assert_eq!(verify(context), Err(WalletRefused::Context));
+    assert_eq!(verify(config), Err(WalletRefused::ImageHash));
+}
+
+#[test]
+fn contracts_that_the_program_does_not_expect_are_refused_though_all_else_fits() {
+    let config = default_tree(someone(1), None).unwrap();
+    for expected in ContextName::CHOICES {
+        let rules = WalletRules {
+            contracts: expected,
+            ..WalletRules::default()
+        };
+        for told in ContextName::ALL {
+            let verified = Wallet::verify(info_with("main", &config, told), &rules);
+            if told == expected {
+                let wallet = verified.unwrap();
+                assert_eq!(wallet.contracts(), expected);
+                let address = wallet_address(&config.image_hash(), &expected.context());
+                assert_eq!(wallet.address(), address);
+            } else {
+                assert_eq!(verified, Err(WalletRefused::Context { told, expected }));
+            }
+            // The right name, with the address of other contracts.
+            let misnamed = WalletInfo {
+                context: expected,
+                ..info_with("main", &config, told)
+            };
+            if told != expected {
+                assert_eq!(
+                    Wallet::verify(misnamed, &rules),
+                    Err(WalletRefused::Address)
+                );
+            }
+        }
+    }
+    assert_eq!(WalletRules::default().contracts, ContextName::Keyfold);
+}
+
+#[test]
+fn a_service_that_exchanges_the_contracts_gets_no_coins_sent_to_their_addresses() {
+    let (host, client, session, _) = ready();
+    let exchange = |info: &mut WalletInfo| {
+        info.context = ContextName::SequenceRc5;
+        info.address = wallet_address(&info.image_hash, &info.context.context());
+    };
+    host.with(|state| {
+        state.alter_wallet = Some(Box::new(exchange));
+        state.wallets.iter_mut().for_each(exchange);
+    });
+    for error in [
+        run(client.wallets(&session)).unwrap_err(),
+        run(client.create_wallet(&session, "another")).unwrap_err(),
+    ] {
+        let refused = WalletRefused::Context {
+            told: ContextName::SequenceRc5,
+            expected: ContextName::Keyfold,
+        };
+        assert!(
+            matches!(error, ClientError::Wallet(why) if why == refused),
+            "{error}"
+        );
+    }
 }
 
 #[test]

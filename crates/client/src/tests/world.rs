@@ -20,7 +20,7 @@ use keyfold_protocol::relayer_api::RelayState;
 pub(super) use environment::{Clock, TestEnvironment, run};
 pub(super) use host::{Host, State, problem};
 pub(super) use realm::{Enclave, image, realm_record};
-pub(super) use wallets::{info, owner, sign, sign_with};
+pub(super) use wallets::{info, info_with, owner, sign, sign_with};
 
 use crate::{Client, ClientError, RealmPin, Session, Wallet};
 

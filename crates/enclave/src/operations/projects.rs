@@ -45,6 +45,7 @@ pub(super) async fn create<P: Platform>(
                     mail: body.mail.clone(),
                     guard: body.guard.clone(),
                     checkpointer: body.checkpointer,
+                    contracts: body.contracts,
                     created,
                 };
                 Ok(Change::Write(project, ()))
@@ -56,7 +57,8 @@ pub(super) async fn create<P: Platform>(
                     && known.display_name == body.display_name
                     && known.mail == body.mail
                     && known.guard == body.guard
-                    && known.checkpointer == body.checkpointer =>
+                    && known.checkpointer == body.checkpointer
+                    && known.contracts == body.contracts =>
             {
                 Ok(Change::Keep(()))
             }
@@ -66,6 +68,7 @@ pub(super) async fn create<P: Platform>(
     Ok(ProjectInfo {
         project: body.project.clone(),
         guard_signer: body.guard.as_ref().map(|guard| guard.signer),
+        contracts: body.contracts,
     })
 }
 
@@ -74,6 +77,14 @@ fn check(body: &CreateProject) -> Result<(), &'static str> {
     check_mail(&body.mail)?;
     if body.checkpointer.is_some_and(|address| address.is_zero()) {
         return Err("address zero cannot be the checkpointer");
+    }
+    if !body.contracts.is_choice() {
+        return Err("these contracts are not for new wallets");
+    }
+    // Its promise never to freeze a wallet needs our recovery contract: only that one lets a recovery
+    // signer distrust it before the delay is over.
+    if body.checkpointer.is_some() && !body.contracts.is_keyfold() {
+        return Err("a checkpointer needs keyfold's own contracts");
     }
     body.guard.as_ref().map_or(Ok(()), check_guard)
 }

@@ -5,7 +5,7 @@ use keyfold_protocol::client_api::{CreateWallet, Nothing, WalletInfo, Wallets};
 use keyfold_protocol::error_code::Code;
 use keyfold_protocol::text::is_name;
 use keyfold_wallet::config::Members;
-use keyfold_wallet::{Context, wallet_address};
+use keyfold_wallet::wallet_address;
 
 use super::config::{Chain, store_trees};
 use super::owner_key::{NewKey, store};
@@ -150,7 +150,8 @@ fn new_wallet(
         entropy: key.entropy,
         config: config.into_inner(),
         guard,
-        address: wallet_address(&image_hash, &Context::keyfold()),
+        context: project.contracts,
+        address: wallet_address(&image_hash, &project.contracts.context()),
         image_hash,
         created,
         updates: Vec::new(),

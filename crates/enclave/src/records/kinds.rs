@@ -9,7 +9,7 @@ use keyfold_protocol::client_api::{GuardSettings, MailSettings, WalletInfo};
 use keyfold_protocol::config::ConfigChange;
 use keyfold_protocol::error_code::Code;
 use keyfold_protocol::ids::{AccountId, Digest32, KeyId, ProjectId, SessionId};
-use keyfold_wallet::Config;
+use keyfold_wallet::{Config, ContextName};
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
@@ -81,6 +81,9 @@ pub(crate) struct Project {
     /// The checkpointer contract of new wallets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) checkpointer: Option<Address>,
+    /// The contracts of its wallets.
+    #[serde(default)]
+    pub(crate) contracts: ContextName,
     /// Unix seconds.
     pub(crate) created: u64,
 }
@@ -172,6 +175,9 @@ pub(crate) struct WalletRecord {
     /// The guard's signer in the configuration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) guard: Option<Address>,
+    /// The contracts that the address comes from.
+    #[serde(default)]
+    pub(crate) context: ContextName,
     pub(crate) address: Address,
     /// Root of the first configuration.
     pub(crate) image_hash: B256,
@@ -298,7 +304,7 @@ impl WalletRecord {
         WalletInfo {
             label: self.label.clone(),
             address: self.address,
-            context: "keyfold".to_owned(),
+            context: self.context,
             key: self.key,
             config: self.config.clone(),
             image_hash: self.image_hash,

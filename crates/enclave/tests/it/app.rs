@@ -10,8 +10,8 @@ use keyfold_protocol::client_api::{
 };
 use keyfold_protocol::error_code::Code;
 use keyfold_protocol::intent::Operation;
-use keyfold_wallet::EcdsaSignature;
 use keyfold_wallet::signature::{Request, decode, recover};
+use keyfold_wallet::{ContextName, EcdsaSignature};
 
 use crate::device::{Device, Reply};
 use crate::world::{Machine, World, realm};
@@ -30,47 +30,46 @@ pub(crate) struct App {
 impl App {
     /// Projects without a guard.
     pub(crate) async fn new() -> Self {
-        Self::with(None, None).await
+        Self::with(|_| ()).await
     }
 
     /// Projects with the world's guard.
     pub(crate) async fn guarded() -> Self {
-        Self::with(Some(crate::guard::SimGuard::new().settings()), None).await
+        Self::with(|body| body.guard = Some(crate::guard::SimGuard::new().settings())).await
     }
 
     /// Projects whose wallets have a checkpointer.
     pub(crate) async fn with_checkpointer(checkpointer: Address) -> Self {
-        Self::with(None, Some(checkpointer)).await
+        Self::with(|body| body.checkpointer = Some(checkpointer)).await
     }
 
-    async fn with(guard: Option<GuardSettings>, checkpointer: Option<Address>) -> Self {
+    /// Projects with other settings than [`project_of`] has.
+    pub(crate) async fn with(change: impl Fn(&mut CreateProject)) -> Self {
         let (world, enclave) = realm().await;
-        Self::projects(world, enclave, guard, checkpointer).await
+        Self::projects(world, enclave, change).await
     }
 
     /// Projects in a realm that somebody made otherwise.
     pub(crate) async fn of(world: Arc<World>, enclave: Arc<Enclave<Machine>>) -> Self {
-        Self::projects(world, enclave, None, None).await
+        Self::projects(world, enclave, |_| ()).await
     }
 
     async fn projects(
         world: Arc<World>,
         enclave: Arc<Enclave<Machine>>,
-        guard: Option<GuardSettings>,
-        checkpointer: Option<Address>,
+        change: impl Fn(&mut CreateProject),
     ) -> Self {
         let app = Self { world, enclave };
         for project in [APP, OTHER] {
             let admin = app.device(project);
-            let body = CreateProject {
-                checkpointer,
-                ..project_of(&admin, project, guard.clone())
-            };
+            let mut body = project_of(&admin, project, None);
+            change(&mut body);
             let made = admin
                 .before_session(path::PROJECT_CREATE, Operation::CreateProject, &body)
                 .await;
             let info: ProjectInfo = made.ok();
             assert_eq!(info.project.as_str(), project);
+            assert_eq!(info.contracts, body.contracts);
         }
         app
     }
@@ -129,6 +128,7 @@ pub(crate) fn project_of(
         },
         guard,
         checkpointer: None,
+        contracts: ContextName::Keyfold,
     }
 }
 

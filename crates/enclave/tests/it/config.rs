@@ -61,7 +61,7 @@ impl Device {
     }
 
     /// Changes the latest configuration.
-    async fn change(&self, wallet: &WalletInfo, change: ConfigChange) -> Reply {
+    pub(crate) async fn change(&self, wallet: &WalletInfo, change: ConfigChange) -> Reply {
         let latest = latest(&self.history(wallet).await);
         let update = UpdateConfig::new(wallet.address, &latest, change).unwrap();
         self.update(wallet, &update).await
@@ -69,7 +69,7 @@ impl Device {
 }
 
 /// Replays what was told, and judges each link as the wallet's contract would.
-fn states(told: &WalletConfig) -> Vec<ConfigState> {
+pub(crate) fn states(told: &WalletConfig) -> Vec<ConfigState> {
     let mut states = vec![told.first.clone()];
     for link in &told.updates {
         let before = states.last().unwrap();

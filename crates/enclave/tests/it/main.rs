@@ -6,6 +6,7 @@ mod app;
 mod attacks;
 mod channel;
 mod config;
+mod contexts;
 mod device;
 mod guard;
 mod holder;

@@ -4,7 +4,7 @@ const WALLET: Address = Address::repeat_byte(0xaa);
 
 fn first() -> ConfigState {
     ConfigState {
-        context: "keyfold".to_owned(),
+        context: ContextName::Keyfold,
         members: Members::new(Address::repeat_byte(1), Some(Address::repeat_byte(2))),
         checkpoint: 0,
         checkpointer: None,
@@ -175,11 +175,41 @@ fn what_would_be_no_good_configuration_is_refused() {
         after(ConfigChange::AddSession { session: large }),
         ChangeError::TooLarge
     );
-    let nowhere = ConfigState {
-        context: "nowhere".to_owned(),
-        ..first()
+}
+
+#[test]
+fn leaves_point_to_the_extensions_of_the_wallets_contracts() {
+    let of = |context| ConfigState { context, ..first() };
+    let change = ConfigChange::AddPasskey {
+        passkey: passkey(1),
     };
-    assert_eq!(nowhere.config(), Err(ChangeError::Context));
+    let root = |context| {
+        let after = of(context).after(&change).unwrap();
+        after.config().unwrap().image_hash()
+    };
+    let (ours, theirs) = (root(ContextName::Keyfold), root(ContextName::SequenceRc5));
+    assert_ne!(ours, theirs);
+    assert_eq!(theirs, root(ContextName::SequenceRc5Erc4337));
+    assert_eq!(
+        of(ContextName::SequenceDev1).after(&change),
+        Err(ChangeError::Members(MembersError::NoExtensions))
+    );
+    // A wallet of a new project is the same tree with any contracts.
+    assert_eq!(
+        of(ContextName::SequenceDev1).config(),
+        of(ContextName::Keyfold).config()
+    );
+}
+
+#[test]
+fn contracts_that_nobody_knows_are_no_configuration() {
+    let json = serde_json::to_string(&first()).unwrap();
+    assert!(json.contains(r#""context":"keyfold""#), "{json}");
+    assert_eq!(serde_json::from_str::<ConfigState>(&json).unwrap(), first());
+    for unknown in ["", "Keyfold", "nowhere"] {
+        let other = json.replace(r#""keyfold""#, &format!("{unknown:?}"));
+        assert!(serde_json::from_str::<ConfigState>(&other).is_err());
+    }
 }
 
 #[test]

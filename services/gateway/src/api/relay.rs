@@ -32,7 +32,7 @@ const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
     request_body(content = Relay, content_type = "application/json"),
     responses(
         (status = 200, description = "Taken over; ask again for how far it has come.", body = Relayed),
-        (status = "default", description = "A problem: `call_reverts`, `chain_unknown`, `chain_unavailable`, \
+        (status = "default", description = "A problem: `call_reverts`, `chain_unknown`, `contracts_missing`, `chain_unavailable`, \
             `idempotency_conflict`, `payload_invalid`, `malformed_request`, `malformed_json`, `invalid_request`, \
             `body_too_large`, `unsupported_media_type`, `unavailable`, `timeout` or `rate_limited`.",
             body = ProblemBody, content_type = "application/problem+json"),

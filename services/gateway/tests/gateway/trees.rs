@@ -10,7 +10,7 @@ use crate::support::*;
 
 fn state() -> ConfigState {
     let first = ConfigState {
-        context: "keyfold".to_owned(),
+        context: keyfold_wallet::ContextName::Keyfold,
         members: Members::new(Address::repeat_byte(1), None),
         checkpoint: 0,
         checkpointer: None,

@@ -277,7 +277,7 @@ async fn an_allowed_transfer_is_signed_by_the_projects_signer() {
 
 fn change(key: Address) -> CosignUpdate {
     let state = ConfigState {
-        context: "keyfold".to_owned(),
+        context: keyfold_wallet::ContextName::Keyfold,
         members: Members::new(Address::repeat_byte(1), Some(Address::repeat_byte(2))),
         checkpoint: 0,
         checkpointer: None,

@@ -266,7 +266,7 @@ async fn without_contracts_nothing_is_sent_into_the_void() {
             .relayer
             .relay(id(1), &wallet.transfer(0, FRIEND, 5))
             .await,
-        Code::ChainUnavailable,
+        Code::ContractsMissing,
     );
     assert_eq!(world.sent_on_chain().await, 0);
 }

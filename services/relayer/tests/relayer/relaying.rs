@@ -7,7 +7,7 @@ use keyfold_protocol::error_code::Code;
 use keyfold_protocol::relayer_api::RelayState;
 use keyfold_relayer_service::deploy_contracts;
 use keyfold_wallet::payload::pack;
-use keyfold_wallet::{BehaviorOnError, Call, Encoding, Payload, abi};
+use keyfold_wallet::{BehaviorOnError, Call, ContextName, Encoding, Payload, abi};
 
 use crate::anvil::CHAIN;
 use crate::wallet::TestWallet;
@@ -256,6 +256,68 @@ async fn somebody_elses_deployment_in_between_does_no_harm() {
     let again = world.relayer.relay_and_wait(id(2), &request).await;
     assert!(!again.deployed);
     assert_eq!(world.balance(FRIEND).await, U256::from(5));
+}
+
+#[tokio::test]
+async fn a_wallet_with_erc4337_is_deployed_by_its_own_stages() {
+    let world = World::start().await;
+    let wallet = TestWallet::of(1, ContextName::KeyfoldErc4337);
+    assert_ne!(wallet.address, TestWallet::new(1).address);
+    world.fund(wallet.address, COIN).await;
+    let first = world
+        .relayer
+        .relay_and_wait(id(1), &wallet.transfer(0, FRIEND, 3))
+        .await;
+    let second = world
+        .relayer
+        .relay_and_wait(id(2), &wallet.transfer(1, FRIEND, 4))
+        .await;
+    assert!(first.deployed && !second.deployed);
+    assert_eq!(world.balance(FRIEND).await, U256::from(7));
+}
+
+#[tokio::test]
+async fn a_wallet_whose_contracts_the_chain_lacks_is_refused_by_name() {
+    let world = World::start().await;
+    let sent = world.sent_on_chain().await;
+    for contracts in [ContextName::SequenceRc5, ContextName::SequenceRc5Erc4337] {
+        let wallet = TestWallet::of(1, contracts);
+        world.fund(wallet.address, COIN).await;
+        let problem = refused(
+            world
+                .relayer
+                .relay(id(1), &wallet.transfer(0, FRIEND, 3))
+                .await,
+            Code::ContractsMissing,
+        );
+        assert!(problem.detail.contains(contracts.as_str()), "{problem}");
+    }
+    assert_eq!(world.sent_on_chain().await, sent);
+}
+
+#[tokio::test]
+async fn a_wallet_of_contracts_that_the_relayer_does_not_serve_is_refused() {
+    let mut world = World::start().await;
+    world.config.contracts = vec![ContextName::KeyfoldErc4337];
+    world.restart().await;
+    let sent = world.sent_on_chain().await;
+    let (plain, served) = (
+        world.wallet(1).await,
+        TestWallet::of(1, ContextName::KeyfoldErc4337),
+    );
+    refused(
+        world
+            .relayer
+            .relay(id(1), &plain.transfer(0, FRIEND, 3))
+            .await,
+        Code::ContractsMissing,
+    );
+    assert_eq!(world.sent_on_chain().await, sent);
+    world.fund(served.address, COIN).await;
+    world
+        .relayer
+        .relay_and_wait(id(2), &served.transfer(0, FRIEND, 3))
+        .await;
 }
 
 #[tokio::test]

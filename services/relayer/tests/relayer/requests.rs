@@ -223,7 +223,10 @@ async fn a_configuration_that_contradicts_itself_is_refused() {
     zero.chains[0].chain_id = 0;
     unconfirmed.chains[0].confirmations = 0;
     no_roots.chains[0].rpc_url = "https://node.example".parse().unwrap();
-    for bad in [twice, zero, unconfirmed, no_roots] {
+    let (mut nothing, mut old) = (good.clone(), good.clone());
+    nothing.contracts.clear();
+    old.contracts.push(keyfold_wallet::ContextName::SequenceRc4);
+    for bad in [twice, zero, unconfirmed, no_roots, nothing, old] {
         let refused = deploy_contracts(&bad, CHAIN, None).await;
         assert!(
             matches!(refused, Err(RelayerError::Config(_))),

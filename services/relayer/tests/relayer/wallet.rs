@@ -2,7 +2,6 @@
 
 use alloy_primitives::aliases::U160;
 use alloy_primitives::{Address, B256, Bytes, U256};
-use keyfold_chain::Deployments;
 use keyfold_crypto::Secret;
 use keyfold_crypto::secp256k1::SigningKey;
 use keyfold_protocol::relayer_api::Relay;
@@ -10,7 +9,8 @@ use keyfold_wallet::config::default_tree;
 use keyfold_wallet::payload::pack;
 use keyfold_wallet::signature::{Header, Parts, encode};
 use keyfold_wallet::{
-    Call, EcdsaSignature, Encoding, Payload, SignaturePart, ValidConfig, wallet_address,
+    Call, ContextName, EcdsaSignature, Encoding, Payload, SignaturePart, ValidConfig,
+    wallet_address,
 };
 
 use crate::anvil::CHAIN;
@@ -23,10 +23,14 @@ pub(crate) struct TestWallet {
 
 impl TestWallet {
     pub(crate) fn new(seed: u8) -> Self {
+        Self::of(seed, ContextName::Keyfold)
+    }
+
+    /// A wallet of other contracts.
+    pub(crate) fn of(seed: u8, contracts: ContextName) -> Self {
         let key = SigningKey::from_secret(&Secret::from_array([seed; 32])).unwrap();
         let config = default_tree(Address::from(key.address()), None).unwrap();
-        let deployments = Deployments::embedded().unwrap();
-        let address = wallet_address(&config.image_hash(), deployments.context());
+        let address = wallet_address(&config.image_hash(), &contracts.context());
         Self {
             key,
             config,

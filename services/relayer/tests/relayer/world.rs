@@ -18,6 +18,7 @@ use keyfold_protocol::relayer_api::{
 use keyfold_relayer_service::{
     ChainConfig, Identity, RelayerConfig, RelayerError, deploy_contracts, init, run,
 };
+use keyfold_wallet::ContextName;
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -53,6 +54,7 @@ pub(crate) fn config(dir: &Path, node: SocketAddr) -> RelayerConfig {
             CHAIN,
             format!("http://{node}").parse().unwrap(),
         )],
+        contracts: ContextName::CHOICES.to_vec(),
         limits: Default::default(),
     }
 }

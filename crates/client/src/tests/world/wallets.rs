@@ -7,7 +7,9 @@ use keyfold_crypto::{Secret, secp256k1};
 use keyfold_protocol::client_api::WalletInfo;
 use keyfold_protocol::ids::KeyId;
 use keyfold_wallet::signature::{Header, encode};
-use keyfold_wallet::{Config, Context, EcdsaSignature, SignaturePart, ValidConfig, wallet_address};
+use keyfold_wallet::{
+    Config, ContextName, EcdsaSignature, SignaturePart, ValidConfig, wallet_address,
+};
 
 use super::NOW_MS;
 
@@ -17,11 +19,16 @@ pub(crate) fn owner(seed: u8) -> secp256k1::SigningKey {
 }
 
 pub(crate) fn info(label: &str, config: &ValidConfig) -> WalletInfo {
+    info_with(label, config, ContextName::Keyfold)
+}
+
+/// As [`info`], of other contracts.
+pub(crate) fn info_with(label: &str, config: &ValidConfig, context: ContextName) -> WalletInfo {
     let image_hash = config.image_hash();
     WalletInfo {
         label: label.to_owned(),
-        address: wallet_address(&image_hash, &Context::keyfold()),
-        context: "keyfold".to_owned(),
+        address: wallet_address(&image_hash, &context.context()),
+        context,
         key: KeyId::from_bytes([7; 16]),
         config: Config::clone(config),
         image_hash,

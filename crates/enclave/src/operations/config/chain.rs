@@ -36,7 +36,7 @@ impl Chain {
     pub(in crate::operations) fn of(record: &WalletRecord) -> Result<Self, Problem> {
         let members = Members::of_new_wallet(&record.config).ok_or_else(broken)?;
         let first = ConfigState {
-            context: record.info().context,
+            context: record.context,
             members,
             checkpoint: record.config.checkpoint,
             checkpointer: record.config.checkpointer,
