@@ -472,7 +472,18 @@ contract SignatureTest is Base {
         refuses(IWallet.LowWeightChainedSignature.selector, bytes.concat(hex"01", newest(GUARD, 2), unsigned));
         bytes memory light = Format.link(abi.encodePacked(hex"040201", shown(guard)));
         bytes memory below = update(OWNER, 0, generation(GUARD, 2));
-        refuses(IWallet.LowWeightChainedSignature.selector, bytes.concat(hex"01", light, below));
+        refuses(IWallet.InvalidSignatureWeight.selector, bytes.concat(hex"01", light, below));
+    }
+
+    function test_a_chain_weighs_what_its_newest_signers_weigh() external view {
+        bytes memory oldest = update(OWNER, 0, generation(GUARD, 2));
+        bytes memory unsigned = Format.link(abi.encodePacked(hex"040201", shown(guard)));
+        (uint256 threshold, uint256 weight, bool isValidImage,,,) =
+            single.recoverPartialSignature(Format.digest(TEXT), bytes.concat(hex"01", unsigned, oldest));
+        check(isValidImage && threshold == 1 && weight == 0, "of the oldest");
+        (threshold, weight, isValidImage,,,) =
+            single.recoverPartialSignature(Format.digest(TEXT), bytes.concat(hex"01", newest(GUARD, 2), oldest));
+        check(isValidImage && threshold == 1 && weight == 1, "not of the newest");
     }
 
     /// @dev A chain of two whose head shows a checkpointer; the newest link shows it too, without proof.

@@ -25,18 +25,19 @@ use keyfold_wallet::checkpointer::{DISTRUST_DELAY_SECONDS, RootStatement, distru
 use keyfold_wallet::context::Extensions;
 use keyfold_wallet::payload::pack;
 use keyfold_wallet::signature::{Header, Parts, concat, encode_minimal};
-use keyfold_wallet::{Call, ContextName, Encoding, Payload, SignaturePart, abi};
+use keyfold_wallet::{Call, ContextName, Encoding, Payload, PayloadBody, SignaturePart, abi};
 use serde_json::json;
 
 const OTHER_CHAIN: u64 = 31_338;
 const COIN: u128 = 1_000_000_000_000_000_000;
 const SENT: u64 = 7;
 /// What the contracts say: the checkpointer knows of a later configuration; there is no word; it has
-/// run out; nothing that was queued is ready; it is not signed by the recovery signer.
+/// run out; nothing that was queued is ready; no signer's, and not the recovery signer's signature.
 const UNUSED_SNAPSHOT: [u8; 4] = [0xcc, 0xbb, 0x53, 0x4f];
 const TRUNCATED: [u8; 4] = [0xcd, 0xda, 0x5c, 0x84];
 const OUT_OF_TIME: [u8; 4] = [0x7f, 0xbf, 0x4c, 0x37];
 const QUEUE_NOT_READY: [u8; 4] = [0x90, 0x46, 0x89, 0xfc];
+const NOT_A_SIGNER: [u8; 4] = [0xa0, 0x29, 0x60, 0x92];
 const NOT_SIGNED: [u8; 4] = [0xd1, 0xf0, 0xa3, 0x8f];
 
 struct World {
@@ -45,6 +46,8 @@ struct World {
     wallet: Wallet,
     /// The recovery signer's, which no server ever saw.
     rescue: SigningKey,
+    /// A further key of the owner's, on a device.
+    device: SigningKey,
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -67,6 +70,7 @@ async fn a_wallet_is_one_on_two_chains_and_no_key_machine_freezes_it() {
         alice,
         wallet,
         rescue: SigningKey::from_secret(&Secret::from_array([0x5e; 32])).unwrap(),
+        device: SigningKey::from_secret(&Secret::from_array([0xde; 32])).unwrap(),
     };
     let mut cases = Cases::default();
     run_cases!(
@@ -140,6 +144,7 @@ async fn a_configuration_that_was_replaced_is_refused_where_nobody_brought_the_n
         alice,
         wallet,
         rescue,
+        device,
     } = world;
     // Whoever once had the keys of the first configuration, and the key machine's word of then.
     let keys = [
@@ -173,15 +178,20 @@ async fn a_configuration_that_was_replaced_is_refused_where_nobody_brought_the_n
         required_delta_seconds: MIN_RECOVERY_DELAY_SECONDS,
         min_timestamp: 0,
     };
-    let change = ConfigChange::AddRecovery { recovery };
-    let history = world.history().await;
-    let changed = alice
-        .device
-        .change_config(&alice.session, wallet, &history, change);
-    let changed = changed
-        .await
-        .unwrap_or_else(|error| panic!("{}", told(&error)));
-    assert_ne!(changed.latest_root(), wallet.image_hash());
+    let key = device.address().into();
+    for change in [
+        ConfigChange::AddRecovery { recovery },
+        ConfigChange::AddKey { key },
+    ] {
+        let history = world.history().await;
+        let changed = alice
+            .device
+            .change_config(&alice.session, wallet, &history, change);
+        let changed = changed
+            .await
+            .unwrap_or_else(|error| panic!("{}", told(&error)));
+        assert_ne!(changed.latest_root(), wallet.image_hash());
+    }
 
     let new_word = word().await;
     for chain in system.chains() {
@@ -209,6 +219,7 @@ async fn without_any_server_a_recovery_signer_silences_a_lying_key_machine_and_m
         alice,
         wallet,
         rescue,
+        device,
     } = world;
     let (at, signer) = (wallet.address(), Address::from(rescue.address()));
     // What a careful person keeps: the history, and the recovery key.
@@ -266,9 +277,19 @@ async fn without_any_server_a_recovery_signer_silences_a_lying_key_machine_and_m
     refuses(chain, at, by_both(&lie(chain).await), UNUSED_SNAPSHOT).await;
     refuses(chain, at, by_both(&[]), TRUNCATED).await;
 
-    // The recovery signer begins, on this chain, with a transaction of anybody's.
-    let number = U256::ZERO;
-    let distrusted = distrust_hash(&checkpointer, chain.id(), &at, number);
+    // Any signer can begin, on this chain, with a transaction of anybody's: also one whom it never
+    // heard of, and who weighs too little to move anything.
+    let distrusted = distrust_hash(&checkpointer, chain.id(), &at, U256::ZERO);
+    let digest = Payload::from(PayloadBody::Digest(distrusted)).op_hash(&at, chain.id());
+    let by_key = |key: &SigningKey| {
+        let signature = signed_by(&parts(&[key], &digest), &[]);
+        abi::distrust(&at, &signature)
+    };
+    assert!(chain.view(checkpointer, by_key(device)).await.is_ok());
+    let nobody = parts(&[], &digest);
+    let by_nobody = abi::distrust(&at, &signed_by(&nobody, &[]));
+    refuses(chain, checkpointer, by_nobody, NOT_A_SIGNER).await;
+    // Here it is the recovery signer.
     let proof = signed_by(&shown, &[]);
     let distrust = |key: &SigningKey| {
         let signature = sign(key, &distrusted).to_compact();

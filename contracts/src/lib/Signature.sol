@@ -110,7 +110,8 @@ library Signature {
     }
 
     /// @dev Newest first: the first link signs the payload, each other link signs the update to the
-    /// configuration before it, and the last is the wallet's own.
+    /// configuration before it, and the last is the wallet's own. Threshold and weight are those of the first link,
+    /// for the caller to judge: it may ask what a part of the present signers says. All others must suffice here.
     function _recoverChain(
         bytes32 body,
         uint256 flags,
@@ -132,15 +133,18 @@ library Signature {
         while (cursor != end) {
             uint256 link;
             (link, cursor) = _readSized(cursor, end, 3);
+            uint256 needed;
+            uint256 reached;
             bytes32 signed;
-            (threshold, weight, imageHash, checkpoint, signed) =
+            (needed, reached, imageHash, checkpoint, signed) =
                 _recoverLink(payload, body, link, cursor, checkpointer, cursor == end);
 
-            if (weight < threshold) {
-                revert LowWeightChainedSignature(Reader.slice(link, cursor - link), threshold, weight);
+            if (previousCheckpoint == type(uint256).max) {
+                (threshold, weight, opHash) = (needed, reached, signed);
+            } else if (reached < needed) {
+                revert LowWeightChainedSignature(Reader.slice(link, cursor - link), needed, reached);
             }
             if (checkpoint >= previousCheckpoint) revert WrongChainedCheckpointOrder(checkpoint, previousCheckpoint);
-            if (previousCheckpoint == type(uint256).max) opHash = signed;
             previousCheckpoint = checkpoint;
             if (snapshot.imageHash == imageHash) snapshot.imageHash = 0;
             if (cursor != end) {

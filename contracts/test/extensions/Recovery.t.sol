@@ -272,6 +272,46 @@ contract RecoveryTest is Base {
         recovery.queuePayload(address(wallet), heir, payload(1), again);
     }
 
+    /// @dev A device that was added by an update which no chain has seen.
+    function test_a_signer_by_a_pending_update_cancels_alone() external {
+        uint256 device = 0xde71ce;
+        bytes32 recoveryNode = Format.sapient(address(recovery), 2, leafHash(heir, DELAY, 0));
+        bytes32 owners = Format.pair(Format.signer(owner, 1), Format.signer(vm.addr(device), 1));
+        bytes32 signers = Format.pair(Format.nested(owners, 1, 1), Format.signer(guard, 1));
+        bytes32 next = Format.image(Format.pair(signers, recoveryNode), 2, 1, address(0));
+        bytes32 agreed = Format.update(next).hash(address(wallet), 0);
+        bytes memory older = abi.encodePacked(
+            hex"0202", Format.nestedItem(1, 1, signed(OWNER, agreed)), signed(GUARD, agreed), hex"30", recoveryNode
+        );
+        queue(payload(1));
+        bytes32 hash = hashOf(Format.digest(recovery.cancellationHash(address(wallet), heir)), wallet);
+        bytes memory newer = abi.encodePacked(
+            hex"040102",
+            Format.nestedItem(1, 1, bytes.concat(shown(owner), signed(device, hash))),
+            shown(guard),
+            hex"30",
+            recoveryNode
+        );
+        recovery.cancelRecovery(address(wallet), heir, bytes.concat(hex"01", Format.link(newer), Format.link(older)));
+        clock.warp(NOW + DELAY);
+        refuses(payload(1));
+        // An update that the present signers did not agree to makes nobody a signer.
+        hash = hashOf(Format.digest(recovery.cancellationHash(address(wallet), heir)), wallet);
+        newer = abi.encodePacked(
+            hex"040102",
+            Format.nestedItem(1, 1, bytes.concat(shown(owner), signed(device, hash))),
+            shown(guard),
+            hex"30",
+            recoveryNode
+        );
+        older = abi.encodePacked(
+            hex"0202", Format.nestedItem(1, 1, signed(OWNER, agreed)), shown(guard), hex"30", recoveryNode
+        );
+        bytes memory forged = bytes.concat(hex"01", Format.link(newer), Format.link(older));
+        vm.expectPartialRevert(IWallet.LowWeightChainedSignature.selector);
+        recovery.cancelRecovery(address(wallet), heir, forged);
+    }
+
     function test_one_cancellation_voids_a_flood() external {
         for (uint256 space = 1; space <= 20; ++space) queue(payload(space));
         same(recovery.totalQueuedPayloads(address(wallet), heir), 20, "queued");

@@ -147,14 +147,14 @@ impl ContextName {
         match self {
             Self::Keyfold => Context {
                 factory: address!("18F570A976f3ceF58c10760e7A337fa2c1625026"),
-                stage1: address!("2A6De6b72c2A9929Bba75Ff863220A6CbDB34684"),
-                stage2: address!("601f1Df90DC8a153174e7aCdE66b907002381fb1"),
+                stage1: address!("F6e26915B661418B6BFB0e2AA3238d738507ed76"),
+                stage2: address!("f42889738C1894Ade8Eb7E9Ca7635af08BA76846"),
                 guest: address!("3a4a1c71bc48bEbd03f41fe17c8e3245b1Fa0247"),
                 creation_code: CREATION_CODE,
             },
             Self::KeyfoldErc4337 => Context {
-                stage1: address!("ABdca9d38f2646eC560da3DBc683568b84e30e17"),
-                stage2: address!("3A37415aB489E5088050e2df12eb1E230793f5Bf"),
+                stage1: address!("0F2533AEBfB826bf6ce68471Cf18B18A42Bf56c8"),
+                stage2: address!("1F2c62c9D2407E76BBEAB5a75D6Fb764Cb839576"),
                 ..Self::Keyfold.context()
             },
             Self::SequenceRc5 => sequence(

@@ -144,7 +144,8 @@ pub fn recover(
 /// Verifies a signature's parts, and says what they weigh, be it enough or not.
 ///
 /// For those who collect signatures, and for what a part of the signers may do alone, such as
-/// cancelling a recovery. The links of a chain must each have the weight that they need.
+/// cancelling a recovery. In a chain that is what the newest configuration's signers weigh; each link
+/// before it must have the weight that it needs.
 ///
 /// # Security
 /// As [`recover`]; and the caller must compare the weight with what it asks for.
@@ -250,15 +251,18 @@ fn chained(
                 one(&update, chunk, shown, verifier)?
             }
         };
-        check_weight(&recovered)?;
-        if newer.is_some_and(|newer| recovered.checkpoint >= newer.checkpoint) {
-            return Err(RecoverError::CheckpointOrder);
+        if let Some(newer) = newer {
+            check_weight(&recovered)?;
+            if recovered.checkpoint >= newer.checkpoint {
+                return Err(RecoverError::CheckpointOrder);
+            }
+            // What the newest signers say, and what they weigh; the rest is of the oldest.
+            recovered.op_hash = newer.op_hash;
+            recovered.weight = newer.weight;
+            recovered.threshold = newer.threshold;
         }
         if known.is_some_and(|(image_hash, _)| image_hash == recovered.image_hash) {
             known = None;
-        }
-        if let Some(newer) = newer {
-            recovered.op_hash = newer.op_hash;
         }
         newer = Some(recovered);
     }
