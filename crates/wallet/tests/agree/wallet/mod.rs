@@ -9,8 +9,7 @@ mod raw;
 use alloy_primitives::{Address, B256, U256, b256, hex, keccak256};
 use keyfold_wallet::payload::abi_encode;
 use keyfold_wallet::signature::{
-    DecodeError, Decoded, Recovered, Request, StaticApproval, decode, recover, recover_partial,
-    recover_static,
+    Decoded, Recovered, Request, StaticApproval, decode, recover, recover_partial, recover_static,
 };
 use keyfold_wallet::{Payload, PayloadBody};
 
