@@ -3,7 +3,7 @@ pragma solidity 0.8.36;
 
 import {Base} from "../Base.sol";
 import {Format} from "../Format.sol";
-import {Decoded, IWallet} from "../IWallet.sol";
+import {Call, Decoded, IWallet} from "../IWallet.sol";
 import {Clock, IRecovery} from "./IExtensions.sol";
 
 contract RecoveryTest is Base {
@@ -117,6 +117,23 @@ contract RecoveryTest is Base {
         queue(payload(1));
         clock.warp(NOW + DELAY);
         execute(payload(1));
+        same(token.balanceOf(heir), 100, "not received");
+    }
+
+    /// @dev Owner and guard are lost, or hostile: the heir has the wallet, and they have it no more.
+    function test_the_recovery_signer_rotates_the_signers() external {
+        bytes32 next = singleImage(heir);
+        Call memory rotation = call(address(wallet), abi.encodeCall(wallet.updateImageHash, (next)));
+        Decoded memory what = Format.calls(list(rotation), 1, 0);
+        queue(what);
+        clock.warp(NOW + DELAY);
+        execute(what);
+        same(wallet.imageHash(), next, "configuration");
+        bytes32 hash = hashOf(payload(2), wallet);
+        bytes memory old = fullSignature(hash);
+        vm.expectPartialRevert(IWallet.InvalidSignature.selector);
+        wallet.execute(payload(2).pack(), old);
+        wallet.execute(payload(2).pack(), signSingle(HEIR, hash));
         same(token.balanceOf(heir), 100, "not received");
     }
 
