@@ -113,11 +113,17 @@ fn contexts_are_found_by_their_names() {
     for name in ContextName::ALL {
         assert_eq!(name.as_str().parse(), Ok(name));
         assert_eq!(name.to_string(), name.as_str());
+        let json = serde_json::to_string(&name).unwrap();
+        assert_eq!(json, format!("\"{name}\""));
+        assert_eq!(serde_json::from_str::<ContextName>(&json).unwrap(), name);
+        assert_eq!(name.is_keyfold(), name.as_str().starts_with("keyfold"));
         let of_4337 = name.as_str().ends_with("-4337");
         assert_eq!(name.entry_point().is_some(), of_4337);
     }
     for unknown in ["", "Keyfold", "sequence-rc6", "keyfold "] {
         assert_eq!(unknown.parse::<ContextName>(), Err(UnknownContext));
+        let json = format!("\"{unknown}\"");
+        assert!(serde_json::from_str::<ContextName>(&json).is_err());
     }
     let stages: std::collections::BTreeSet<Address> =
         ContextName::ALL.map(|name| name.context().stage1).into();

@@ -31,7 +31,11 @@ Examples:
   keyfold relayer init --config ./relayer.toml     print the address to fund
   keyfold relayer deploy --config ./relayer.toml --chain 8453
   keyfold relayer deploy --config ./relayer.toml --chain 8453 --checkpointer-key 0x…
-  keyfold relayer run --config ./relayer.toml";
+  keyfold relayer run --config ./relayer.toml
+
+Wallets of all contracts that projects may choose are served. Fewer, in the configuration:
+  contracts = [\"keyfold\", \"keyfold-4337\"]
+What `deploy` puts on a chain is Keyfold's own; Sequence's are on the public chains already.";
 
 pub(super) const REALM_HELP: &str = "\
 Examples:

@@ -67,7 +67,13 @@ Example:
   keyfold project create --project app.example --name \"Example\" \\
       --mail-host smtp.example --mail-from codes@app.example --mail-username codes \\
       --mail-password-file ./smtp-password \\
-      --guard-address guard.example:7200 --guard-spki 3a… --guard-signer 0x…";
+      --guard-address guard.example:7200 --guard-spki 3a… --guard-signer 0x…
+
+Contracts are chosen once, since addresses come from them. Apps pin the same name in their profiles:
+  keyfold              Keyfold's own
+  keyfold-4337         the same, for ERC-4337 bundlers too
+  sequence-rc5         the audited ones on the public chains; a queued recovery cannot be cancelled
+  sequence-rc5-4337    the same, for ERC-4337 bundlers too";
 
 pub(super) const PROFILE_HELP: &str = "\
 Example:

@@ -191,7 +191,15 @@ fn words(history: &History) -> String {
         let seconds = leaf.required_delta_seconds;
         format!("recovery      {} after {seconds} s", leaf.signer)
     }));
+    lines.extend(uncancellable(history.latest()).map(ToOwned::to_owned));
     lines.join("\n")
+}
+
+/// What the owner must know of recovery where the contracts are not ours.
+fn uncancellable(state: &ConfigState) -> Option<&'static str> {
+    (!state.members.recovery.is_empty() && !state.context.is_keyfold()).then_some(
+        "With these contracts a queued recovery cannot be cancelled, and it does not run out.",
+    )
 }
 
 fn lines(history: &History) -> String {
@@ -264,6 +272,16 @@ mod tests {
         for nobody in [of(1), of(9), "0x12".to_owned(), String::new()] {
             assert_eq!(removed(&nobody).unwrap_err().code, "usage");
         }
+    }
+
+    #[test]
+    fn recovery_that_cannot_be_cancelled_is_told() {
+        let mut state = state();
+        assert_eq!(uncancellable(&state), None);
+        state.context = keyfold_wallet::ContextName::SequenceRc5;
+        assert!(uncancellable(&state).is_some());
+        state.members.recovery.clear();
+        assert_eq!(uncancellable(&state), None);
     }
 
     #[test]
