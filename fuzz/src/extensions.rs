@@ -73,15 +73,17 @@ pub fn recovery(data: &[u8]) {
     reached();
 }
 
-/// A passkey's signature that is read is written so that the same is read again.
+/// A passkey's signature that is read is written so that the same is read again. Not as the npm
+/// package writes it, which counts the client data in another unit than bytes.
 pub fn passkey(data: &[u8]) {
     let Ok(signature) = PasskeySignature::decode(data) else {
         return;
     };
-    for encoding in ENCODINGS {
-        let written = signature.encode(encoding).expect("it was written");
-        assert_eq!(PasskeySignature::decode(&written).as_ref(), Ok(&signature));
-    }
+    let written = signature
+        .encode(Encoding::Shortest)
+        .expect("it was written");
+    assert!(written.len() <= data.len());
+    assert_eq!(PasskeySignature::decode(&written).as_ref(), Ok(&signature));
     reached();
 }
 

@@ -11,7 +11,9 @@
 #[macro_use]
 mod common;
 
+use alloy_primitives::aliases::U160;
 use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
+use common::keys::{guard_key, owner_key, parts};
 use common::storage::all_uses;
 use common::{Cases, Person, device, refused, told};
 use keyfold_client::client_api::WireCall;
@@ -21,7 +23,9 @@ use keyfold_client::config_api::{
 use keyfold_client::{ConfigRefused, History, WaitLimit, Wallet};
 use keyfold_testkit::system::{CHAIN_ID, ProjectOptions, System, new_key, open_policy};
 use keyfold_wallet::abi;
-use keyfold_wallet::payload::eip191;
+use keyfold_wallet::payload::{eip191, pack};
+use keyfold_wallet::signature::{Header, encode};
+use keyfold_wallet::{Encoding, Payload};
 
 const COIN: u128 = 1_000_000_000_000_000_000;
 /// A signature that a wallet takes for its own (ERC-1271).
@@ -62,6 +66,7 @@ async fn a_configuration_changes_for_nothing_and_the_chain_follows() {
             a_stale_change_is_refused_and_uses_no_key,
             what_the_guard_does_not_name_changes_nothing,
             a_rotated_owner_sends_and_what_was_removed_is_gone,
+            a_chain_that_is_told_refuses_who_was_removed,
         ]
     );
     cases.end(world.system).await;
@@ -254,4 +259,58 @@ async fn a_rotated_owner_sends_and_what_was_removed_is_gone(world: &World) {
     assert_eq!(now.address(), wallet.address());
     world.pays(now, Address::repeat_byte(0x83)).await;
     world.says(now, "by the new key").await;
+}
+
+async fn a_chain_that_is_told_refuses_who_was_removed(world: &World) {
+    let World { system, alice, .. } = world;
+    let wallets = alice.device.wallets(&alice.session).await.unwrap();
+    let wallet = wallets.iter().find(|one| one.label() == "main").unwrap();
+    // The first configuration's: the owner's key was replaced since, and no chain knows.
+    let history = world.history().await;
+    let (first, _) = history.states().next().unwrap();
+    let (old, guard) = (
+        owner_key(system, alice, &world.wallet).await,
+        guard_key(system, alice),
+    );
+    let nothing = Payload::calls(U160::from(77), 0, vec![]);
+    let hash = nothing.op_hash(&wallet.address(), CHAIN_ID);
+    let by_the_first = encode(
+        &first.config().unwrap(),
+        &parts(&[&old, &guard], &hash),
+        &Header::default(),
+    );
+    let packed = pack(&nothing, Some(&wallet.address()), Encoding::Shortest).unwrap();
+    let stolen = abi::execute(&packed, &by_the_first.unwrap());
+    let taken = system.chain().view(wallet.address(), stolen.clone()).await;
+    assert!(taken.is_ok(), "the attack itself is wrong: {taken:?}");
+
+    let publish = async || {
+        let limit = WaitLimit::default();
+        let told = alice
+            .device
+            .publish_config(&alice.session, wallet, &history, CHAIN_ID, limit);
+        told.await
+            .unwrap_or_else(|error| panic!("{}", self::told(&error)))
+    };
+    assert!(publish().await.is_some());
+    assert!(publish().await.is_none(), "it was told twice");
+    let refused = system.chain().view(wallet.address(), stolen).await;
+    assert!(refused.is_err(), "{refused:?}");
+    let state = alice
+        .device
+        .wallet_on_chain(CHAIN_ID, &wallet.address())
+        .await
+        .unwrap();
+    assert_eq!(state.image_hash, Some(history.latest_root()));
+    // Whoever is in it goes on, also after the next change, of which no chain knows.
+    world.pays(wallet, Address::repeat_byte(0x84)).await;
+    world
+        .says(&wallet.as_known(&state), "from the root that was told")
+        .await;
+    let key = Address::repeat_byte(0x93);
+    world.change(wallet, ConfigChange::AddKey { key }).await;
+    world.pays(wallet, Address::repeat_byte(0x85)).await;
+    world
+        .says(&wallet.as_known(&state), "and from there on")
+        .await;
 }

@@ -3,12 +3,14 @@
 use alloy_primitives::Address;
 use alloy_primitives::aliases::U160;
 use keyfold_protocol::client_api::WireCall;
+use keyfold_protocol::config::publication;
 use keyfold_protocol::error_code::Code;
 use keyfold_protocol::gateway_api::path;
 use keyfold_protocol::ids::RequestId;
 use keyfold_protocol::relayer_api::{RelayState, Relayed, WalletOnChain};
 
 use crate::client::Client;
+use crate::config::{ConfigRefused, History};
 use crate::environment::{Credential, Environment, Transport};
 use crate::error::ClientError;
 use crate::outer;
@@ -88,14 +90,45 @@ impl<T: Transport, C: Credential, E: Environment> Client<T, C, E> {
         limit: WaitLimit,
     ) -> Result<Sent, ClientError> {
         let state = self.wallet_on_chain(chain_id, &wallet.address()).await?;
+        let wallet = wallet.as_known(&state);
         let transaction = self
-            .sign_transaction(session, wallet, chain_id, U160::ZERO, state.nonce, calls)
+            .sign_transaction(session, &wallet, chain_id, U160::ZERO, state.nonce, calls)
             .await?;
         let relayed = self.relay_and_wait(&transaction, limit).await?;
         Ok(Sent {
             transaction,
             relayed,
         })
+    }
+
+    /// Tells a chain of a wallet's latest root, unless it knows it. `None` where it did.
+    ///
+    /// From then on the chain refuses whoever is not in that configuration; what a chain was not
+    /// told of it cannot refuse. Signatures for this chain become shorter.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`] as of [`Client::send`]; `config_stale` where the history is not the latest
+    /// any more, `config_invalid` where the configuration never changed.
+    pub async fn publish_config(
+        &self,
+        session: &Session,
+        wallet: &Wallet,
+        history: &History,
+        chain_id: u64,
+        limit: WaitLimit,
+    ) -> Result<Option<Sent>, ClientError> {
+        if history.wallet() != wallet.address() {
+            return Err(ConfigRefused::OtherWallet.into());
+        }
+        let root = history.latest_root();
+        let state = self.wallet_on_chain(chain_id, &wallet.address()).await?;
+        if state.image_hash == Some(root) {
+            return Ok(None);
+        }
+        let calls = vec![publication(wallet.address(), &root)];
+        let sent = self.send(session, wallet, chain_id, calls, limit);
+        sent.await.map(Some)
     }
 
     /// Hands a signed transaction to the relayer and waits until it is in a block.

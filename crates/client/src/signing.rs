@@ -92,7 +92,7 @@ pub fn verify_signature(
     if recovered.op_hash != payload.op_hash(&wallet.address(), chain_id) {
         return Err(SignatureRefused::OtherDigest);
     }
-    if recovered.image_hash != wallet.image_hash() {
+    if recovered.image_hash != wallet.on_chain().unwrap_or(wallet.image_hash()) {
         return Err(SignatureRefused::OtherWallet);
     }
     Ok(())
@@ -228,6 +228,7 @@ impl<T: Transport, C: Credential, E: Environment> Client<T, C, E> {
             wallet: wallet.address(),
             chain_id,
             payload,
+            on_chain: wallet.on_chain(),
         };
         let (payload, digest) = request.digest()?;
         self.attest_wallet(session, wallet.address()).await?;

@@ -4,6 +4,7 @@ use alloy_primitives::{Address, B256};
 use keyfold_protocol::client_api::{CreateWallet, Nothing, WalletInfo, Wallets, path};
 use keyfold_protocol::ids::KeyId;
 use keyfold_protocol::intent::Operation;
+use keyfold_protocol::relayer_api::WalletOnChain;
 use keyfold_protocol::text::is_name;
 use keyfold_wallet::config::Members;
 use keyfold_wallet::{ContextName, wallet_address};
@@ -86,6 +87,8 @@ pub struct Wallet {
     info: WalletInfo,
     owner: Address,
     guard: Option<Address>,
+    /// The root that the chain knows for which is signed, if it was told of one.
+    on_chain: Option<B256>,
 }
 
 impl Wallet {
@@ -130,7 +133,12 @@ impl Wallet {
         if !is_name(&info.label) {
             return Err(WalletRefused::Label);
         }
-        Ok(Self { info, owner, guard })
+        Ok(Self {
+            info,
+            owner,
+            guard,
+            on_chain: None,
+        })
     }
 
     /// Returns everything that was told.
@@ -166,6 +174,26 @@ impl Wallet {
     /// Returns the root of its first configuration, which the address comes from.
     pub fn image_hash(&self) -> B256 {
         self.info.image_hash
+    }
+
+    /// Returns the wallet as a chain knows it, to sign for that chain: where the chain was told of a
+    /// later root ([`Client::publish_config`]), signatures lead from there.
+    ///
+    /// # Security
+    ///
+    /// What a chain knows is the relayer's word. With a false one the chain refuses the signature;
+    /// nothing else can come of it.
+    #[must_use]
+    pub fn as_known(&self, state: &WalletOnChain) -> Self {
+        Self {
+            on_chain: state.image_hash.filter(|root| *root != self.image_hash()),
+            ..self.clone()
+        }
+    }
+
+    /// Returns the root that the chain was told of, for which is signed.
+    pub(crate) fn on_chain(&self) -> Option<B256> {
+        self.on_chain
     }
 
     /// Returns the name of the contracts that the address comes from.

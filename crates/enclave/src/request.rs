@@ -16,13 +16,13 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use alloy_primitives::Address;
+use alloy_primitives::{Address, B256};
 use keyfold_crypto::jwk::{PublicJwk, Thumbprint};
 use keyfold_protocol::client_api::{
     ApproveDevice, CreateProject, CreateWallet, EmailFinish, EmailStart, MAX_BODY, Nothing,
     SignRequest, header,
 };
-use keyfold_protocol::config::{OfWallet, UpdateConfig};
+use keyfold_protocol::config::{OfWallet, UpdateConfig, published_root};
 use keyfold_protocol::error_code::Code;
 use keyfold_protocol::evidence::{AccountRef, Evidence, Item};
 use keyfold_protocol::ids::{Digest32, InstanceId, KeyId, ProjectId, RealmId, RequestId};
@@ -412,6 +412,8 @@ impl Body for ApproveDevice {
 /// intent names.
 pub(crate) struct SignOrder {
     pub(crate) request: SignRequest,
+    /// The root that it tells the chain of, if that is what it does.
+    pub(crate) publishes: Option<B256>,
     key_use: KeyUse,
 }
 
@@ -419,7 +421,7 @@ impl Body for SignRequest {
     type Checked = SignOrder;
 
     fn check(self, intent: &Intent) -> Result<SignOrder, Problem> {
-        let (_, digest) = self
+        let (payload, digest) = self
             .digest()
             .map_err(|error| Problem::new(Code::PayloadInvalid, error.to_string()))?;
         let key_use = *intent.key_use().ok_or(Code::IntentMismatch)?;
@@ -427,6 +429,7 @@ impl Body for SignRequest {
             return Err(Code::IntentMismatch.into());
         }
         Ok(SignOrder {
+            publishes: published_root(&self.wallet, &payload),
             request: self,
             key_use,
         })

@@ -13,7 +13,7 @@ const MAX_SHOWN: usize = 8;
 
 /// The payload may be signed.
 ///
-/// Only [`decide`] makes one, so the guard's key cannot be used without a decision.
+/// Only a decision of this module makes one, so the guard's key cannot be used without a decision.
 #[derive(Debug, Clone)]
 #[expect(
     clippy::manual_non_exhaustive,
@@ -129,6 +129,23 @@ pub enum Reason {
     Empty,
 }
 
+/// Decides whether a chain may be told of a root that the guard agreed to before.
+///
+/// # Errors
+///
+/// [`Refusal`]: the policy has no rules for the chain.
+///
+/// # Security
+///
+/// That the guard agreed to this very root is for the caller to verify.
+pub fn decide_publication(policy: &ValidPolicy, chain_id: u64) -> Result<Approval, Refusal> {
+    let reasons = match policy.on(chain_id) {
+        Some(_) => Vec::new(),
+        None => vec![Reason::ChainNotAllowed { chain_id }],
+    };
+    conclude(policy, Vec::new(), reasons)
+}
+
 /// Decides whether a payload of `wallet` may be signed for a chain under a policy.
 ///
 /// # Errors
@@ -185,16 +202,7 @@ pub fn decide(
         },
         PayloadBody::ConfigUpdate(_) | PayloadBody::Digest(_) => reasons.push(Reason::KindDenied),
     }
-    let revision = policy.revision();
-    if reasons.is_empty() {
-        Ok(Approval {
-            readings,
-            revision,
-            _decided: (),
-        })
-    } else {
-        Err(Refusal { reasons, revision })
-    }
+    conclude(policy, readings, reasons)
 }
 
 /// Decides whether a wallet's configuration may be changed under a policy.
@@ -216,15 +224,24 @@ pub fn decide_change(policy: &ValidPolicy, change: &ConfigChange) -> Result<Appr
     let named = change.addresses().into_iter();
     let denied = named.filter(|address| policy.denies(address));
     reasons.extend(denied.map(|address| Reason::ChangeNamesDenied { address }));
+    conclude(policy, Vec::new(), reasons)
+}
+
+fn conclude(
+    policy: &ValidPolicy,
+    readings: Vec<Reading>,
+    reasons: Vec<Reason>,
+) -> Result<Approval, Refusal> {
     let revision = policy.revision();
-    if !reasons.is_empty() {
-        return Err(Refusal { reasons, revision });
+    if reasons.is_empty() {
+        Ok(Approval {
+            readings,
+            revision,
+            _decided: (),
+        })
+    } else {
+        Err(Refusal { reasons, revision })
     }
-    Ok(Approval {
-        readings: Vec::new(),
-        revision,
-        _decided: (),
-    })
 }
 
 /// Finds what the rules of the chain have against a call.

@@ -13,6 +13,6 @@ pub mod decision;
 pub mod policy;
 pub mod reading;
 
-pub use decision::{Approval, Reason, Refusal, decide, decide_change};
+pub use decision::{Approval, Reason, Refusal, decide, decide_change, decide_publication};
 pub use policy::{Policy, PolicyError, ValidPolicy};
 pub use reading::{Reading, read};

@@ -367,6 +367,10 @@ pub struct SignRequest {
     pub chain_id: u64,
     /// What is to be signed.
     pub payload: WirePayload,
+    /// The root that the chain knows, where it was told of a later one than the first: the signature
+    /// leads from there. Not part of what is signed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_chain: Option<B256>,
 }
 
 impl SignRequest {

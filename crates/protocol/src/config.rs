@@ -3,12 +3,14 @@
 //! Client, guard and enclave each compute the next configuration from the one before by the same
 //! rules, so all three mean the same root, and the device signs exactly that root.
 
-use alloy_primitives::{Address, B256, Bytes};
+use alloy_primitives::{Address, B256, Bytes, U256};
+use keyfold_wallet::abi::update_image_hash;
 use keyfold_wallet::config::{ConfigError, Members, MembersError};
 use keyfold_wallet::payload::ANY_CHAIN;
-use keyfold_wallet::{Config, ContextName, Payload, PayloadBody, ValidConfig};
+use keyfold_wallet::{Call, Config, ContextName, Payload, PayloadBody, ValidConfig};
 use serde::{Deserialize, Serialize};
 
+use crate::client_api::WireCall;
 use crate::ids::Digest32;
 
 pub use keyfold_wallet::passkey::{PasskeyPublicKey, credential_metadata};
@@ -353,6 +355,30 @@ impl UpdateConfig {
 pub fn update_digest(wallet: &Address, next: &B256) -> Digest32 {
     let payload = Payload::from(PayloadBody::ConfigUpdate(*next));
     Digest32::from_bytes(payload.op_hash(wallet, ANY_CHAIN).0)
+}
+
+/// Makes the call by which a wallet tells a chain of a root.
+pub fn publication(wallet: Address, root: &B256) -> WireCall {
+    WireCall {
+        to: wallet,
+        value: U256::ZERO,
+        data: update_image_hash(root),
+        gas_limit: U256::ZERO,
+        ignore_error: false,
+    }
+}
+
+/// Returns the root that a payload tells a chain of, if that is all it does.
+pub fn published_root(wallet: &Address, payload: &Payload) -> Option<B256> {
+    let PayloadBody::Calls { calls, .. } = &payload.body else {
+        return None;
+    };
+    let [call] = calls.as_slice() else {
+        return None;
+    };
+    let root = B256::try_from(call.data.get(4..)?).ok()?;
+    let only = Call::new(*wallet, U256::ZERO, update_image_hash(&root));
+    (payload.parent_wallets.is_empty() && *call == only).then_some(root)
 }
 
 /// Asks for a wallet's configurations.

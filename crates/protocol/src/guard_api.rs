@@ -1,6 +1,6 @@
 //! Messages between an enclave and a guard. Registration is the holders' ([`crate::holder_api`]).
 
-use alloy_primitives::{Address, Bytes};
+use alloy_primitives::{Address, Bytes, FixedBytes};
 use serde::{Deserialize, Serialize};
 
 use crate::client_api::SignRequest;
@@ -43,6 +43,10 @@ pub struct Cosign {
     pub request: RequestId,
     /// What is to be signed; the guard computes the digest itself.
     pub sign: SignRequest,
+    /// Where a chain is told of the wallet's latest root: the guard's own signature by which it
+    /// agreed to that root (r, s, y parity).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agreed: Option<FixedBytes<65>>,
 }
 
 /// Asks for the guard's signature of a change of a wallet's configuration.

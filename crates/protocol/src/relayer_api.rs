@@ -82,4 +82,9 @@ pub struct WalletOnChain {
     /// Wei.
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub balance: U256,
+    /// The root of the wallet's configuration, where the chain was told of a later one than that
+    /// which the address comes from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    pub image_hash: Option<B256>,
 }

@@ -1,8 +1,10 @@
 //! One decision: from a verified instance's question to a signature or a refusal.
 
-use keyfold_guard::{Approval, Refusal, decide, decide_change};
+use alloy_primitives::{Address, B256};
+use keyfold_crypto::secp256k1::{RecoverableSignature, recover};
+use keyfold_guard::{Approval, Refusal, decide, decide_change, decide_publication};
 use keyfold_protocol::client_api::PayloadError;
-use keyfold_protocol::config::ChangeError;
+use keyfold_protocol::config::{ChangeError, published_root, update_digest};
 use keyfold_protocol::guard_api::{Cosign, CosignUpdate, Cosigned};
 use keyfold_protocol::ids::{Digest32, ProjectId};
 
@@ -20,6 +22,8 @@ pub(crate) enum CosignError {
     Policy(#[from] PolicyFileError),
     #[error("refused by the policy: {0}")]
     Refused(Refusal),
+    #[error("this is not a root that the guard agreed to")]
+    NotAgreed,
 }
 
 impl CosignError {
@@ -27,7 +31,7 @@ impl CosignError {
     pub(crate) fn revision(&self) -> Option<u32> {
         match self {
             Self::Refused(refusal) => Some(refusal.revision),
-            Self::Payload(_) | Self::Change(_) | Self::Policy(_) => None,
+            Self::Payload(_) | Self::Change(_) | Self::Policy(_) | Self::NotAgreed => None,
         }
     }
 }
@@ -43,8 +47,30 @@ pub(crate) fn cosign(
     let (payload, digest) = question.sign.digest()?;
     let policy = policies.of(&question.project)?;
     let (wallet, chain_id) = (question.sign.wallet, question.sign.chain_id);
-    let approval = decide(&policy, wallet, chain_id, &payload).map_err(CosignError::Refused)?;
+    let decided = match question.agreed {
+        None => decide(&policy, wallet, chain_id, &payload),
+        Some(agreed) => {
+            let root = published_root(&wallet, &payload).ok_or(CosignError::NotAgreed)?;
+            let signer = keys.signer(&question.project);
+            if agreed_by(&wallet, &root, &agreed.0) != Some(signer) {
+                return Err(CosignError::NotAgreed);
+            }
+            decide_publication(&policy, chain_id)
+        }
+    };
+    let approval = decided.map_err(CosignError::Refused)?;
     Ok(signed(keys, &question.project, digest, &approval))
+}
+
+/// Who signed that a wallet may have a root. A guard signs that after it decided on the change that
+/// leads there, and at no other time.
+fn agreed_by(wallet: &Address, root: &B256, signature: &[u8; 65]) -> Option<Address> {
+    let digest = update_digest(wallet, root);
+    let (rs, parity) = signature.split_first_chunk::<64>()?;
+    let signature = RecoverableSignature::from_rs(rs, parity == [1]);
+    recover(digest.as_bytes(), &signature)
+        .ok()
+        .map(Address::from)
 }
 
 /// Decides on a change of a configuration and signs. Blocks.

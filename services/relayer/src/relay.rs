@@ -208,22 +208,29 @@ impl Relayer {
     ) -> Result<WalletOnChain, RelayError> {
         let node = self.chain(chain_id)?.node().await?;
         let (deployed, balance) = tokio::try_join!(node.has_code(wallet), node.balance(wallet))?;
-        let nonce = if deployed {
-            let data: Bytes = abi::read_nonce(U160::ZERO);
-            let request = CallRequest {
-                from: self.address(),
-                to: wallet,
-                data: &data,
-                gas_limit: READ_GAS,
+        let (mut nonce, mut image_hash) = (0, None);
+        if deployed {
+            let question = async |data: Bytes| {
+                let request = CallRequest {
+                    from: self.address(),
+                    to: wallet,
+                    data: &data,
+                    gas_limit: READ_GAS,
+                };
+                node.call(request).await
             };
-            read_nonce(node.call(request).await)?
-        } else {
-            0
-        };
+            let (of_nonce, of_root) = tokio::join!(
+                question(abi::read_nonce(U160::ZERO)),
+                question(abi::IMAGE_HASH.into())
+            );
+            nonce = read_nonce(of_nonce)?;
+            image_hash = read_root(of_root)?;
+        }
         Ok(WalletOnChain {
             deployed,
             nonce,
             balance,
+            image_hash,
         })
     }
 }
@@ -232,6 +239,16 @@ fn now_unix_seconds() -> u64 {
     SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)
         .map_or(0, |since| since.as_secs())
+}
+
+/// The root that a wallet was told of: one that was not has no such function, and answers nothing.
+fn read_root(answer: Result<Bytes, keyfold_chain::RpcError>) -> Result<Option<B256>, RelayError> {
+    let answer = match answer {
+        Err(error) if error.reverted().is_some() => return Ok(None),
+        answer => answer?,
+    };
+    let root = B256::try_from(&answer[..]).ok();
+    Ok(root.filter(|root| !root.is_zero()))
 }
 
 fn read_nonce(answer: Result<Bytes, keyfold_chain::RpcError>) -> Result<u64, RelayError> {

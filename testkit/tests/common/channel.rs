@@ -137,6 +137,7 @@ impl Channel {
             payload: WirePayload::Message {
                 message: text.as_bytes().to_vec().into(),
             },
+            on_chain: None,
         };
         let intent = Intent::Sign {
             operation: Operation::SignMessage,

@@ -25,6 +25,7 @@ pub(super) async fn an_intent_that_does_not_say_what_the_body_asks_is_refused(wo
         payload: WirePayload::Message {
             message: text.as_bytes().to_vec().into(),
         },
+        on_chain: None,
     };
     let right = key_use(wallet, &body);
     let other_body = SignRequest {

@@ -92,6 +92,7 @@ impl Load {
                 nonce: 0,
                 calls: vec![payment()],
             },
+            on_chain: None,
         };
         serde_json::to_vec(&request).map_err(SystemError::step("write a request"))
     }

@@ -16,9 +16,11 @@ Examples:
   keyfold wallet config add-passkey --x 0x… --y 0x… --credential-id …
   keyfold wallet config remove 0x…
   keyfold wallet config change --file change.json
+  keyfold wallet config publish --chain 8453
 
 Changes are signed by the configuration before them and cost nothing until the wallet is used on a
-chain. Keep the output of `keyfold --json wallet config history`: with it a recovery key needs
+chain. A chain that was not told of a change still takes the signatures of whoever was removed by it:
+after a key was lost or stolen, publish on every chain where the wallet has something. Keep the output of `keyfold --json wallet config history`: with it a recovery key needs
 nobody's help.";
 
 /// What to do with a wallet's configuration.
@@ -46,6 +48,19 @@ pub enum ConfigCommand {
     Rotate(Wallet),
     /// Make the change that a file describes.
     Change(FromFile),
+    /// Tell a chain of the latest configuration, by a transaction.
+    Publish(Publish),
+}
+
+/// Where to publish.
+#[derive(Debug, Args)]
+pub struct Publish {
+    /// The chain; the profile's where absent.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    pub chain: Option<u64>,
+    /// Which wallet.
+    #[command(flatten)]
+    pub wallet: Wallet,
 }
 
 /// Which tree.

@@ -7,7 +7,7 @@ use keyfold_client::config_api::{
     ConfigChange, ConfigState, PasskeyPublicKey, RecoveryLeaf, SessionPermissions,
     credential_metadata,
 };
-use keyfold_client::{History, Session};
+use keyfold_client::{History, Session, WaitLimit};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -90,7 +90,48 @@ pub(crate) async fn run(user: User, command: ConfigCommand) -> Result<Report, Cl
             let change = ConfigChange::RotateOwner { owner };
             change_to(&user, &session, &which, |_| Ok(change)).await
         }
+        ConfigCommand::Publish(publish) => {
+            let chain = user.chain(publish.chain)?;
+            publish_on(&user, &session, &publish.wallet, chain).await
+        }
     }
+}
+
+async fn publish_on(
+    user: &User,
+    session: &Session,
+    which: &Which,
+    chain: u64,
+) -> Result<Report, CliError> {
+    let wallet = user.wallet(session, &which.label).await?;
+    let history = history(user, session, which).await?;
+    let root = history.latest_root();
+    let _step = user.output.step("Telling the chain");
+    let sent = user
+        .client
+        .publish_config(session, &wallet, &history, chain, WaitLimit::default())
+        .await;
+    let sent = user.keep(session, sent)?;
+    let text = match &sent {
+        Some(sent) => format!(
+            "Chain {chain} knows the latest configuration now ({}).",
+            sent.relayed.hash
+        ),
+        None => format!("Chain {chain} knows the latest configuration already."),
+    };
+    let transaction = sent.as_ref().map(|sent| sent.transaction.id);
+    let hash = sent.as_ref().map(|sent| sent.relayed.hash);
+    Ok(Report::new(
+        text,
+        json!({
+            "wallet": wallet.address().to_string(),
+            "chain_id": chain,
+            "image_hash": root,
+            "published": sent.is_some(),
+            "transaction": transaction,
+            "hash": hash,
+        }),
+    ))
 }
 
 async fn history(user: &User, session: &Session, which: &Which) -> Result<History, CliError> {

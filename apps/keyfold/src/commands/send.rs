@@ -51,7 +51,8 @@ async fn sign(user: &User, arguments: &Send) -> Result<Outgoing, CliError> {
         in_words(&call)
     ));
     let _step = user.output.step("Signing");
-    let nonce = user.client.wallet_on_chain(chain, &address).await?.nonce;
+    let state = user.client.wallet_on_chain(chain, &address).await?;
+    let (nonce, wallet) = (state.nonce, wallet.as_known(&state));
     let calls = vec![call];
     let signed = user
         .client

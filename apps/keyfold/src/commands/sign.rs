@@ -29,6 +29,11 @@ pub(crate) async fn run(user: User, command: SignCommand) -> Result<Report, CliE
     let chain = user.chain(chain)?;
     let _step = user.output.step("Signing");
     let wallet = user.wallet(&session, &wallet).await?;
+    // A chain that the relayer does not know was told nothing of the wallet's later configurations.
+    let wallet = match user.client.wallet_on_chain(chain, &wallet.address()).await {
+        Ok(state) => wallet.as_known(&state),
+        Err(_) => wallet,
+    };
     let signed = user
         .client
         .sign_message(&session, &wallet, chain, &message)

@@ -35,6 +35,7 @@ fn a_message_is_signed_and_the_signature_is_the_wallets() {
         payload: WirePayload::Message {
             message: b"hello".to_vec().into(),
         },
+        on_chain: None,
     };
     let (payload, digest) = request.digest().unwrap();
     assert_eq!(signed.digest, digest);

@@ -1,5 +1,6 @@
 //! The signer: from a verified order to a wallet's signature.
 
+use alloy_primitives::{B256, FixedBytes};
 use futures_util::future::join;
 use keyfold_protocol::client_api::{GuardSettings, SignRequest, Signed, WirePayload};
 use keyfold_protocol::error_code::Code;
@@ -7,7 +8,7 @@ use keyfold_protocol::guard_api::{Cosign, path as guard_path};
 use keyfold_wallet::EcdsaSignature;
 
 use super::config::{Chain, root_proof};
-use super::release::{Approved, check_named, cosign, find_wallet, release};
+use super::release::{Approved, check_named, cosign, find_wallet, release, wallet_in};
 use crate::platform::Platform;
 use crate::problem::Problem;
 use crate::realm::Realm;
@@ -39,14 +40,66 @@ async fn sign<P: Platform>(
     realm: &Realm<P>,
     request: SessionRequest<SignRequest>,
 ) -> Result<Signed, Problem> {
-    let approved = approve(realm, &request).await?;
+    let approved = match request.body().publishes {
+        Some(root) => approve_publication(realm, &request, root).await?,
+        None => approve(realm, &request).await?,
+    };
     let signed = release(realm, &request, approved).await?.sign()?;
     let chain = Chain::of(&signed.wallet)?;
+    let order = request.body();
+    if let Some(root) = order.publishes {
+        // The record may be newer than the one that was looked at first.
+        check_latest(&chain, root)?;
+    }
     let proof = root_proof(realm, &signed.wallet, &chain)?;
+    let signature = chain.signature(
+        signed.owner,
+        signed.guard,
+        proof,
+        order.request.on_chain.as_ref(),
+    )?;
     Ok(Signed {
         digest: signed.digest,
-        signature: chain.signature(signed.owner, signed.guard, proof)?,
+        signature,
     })
+}
+
+/// Approves that a chain is told of the wallet's latest root. The guard is shown its own word for
+/// that root, so it is asked after the record was read.
+async fn approve_publication<P: Platform>(
+    realm: &Realm<P>,
+    request: &SessionRequest<SignRequest>,
+    root: B256,
+) -> Result<Approved, Problem> {
+    check_named(realm, request).await?;
+    // What is the latest depends on what is there, so nothing that may be old will do.
+    let id = realm.account_id(&request.owner());
+    let held = realm.session_account(request).await?;
+    let wallet = wallet_in(realm, request, &realm.records.remember(id, held))?;
+    check_latest(&Chain::of(&wallet.record)?, root)?;
+    let project = realm.project(request.project()).await?;
+    let settings = project.guard.as_ref();
+    let agreed = wallet.record.updates.last().and_then(|last| last.guard);
+    let cosigned = match settings {
+        Some(settings) => Some(ask_guard(realm, settings, request, agreed.as_ref()).await),
+        None => None,
+    };
+    Approved::new(wallet, settings, cosigned)
+}
+
+/// Refuses to tell a chain of any root but the latest: with one that the record does not know, the
+/// wallet's signatures would be worth nothing there.
+fn check_latest(chain: &Chain, root: B256) -> Result<(), Problem> {
+    if chain.len() == 0 {
+        return Err(Problem::new(
+            Code::ConfigInvalid,
+            "every chain knows the first configuration already",
+        ));
+    }
+    if chain.latest_root() != root {
+        return Err(Code::ConfigStale.into());
+    }
+    Ok(())
 }
 
 async fn approve<P: Platform>(
@@ -61,7 +114,7 @@ async fn approve<P: Platform>(
         Some(settings) => {
             let (wallet, cosigned) = join(
                 find_wallet(realm, request),
-                ask_guard(realm, settings, request),
+                ask_guard(realm, settings, request, None),
             )
             .await;
             (wallet?, Some(cosigned))
@@ -75,12 +128,14 @@ async fn ask_guard<P: Platform>(
     realm: &Realm<P>,
     settings: &GuardSettings,
     request: &SessionRequest<SignRequest>,
+    agreed: Option<&FixedBytes<64>>,
 ) -> Result<EcdsaSignature, Problem> {
     let order = request.body();
     let question = Cosign {
         project: request.project().clone(),
         request: request.request_id(),
         sign: order.request.clone(),
+        agreed: agreed.and_then(rs_and_parity),
     };
     cosign(
         realm,
@@ -90,4 +145,16 @@ async fn ask_guard<P: Platform>(
         order.digest(),
     )
     .await
+}
+
+/// From the form that records keep (ERC-2098) to the one that guards exchange.
+fn rs_and_parity(compact: &FixedBytes<64>) -> Option<FixedBytes<65>> {
+    let signature = EcdsaSignature::from_compact(&compact.0)?;
+    let mut out = [0; 65];
+    let (rs, parity) = out.split_at_mut(64);
+    let (r, s) = rs.split_at_mut(32);
+    r.copy_from_slice(signature.r().as_slice());
+    s.copy_from_slice(signature.s().as_slice());
+    parity.fill(u8::from(signature.y_parity()));
+    Some(FixedBytes(out))
 }

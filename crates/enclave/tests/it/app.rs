@@ -147,6 +147,7 @@ pub(crate) fn payment(wallet: &WalletInfo, wei: u64) -> SignRequest {
                 ignore_error: false,
             }],
         },
+        on_chain: None,
     }
 }
 
@@ -157,6 +158,7 @@ pub(crate) fn message(wallet: &WalletInfo, text: &str) -> SignRequest {
         payload: WirePayload::Message {
             message: Bytes::copy_from_slice(text.as_bytes()),
         },
+        on_chain: None,
     }
 }
 

@@ -93,17 +93,17 @@ pub(crate) fn states(told: &WalletConfig) -> Vec<ConfigState> {
     states
 }
 
-fn latest(told: &WalletConfig) -> ConfigState {
+pub(crate) fn latest(told: &WalletConfig) -> ConfigState {
     states(told).pop().unwrap()
 }
 
 /// The chain: keys, and a checkpointer that takes the word of one key.
-struct Judge {
+pub(crate) struct Judge {
     trusts: Option<(Address, Address)>,
 }
 
 impl Judge {
-    fn silent() -> Self {
+    pub(crate) fn silent() -> Self {
         Self { trusts: None }
     }
 }
@@ -132,7 +132,7 @@ impl Recover for Judge {
     }
 }
 
-fn judged(
+pub(crate) fn judged(
     request: &SignRequest,
     signature: &[u8],
     judge: &Judge,
@@ -150,13 +150,13 @@ fn key(seed: u8) -> SigningKey {
     SigningKey::from_secret(&Secret::from_array([seed; 32])).unwrap()
 }
 
-fn add_key(seed: u8) -> ConfigChange {
+pub(crate) fn add_key(seed: u8) -> ConfigChange {
     ConfigChange::AddKey {
         key: key(seed).address().into(),
     }
 }
 
-fn remove_key(seed: u8) -> ConfigChange {
+pub(crate) fn remove_key(seed: u8) -> ConfigChange {
     ConfigChange::RemoveKey {
         key: key(seed).address().into(),
     }

@@ -287,6 +287,9 @@ fn answer(asked: Asked, decided: Result<Cosigned, CosignError>) -> Result<Json<C
             Code::GuardDenied,
             Some("the project has no policy that can be used, so nothing is allowed".to_owned()),
         ),
+        not_agreed @ CosignError::NotAgreed => {
+            problem(Code::GuardDenied, Some(not_agreed.to_string()))
+        }
         CosignError::Refused(refusal) => problem(Code::GuardDenied, Some(refusal.to_string())),
     })
 }

@@ -165,6 +165,7 @@ impl State {
                 deployed: false,
                 nonce: self.relayed.len() as u64,
                 balance: U256::from(1),
+                image_hash: None,
             }),
             _ => {
                 let mut parts = path.split('/').skip(3);

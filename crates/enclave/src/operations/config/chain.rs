@@ -2,6 +2,7 @@
 
 use alloy_primitives::{Address, B256, Bytes};
 use keyfold_protocol::config::{ConfigLink, ConfigState, WalletConfig};
+use keyfold_protocol::error_code::Code;
 use keyfold_wallet::config::Members;
 use keyfold_wallet::signature::{Header, Parts, encode, encode_chain};
 use keyfold_wallet::{EcdsaSignature, SignaturePart, ValidConfig};
@@ -81,20 +82,23 @@ impl Chain {
         self.replaced.len()
     }
 
-    /// Composes a signature of the latest configuration that a wallet takes which knows the first:
-    /// newest first, each replaced configuration with its signers' word for the next.
+    /// Composes a signature of the latest configuration that a wallet takes which knows the first,
+    /// or the one that is named: newest first, each replaced configuration from there on with its
+    /// signers' word for the next.
     pub(in crate::operations) fn signature(
         &self,
         owner: Part,
         guard: Option<Part>,
         proof: Option<Bytes>,
+        known: Option<&B256>,
     ) -> Result<Bytes, Problem> {
+        let replaced = self.since(known)?;
         let parts = parts(owner, guard);
         let on_chain = Header {
             checkpointer_data: proof,
             ..Header::default()
         };
-        let encoded = if self.replaced.is_empty() {
+        let encoded = if replaced.is_empty() {
             // Refuses a part that belongs to no leaf: an owner who is not in the configuration.
             encode(&self.latest_config, &parts, &on_chain)
         } else {
@@ -104,13 +108,30 @@ impl Chain {
                 ..Header::default()
             };
             let mut links = vec![(&self.latest_config, &parts, Header::default())];
-            for (at, link) in self.replaced.iter().enumerate().rev() {
+            for (at, link) in replaced.iter().enumerate().rev() {
                 let data = on_chain.checkpointer_data.clone().filter(|_| at == 0);
                 links.push((&link.config, &link.parts, update(data)));
             }
             encode_chain(&links)
         };
         encoded.map_err(|_| Problem::internal("the wallet's signature cannot be composed"))
+    }
+
+    /// The configurations that were replaced since the chain was told of a root.
+    fn since(&self, known: Option<&B256>) -> Result<&[Link], Problem> {
+        let Some(known) = known else {
+            return Ok(&self.replaced);
+        };
+        let roots = self.replaced.iter().map(|link| link.config.image_hash());
+        let at = roots
+            .chain([self.latest_root()])
+            .position(|root| root == *known);
+        at.and_then(|at| self.replaced.get(at..)).ok_or_else(|| {
+            Problem::new(
+                Code::ConfigInvalid,
+                "the chain is said to know a root that the wallet never had",
+            )
+        })
     }
 
     /// Everything that is public of it.
