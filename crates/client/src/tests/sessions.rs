@@ -119,7 +119,8 @@ fn signing_out_says_how_far_it_has_come() {
 
 #[test]
 fn approving_a_device_names_it_in_the_signed_intent() {
-    let (_host, client, session, _) = ready();
+    let (host, client, session, _) = ready();
     let device = keyfold_crypto::jwk::Thumbprint([3; 32]);
     run(client.approve_device(&session, device)).unwrap();
+    assert_eq!(host.with(|state| state.approved.clone()), [device]);
 }

@@ -68,6 +68,7 @@ pub(super) fn world() -> (Arc<Host>, RealmPin) {
         signed_in: 0,
         account: AccountId::from_bytes([4; 16]),
         wallets: Vec::new(),
+        approved: Vec::new(),
         trees: BTreeMap::new(),
         relayed: BTreeMap::new(),
         lose_answers: 0,

@@ -3,8 +3,8 @@
 use alloy_primitives::{Address, B256};
 use keyfold_crypto::jwk::PublicJwk;
 use keyfold_protocol::client_api::{
-    CreateWallet, Nothing, Renewed, Revocation, SignInStarted, SignRequest, Signed, SignedIn,
-    SignedOut, WalletInfo, Wallets, header, path,
+    ApproveDevice, CreateWallet, Nothing, Renewed, Revocation, SignInStarted, SignRequest, Signed,
+    SignedIn, SignedOut, WalletInfo, Wallets, header, path,
 };
 use keyfold_protocol::error_code::Code;
 use keyfold_protocol::holder_api::DeviceState;
@@ -110,7 +110,18 @@ impl State {
             (path::WALLET_LIST, Operation::ListWallets) => answer(&Wallets {
                 wallets: self.told_wallets(),
             }),
-            (path::DEVICE_APPROVE, Operation::ApproveDevice) => answer(&Nothing {}),
+            (path::DEVICE_APPROVE, Operation::ApproveDevice) => {
+                let asked: ApproveDevice = serde_json::from_slice(body).unwrap();
+                let Intent::ApproveDevice { device, .. } = intent else {
+                    return problem(Code::IntentMismatch);
+                };
+                assert_eq!(
+                    asked.device, *device,
+                    "the device signed another one's name"
+                );
+                self.approved.push(*device);
+                answer(&Nothing {})
+            }
             (path::SIGN_MESSAGE, Operation::SignMessage)
             | (path::SIGN_TRANSACTION, Operation::SignTransaction) => self.sign(intent, body),
             _ => problem(Code::IntentMismatch),

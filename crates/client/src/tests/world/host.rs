@@ -5,6 +5,7 @@ use std::sync::Mutex;
 
 use alloy_primitives::{B256, U256};
 use async_trait::async_trait;
+use keyfold_crypto::jwk::Thumbprint;
 use keyfold_crypto::testing::SeededRng;
 use keyfold_platform_dev::issuer::{DevIssuer, IssueRequest};
 use keyfold_protocol::client_api::{Signed, WalletInfo};
@@ -65,6 +66,8 @@ pub(crate) struct State {
     /// Whose account every address signs in to.
     pub(crate) account: AccountId,
     pub(crate) wallets: Vec<WalletInfo>,
+    /// The devices whose names were signed.
+    pub(crate) approved: Vec<Thumbprint>,
     /// The public store, which may lie.
     pub(crate) trees: BTreeMap<B256, StoredTree>,
     pub(crate) relayed: BTreeMap<RequestId, (Relay, usize)>,
