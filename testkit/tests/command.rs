@@ -327,6 +327,7 @@ async fn a_configuration_is_changed_shown_and_verified(system: &System) {
     };
     let before = config("show").await.ok();
     assert_eq!(before["updates"], 0);
+    assert_eq!(config("publish").await.ok()["published"], false);
     let signer = Address::repeat_byte(0x66).to_string();
     let add = format!("add-recovery --signer {signer} --delay-days 7");
     let added = config(&add).await.ok();
@@ -351,9 +352,20 @@ async fn a_configuration_is_changed_shown_and_verified(system: &System) {
     let removed = config(&format!("remove {signer}")).await.ok();
     assert!(removed["state"]["members"].get("recovery").is_none());
     config(&format!("remove {signer}")).await.failed(2, "usage");
-    // What it can do, it still does.
+    // What it can do, it still does; also when the chain was told.
     let to = Address::repeat_byte(0x68).to_string();
     run(system, &send(&to, &[])).await.ok();
+    let told = config("publish").await.ok();
+    assert_eq!(told["published"], true);
+    assert_eq!(told["image_hash"], removed["root"]);
+    let again = config("publish").await.ok();
+    assert_eq!(
+        (&again["published"], &again["hash"]),
+        (&json!(false), &json!(null))
+    );
+    config("publish --chain 1").await.failed(6, "chain_unknown");
+    run(system, &send(&to, &[])).await.ok();
+    run(system, &["sign", "message", "hello"]).await.ok();
 }
 
 async fn a_gateway_with_another_key_is_not_verified(system: &System) {

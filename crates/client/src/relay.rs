@@ -109,7 +109,7 @@ impl<T: Transport, C: Credential, E: Environment> Client<T, C, E> {
     /// # Errors
     ///
     /// [`ClientError`] as of [`Client::send`]; `config_stale` where the history is not the latest
-    /// any more, `config_invalid` where the configuration never changed.
+    /// any more.
     pub async fn publish_config(
         &self,
         session: &Session,
@@ -120,6 +120,10 @@ impl<T: Transport, C: Credential, E: Environment> Client<T, C, E> {
     ) -> Result<Option<Sent>, ClientError> {
         if history.wallet() != wallet.address() {
             return Err(ConfigRefused::OtherWallet.into());
+        }
+        // Every chain knows the first, which the address comes from.
+        if history.links().is_empty() {
+            return Ok(None);
         }
         let root = history.latest_root();
         let state = self.wallet_on_chain(chain_id, &wallet.address()).await?;
