@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.36;
 
+import {ICancellable} from "../interfaces/ICancellable.sol";
 import {ICheckpointer, Snapshot} from "../interfaces/ICheckpointer.sol";
 import {IWalletView} from "../interfaces/IWalletView.sol";
 import {Payload} from "../lib/Payload.sol";
@@ -46,6 +47,8 @@ contract Checkpointer is ICheckpointer {
     error InvalidRotation();
     /// @notice The key machine's address is zero.
     error ZeroKey();
+    /// @notice The recovery contract must be there before.
+    error DependencyHasNoCode(address dependency);
 
     // ─── Constants ──────────────────────────────────────────────────────────────────────────────────
 
@@ -70,6 +73,8 @@ contract Checkpointer is ICheckpointer {
 
     // ─── State ──────────────────────────────────────────────────────────────────────────────────────
 
+    /// @notice The recovery contract whose cancellations need no word of the key machine.
+    ICancellable public immutable RECOVERY;
     /// @notice The key machine's signing key.
     address public key;
     /// @notice How often it was changed.
@@ -82,9 +87,12 @@ contract Checkpointer is ICheckpointer {
     address private transient asked;
 
     /// @param initialKey The key machine's signing key.
-    constructor(address initialKey) {
+    /// @param recovery The recovery contract of the wallets.
+    constructor(address initialKey, address recovery) {
         if (initialKey == address(0)) revert ZeroKey();
+        if (recovery.code.length == 0) revert DependencyHasNoCode(recovery);
         key = initialKey;
+        RECOVERY = ICancellable(recovery);
     }
 
     // ─── Snapshots ──────────────────────────────────────────────────────────────────────────────────
@@ -156,6 +164,17 @@ contract Checkpointer is ICheckpointer {
         // Any contract can be named here; only the wallet's configuration gives weight to its word.
         _requireSigner(wallet, RecoveryMembership.digest(recovery, wallet, signer), proof);
         _distrust(wallet);
+    }
+
+    /// @notice Cancels what a recovery signer queued, as `RECOVERY.cancelRecovery` does, without the key machine's
+    /// say: otherwise a key machine that is away, or works with the thief of a recovery key, could keep the wallet's
+    /// signers from cancelling until it is too late.
+    /// @dev The recovery contract asks the wallet what the signature shows, by a static call, and nobody else. It is
+    /// fixed, for whoever is called here finds the wallet without its checkpointer.
+    function cancelRecovery(address wallet, address signer, bytes calldata signature) external {
+        asked = wallet;
+        RECOVERY.cancelRecovery(wallet, signer, signature);
+        asked = address(0);
     }
 
     /// @notice The calling wallet trusts the key machine again.

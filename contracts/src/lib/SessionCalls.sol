@@ -18,6 +18,9 @@ library SessionCalls {
     error InvalidSelfCall();
     /// @notice A session cannot end a payload halfway as if it had succeeded.
     error InvalidBehavior();
+    /// @notice A session signs for its own wallet only: what it spends is counted by a call of the wallet that
+    /// executes, which would be another.
+    error InvalidParentWallets();
 
     // ─── All calls ──────────────────────────────────────────────────────────────────────────────────
 
@@ -31,7 +34,7 @@ library SessionCalls {
         returns (bytes32 hash, uint256 list, uint256 count)
     {
         bytes32 all;
-        bytes32 wallets = Payload.NO_WALLETS;
+        bytes32 wallets = Payload.NO_WALLETS; // of no parent
         bytes32 type_ = Payload.CALL_TYPE;
         uint256 fault;
         uint256 parents;
@@ -48,7 +51,7 @@ library SessionCalls {
         //           delegateCall, onlyFallback, behaviorOnError));
         //   }
         //   all = keccak256(abi.encodePacked(hashes));
-        //   parents = payload.parentWallets.length;
+        //   if (payload.parentWallets.length != 0) revert InvalidParentWallets();
         assembly ("memory-safe") {
             let offset := calldataload(add(payload, 0x100))
             parents := calldataload(add(payload, offset))
@@ -90,8 +93,7 @@ library SessionCalls {
             }
             all := keccak256(hashes, size)
         }
-        if (fault != 0) _refuse(payload, wallet);
-        if (parents != 0) wallets = keccak256(abi.encodePacked(payload.parentWallets));
+        if (fault | parents != 0) _refuse(payload, wallet);
         type_ = Payload.CALLS_TYPE;
         bool noChainId;
         // Without the allocation that `abi.encode` makes. Plain equivalent:
@@ -112,6 +114,7 @@ library SessionCalls {
     /// @dev Says what is wrong with the calls; something is.
     function _refuse(Payload.Decoded calldata payload, address wallet) private pure {
         // Reading reverts where it is not the ABI's form.
+        if (payload.parentWallets.length != 0) revert InvalidParentWallets();
         Payload.Call[] calldata calls = payload.calls;
         for (uint256 i; i < calls.length; ++i) {
             if (calls[i].delegateCall) revert InvalidDelegateCall();

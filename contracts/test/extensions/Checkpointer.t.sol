@@ -96,6 +96,56 @@ contract CheckpointerTest is CheckpointerBase {
         same(received(), 100, "not received");
     }
 
+    // ─── Nor keep its signers from cancelling ───────────────────────────────────────────────────────
+
+    function cancellation(uint256 key) internal view returns (bytes memory) {
+        bytes32 digest = recovery.cancellationHash(address(wallet), heir);
+        return abi.encodePacked(
+            hex"44", withProof(""), hex"0101", signed(key, hashOf(Format.digest(digest), wallet)), hex"30", recoveryNode()
+        );
+    }
+
+    function queued() internal returns (Decoded memory payload) {
+        payload = transferNow();
+        recovery.queuePayload(
+            address(wallet), heir, payload, sign64(HEIR, recovery.recoveryPayloadHash(address(wallet), payload))
+        );
+    }
+
+    function test_a_recovery_is_cancelled_without_the_key_machine() external {
+        Decoded memory payload = queued();
+        bytes memory signature = cancellation(OWNER);
+        vm.expectPartialRevert(IWallet.Truncated.selector);
+        recovery.cancelRecovery(address(wallet), heir, signature);
+        checkpointer.cancelRecovery(address(wallet), heir, signature);
+        clock.warp(NOW + DELAY);
+        bytes memory shown = shownRecovery(proof(1));
+        vm.expectPartialRevert(IRecovery.QueueNotReady.selector);
+        wallet.execute(payload.pack(), shown);
+        // Afterwards the key machine has its say again.
+        refusesFirst("", IWallet.Truncated.selector);
+    }
+
+    function test_a_stranger_cancels_nothing_by_the_checkpointer() external {
+        queued();
+        bytes memory forged = cancellation(STRANGER);
+        vm.expectRevert(abi.encodeWithSelector(IRecovery.NotASigner.selector, address(wallet)));
+        checkpointer.cancelRecovery(address(wallet), heir, forged);
+        bytes memory signature = cancellation(OWNER);
+        checkpointer.cancelRecovery(address(wallet), heir, signature);
+        vm.expectRevert(abi.encodeWithSelector(IRecovery.NotASigner.selector, address(wallet)));
+        checkpointer.cancelRecovery(address(wallet), heir, signature);
+    }
+
+    function test_the_checkpointer_names_a_recovery_contract_that_is_there() external {
+        same(checkpointer.RECOVERY(), address(recovery), "another");
+        bytes memory code = bytes.concat(
+            vm.getCode("artifacts/Checkpointer.json"), abi.encode(vm.addr(MACHINE), address(0x1234))
+        );
+        (bool success,) = DEPLOYER.call(bytes.concat(bytes32(0), code));
+        check(!success, "deployed");
+    }
+
     function test_a_stranger_distrusts_nothing() external {
         bytes memory forged = distrustSignature(STRANGER);
         vm.expectRevert(abi.encodeWithSelector(ICheckpointerContract.NotASigner.selector, address(wallet)));
@@ -137,6 +187,16 @@ contract CheckpointerTest is CheckpointerBase {
         checkpointer.distrust(address(wallet), signature);
         clock.warp(NOW + checkpointer.DISTRUST_DELAY());
         refusesFirst(proof(2), IWallet.UnusedSnapshot.selector);
+    }
+
+    function test_a_distrust_that_was_held_back_is_void_once_the_wallet_trusts() external {
+        checkpointer.distrust(address(wallet), distrustSignature(OWNER));
+        bytes memory heldBack = distrustSignature(OWNER);
+        Decoded memory payload =
+            Format.calls(list(call(address(checkpointer), abi.encodeCall(checkpointer.trust, ()))), 0, 0);
+        wallet.execute(payload.pack(), first(hashOf(payload, wallet), proof(1)));
+        vm.expectRevert(abi.encodeWithSelector(ICheckpointerContract.NotASigner.selector, address(wallet)));
+        checkpointer.distrust(address(wallet), heldBack);
     }
 
     function test_distrusting_again_does_not_start_the_delay_again() external {
@@ -181,6 +241,15 @@ contract CheckpointerTest is CheckpointerBase {
         bytes memory zero = rotation(STRANGER, address(0));
         vm.expectPartialRevert(ICheckpointerContract.InvalidRotation.selector);
         checkpointer.rotate(address(0), zero);
+    }
+
+    function test_a_rotation_counts_once() external {
+        address other = vm.addr(STRANGER);
+        bytes memory there = rotation(MACHINE, other);
+        checkpointer.rotate(other, there);
+        checkpointer.rotate(vm.addr(MACHINE), rotation(STRANGER, vm.addr(MACHINE)));
+        vm.expectPartialRevert(ICheckpointerContract.InvalidRotation.selector);
+        checkpointer.rotate(other, there);
     }
 
     // ─── Any word ───────────────────────────────────────────────────────────────────────────────────

@@ -28,7 +28,7 @@ abstract contract CheckpointerBase is Base {
         super.setUp();
         clock.warp(NOW);
         recovery = IRecovery(deployed("Recovery", ""));
-        checkpointer = ICheckpointerContract(deployed("Checkpointer", abi.encode(vm.addr(MACHINE))));
+        checkpointer = ICheckpointerContract(deployed("Checkpointer", abi.encode(vm.addr(MACHINE), address(recovery))));
         heir = vm.addr(HEIR);
         wallet = IWallet(factory.deploy(stage1, image(1)));
         token.mint(address(wallet), 1000);

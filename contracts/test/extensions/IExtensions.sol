@@ -133,6 +133,7 @@ interface ICheckpointerContract {
     error InvalidRotation();
 
     function DISTRUST_DELAY() external view returns (uint256);
+    function RECOVERY() external view returns (address);
     function MAX_LIFETIME() external view returns (uint256);
     function CLOCK_SKEW() external view returns (uint256);
     function key() external view returns (address);
@@ -145,6 +146,7 @@ interface ICheckpointerContract {
         returns (bytes32);
     function distrustHash(address wallet) external view returns (bytes32);
     function distrust(address wallet, bytes calldata signature) external;
+    function cancelRecovery(address wallet, address signer, bytes calldata signature) external;
     function distrustByRecovery(
         address wallet,
         address recovery,

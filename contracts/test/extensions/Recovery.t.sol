@@ -329,6 +329,15 @@ contract RecoveryTest is Base {
         recovery.cancelRecovery(address(wallet), heir, forged);
     }
 
+    function test_the_wallets_own_cancellation_gives_lone_signers_their_say_back() external {
+        for (uint256 i; i < recovery.LONE_CANCELLATIONS(); ++i) cancelByOwner();
+        Decoded memory own = Format.calls(
+            list(call(address(recovery), abi.encodeCall(recovery.cancelRecovery, (address(wallet), heir, "")))), 0, 0
+        );
+        wallet.execute(own.pack(), fullSignature(hashOf(own, wallet)));
+        cancelByOwner();
+    }
+
     function test_one_cancellation_voids_a_flood() external {
         for (uint256 space = 1; space <= 20; ++space) queue(payload(space));
         same(recovery.totalQueuedPayloads(address(wallet), heir), 20, "queued");

@@ -2,7 +2,7 @@
 pragma solidity 0.8.36;
 
 import {Format} from "../Format.sol";
-import {Call, Decoded} from "../IWallet.sol";
+import {Call, Decoded, IWallet} from "../IWallet.sol";
 import {ISessions} from "./IExtensions.sol";
 import {SessionsBase} from "./SessionsBase.sol";
 
@@ -106,6 +106,38 @@ contract SessionsTest is SessionsBase {
         refuses(payload, implicitSignature(payload, IDENTITY, STRANGER), ISessions.InvalidSessionSigner.selector);
         bytes memory other = sessionSignature(payload, flag(0x81), attested(IDENTITY), IMPLICIT);
         refuses(payload, other, ISessions.InvalidAttestation.selector);
+    }
+
+    /// @dev A signature that shows no key is not the word of a key that nobody has.
+    function test_an_attestation_of_address_zero_approves_nobody() external {
+        Decoded memory payload = payloadOf(work(0));
+        implicitKey = address(0);
+        bytes memory signature = abi.encodePacked(sized(tree()), attested(IDENTITY), uint8(0x80), new bytes(64));
+        refuses(payload, signature, ISessions.InvalidSessionSigner.selector);
+    }
+
+    /// @dev What it spends would be counted by a call of the parent, in the parent's name, and never here.
+    function test_a_session_signs_for_no_parent_wallet() external {
+        IWallet parent = walletOf(Format.sapient(address(wallet), 1, bytes32(uint256(1))), 1);
+        token.mint(address(parent), 1000);
+        Call[] memory calls = new Call[](2);
+        calls[0] = increment(limit(tokenUsage(), 100));
+        calls[1] = transfer(address(0x77), 100);
+        Decoded memory executed = Format.calls(calls, 0, 0);
+        Decoded memory signed_ = Format.calls(calls, 0, 0);
+        signed_.parentWallets = new address[](1);
+        signed_.parentWallets[0] = address(parent);
+        bytes32 hash = signed_.hash(address(wallet), block.chainid);
+        bytes memory sig = bytes.concat(sized(tree()), hex"00");
+        for (uint256 i; i < 2; ++i) {
+            sig = abi.encodePacked(sig, uint8(0), sign64(SESSION, keccak256(abi.encode(hash, i))));
+        }
+        refuses(signed_, sig, bytes4(keccak256("InvalidParentWallets()")));
+        bytes memory child = abi.encodePacked(Format.head(1), hex"99", address(sessions), uint16(sig.length), sig);
+        bytes memory whole = abi.encodePacked(Format.head(1), hex"99", address(wallet), uint16(child.length), child);
+        vm.expectRevert();
+        parent.execute(executed.pack(), whole);
+        same(received(), 0, "spent");
     }
 
     function test_an_implicit_session_sends_no_coin() external {

@@ -85,6 +85,7 @@ pub struct Deployments {
     deployer: Address,
     salt: B256,
     checkpointer: Vec<u8>,
+    recovery: Address,
     calls: Vec<DeployerCall>,
     context: Context,
 }
@@ -161,6 +162,7 @@ impl Deployments {
             deployer: file.deployer,
             salt: file.salt,
             checkpointer: code_of("Checkpointer", CHECKPOINTER)?,
+            recovery: at("Recovery")?,
             calls,
             context,
         })
@@ -168,10 +170,11 @@ impl Deployments {
 
     /// Returns the call that deploys the checkpointer of a realm, by the address of the key that
     /// the realm record names: the contract has the same address on every chain, and nobody can
-    /// put one there that takes another key's word.
+    /// put one there that takes another key's word. Keyfold's recovery contract must be there first.
     #[must_use]
     pub fn checkpointer(&self, key: &Address) -> DeployerCall {
-        let init_code = [self.checkpointer.as_slice(), key.into_word().as_slice()].concat();
+        let arguments = [key.into_word(), self.recovery.into_word()].concat();
+        let init_code = [self.checkpointer.as_slice(), &arguments].concat();
         DeployerCall {
             name: "Checkpointer".to_owned(),
             address: self.deployer.create2(self.salt, keccak256(&init_code)),
@@ -286,7 +289,9 @@ mod tests {
             .to
             .create2(B256::from_slice(salt), keccak256(init_code));
         assert_eq!(address, call.address);
-        assert!(init_code.ends_with(Address::repeat_byte(1).into_word().as_slice()));
+        let recovery = ContextName::Keyfold.extensions().unwrap().recovery;
+        let arguments = [Address::repeat_byte(1), recovery].map(|one| one.into_word());
+        assert!(init_code.ends_with(&arguments.concat()));
     }
 
     #[test]

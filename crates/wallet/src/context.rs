@@ -230,7 +230,7 @@ impl ContextName {
             Self::Keyfold | Self::KeyfoldErc4337 => Some(Extensions {
                 passkeys: address!("d8295be83a05a98f6f94770202BbB9E2e769b793"),
                 recovery: address!("01a942Fb5243809c556eA48e64dE2de32fF2Ef94"),
-                sessions: address!("81f1895f05309C0A6BE89a4F9FE9ad891fCC8E19"),
+                sessions: address!("427D7DF5B58B8213364F649041dC52Bc0c3B23b4"),
             }),
             Self::SequenceDev1 => None,
         }

@@ -117,6 +117,10 @@ pub enum SessionError {
     /// The nonce space is beyond 2^80 - 2.
     #[error("the nonce space is too large for sessions")]
     Space,
+    /// The payload is of another wallet, whose signer this one is. What is spent would be counted
+    /// there, and never here.
+    #[error("sessions do not sign for the wallets above their own")]
+    ParentWallets,
     /// No call, or not one signature for each.
     #[error("there are no calls, or not one signature for each")]
     CallCount,
@@ -213,6 +217,9 @@ pub fn recover(
 fn calls_of(payload: &Payload) -> Result<&[Call], SessionError> {
     match &payload.body {
         PayloadBody::Calls { space, .. } if *space > max_space() => Err(SessionError::Space),
+        PayloadBody::Calls { .. } if !payload.parent_wallets.is_empty() => {
+            Err(SessionError::ParentWallets)
+        }
         PayloadBody::Calls { calls, .. } if calls.is_empty() => Err(SessionError::CallCount),
         PayloadBody::Calls { calls, .. } => Ok(calls),
         _ => Err(SessionError::NotCalls),

@@ -23,6 +23,7 @@ const SIGNER: &[&str] = &["InvalidSessionSigner(address)"];
 pub(super) const ERRORS: &[Row] = &[
     row("NotCalls", 0, &["InvalidPayloadKind()"]),
     row("Space", 0, &["InvalidSpace(uint256)"]),
+    row("ParentWallets", 0, &["InvalidParentWallets()"]),
     row("CallCount", 0, &["InvalidCallsLength()"]),
     row("TreeTruncated", 1, &["Truncated()"]),
     row("TreeUnknownFlag", 1, &["InvalidNodeType(uint256)"]),
