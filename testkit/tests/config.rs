@@ -76,7 +76,7 @@ fn recovery() -> RecoveryLeaf {
     RecoveryLeaf {
         signer: Address::repeat_byte(0x61),
         required_delta_seconds: MIN_RECOVERY_DELAY_SECONDS,
-        min_timestamp: 0,
+        min_timestamp: 4_000_000_000,
     }
 }
 

@@ -176,7 +176,7 @@ async fn a_configuration_that_was_replaced_is_refused_where_nobody_brought_the_n
     let recovery = RecoveryLeaf {
         signer: rescue.address().into(),
         required_delta_seconds: MIN_RECOVERY_DELAY_SECONDS,
-        min_timestamp: 0,
+        min_timestamp: now(world.chain(OTHER_CHAIN)).await,
     };
     let key = device.address().into();
     for change in [

@@ -4,23 +4,21 @@ use alloy_primitives::{Address, B256};
 use keyfold_protocol::client_api::path;
 use keyfold_protocol::config::{
     AttestedRoot, ChangeError, ConfigChange, ConfigLink, ConfigState, MAX_UPDATES, OfWallet,
-    PreparedOwner, StoredTree, UpdateConfig, WalletConfig,
+    PreparedOwner, ReplayError, Replayed, StoredTree, UpdateConfig, WalletConfig,
 };
 use keyfold_protocol::error_code::Code;
 use keyfold_protocol::gateway_api::path as gateway_path;
 use keyfold_protocol::ids::{AddressId, Digest32};
 use keyfold_protocol::intent::{Intent, KeyUse, Operation};
 use keyfold_wallet::checkpointer::RootStatement;
-use keyfold_wallet::payload::ANY_CHAIN;
-use keyfold_wallet::signature::{DecodeError, RecoverError, Request, decode, recover};
-use keyfold_wallet::{Payload, PayloadBody};
+use keyfold_wallet::signature::{DecodeError, RecoverError};
 
 use crate::client::{Client, json};
 use crate::environment::{Credential, Environment, Transport};
 use crate::error::ClientError;
 use crate::outer;
 use crate::session::Session;
-use crate::signing::{Silent, address_of};
+use crate::signing::address_of;
 use crate::wallet::Wallet;
 
 /// Says why a wallet's configurations were refused.
@@ -92,11 +90,8 @@ pub enum ConfigRefused {
 /// Only [`History::verify`] makes one.
 #[derive(Debug, Clone, PartialEq)]
 pub struct History {
-    wallet: Address,
-    first: (ConfigState, B256),
-    /// As many as links.
-    later: Vec<(ConfigState, B256)>,
-    links: Vec<ConfigLink>,
+    told: WalletConfig,
+    replayed: Replayed,
 }
 
 impl History {
@@ -114,95 +109,58 @@ impl History {
         if told.wallet != wallet.address() {
             return Err(ConfigRefused::OtherWallet);
         }
-        if told.updates.len() > MAX_UPDATES {
-            return Err(ConfigRefused::TooMany);
-        }
-        let first = told.first.config().map_err(|_| ConfigRefused::First)?;
-        if first.image_hash() != wallet.image_hash() || told.first.context != wallet.contracts() {
+        let replayed = Replayed::of(&told)?;
+        let (first, root) = &replayed.states().next().ok_or(ConfigRefused::First)?;
+        if *root != wallet.image_hash() || first.context != wallet.info().context {
             return Err(ConfigRefused::First);
         }
-        let first = (told.first, wallet.image_hash());
-        let mut latest = first.clone();
-        let mut later = Vec::new();
-        for (index, link) in told.updates.iter().enumerate() {
-            let at = index + 1;
-            let (state, root) = &latest;
-            let change = |error| ConfigRefused::Change { at, error };
-            let next = state.after(&link.change).map_err(change)?;
-            let next_root = next.config().map_err(change)?.image_hash();
-            if next_root != link.image_hash {
-                return Err(ConfigRefused::Root { at });
-            }
-            verify_link(wallet.address(), root, link, at)?;
-            latest = (next, next_root);
-            later.push(latest.clone());
-        }
-        Ok(Self {
-            wallet: told.wallet,
-            first,
-            later,
-            links: told.updates,
-        })
+        Ok(Self { told, replayed })
     }
 
     /// Returns the wallet.
     pub fn wallet(&self) -> Address {
-        self.wallet
+        self.told.wallet
     }
 
     /// Returns every configuration with its root, oldest first.
     pub fn states(&self) -> impl Iterator<Item = &(ConfigState, B256)> {
-        core::iter::once(&self.first).chain(&self.later)
+        self.replayed.states()
     }
 
     /// Returns the updates, oldest first.
     pub fn links(&self) -> &[ConfigLink] {
-        &self.links
+        &self.told.updates
     }
 
     /// Returns the latest configuration.
     pub fn latest(&self) -> &ConfigState {
-        &self.later.last().unwrap_or(&self.first).0
+        self.replayed.latest()
     }
 
     /// Returns the latest root.
     pub fn latest_root(&self) -> B256 {
-        self.later.last().unwrap_or(&self.first).1
+        self.replayed.latest_root()
     }
 
     /// Returns the history as it is told, to be kept: with it and the trees, a recovery signer needs
     /// nobody's help to bring the latest configuration to a chain.
     pub fn to_told(&self) -> WalletConfig {
-        WalletConfig {
-            wallet: self.wallet,
-            first: self.first.0.clone(),
-            updates: self.links.clone(),
-        }
+        self.told.clone()
     }
 }
 
-/// Checks that the signers of a root agreed to the next.
-fn verify_link(
-    wallet: Address,
-    previous: &B256,
-    link: &ConfigLink,
-    at: usize,
-) -> Result<(), ConfigRefused> {
-    let payload = Payload::from(PayloadBody::ConfigUpdate(link.image_hash));
-    let request = Request {
-        payload: &payload,
-        wallet,
-        chain_id: ANY_CHAIN,
-    };
-    let decoded =
-        decode(&link.signature).map_err(|error| ConfigRefused::Signature { at, error })?;
-    let recovered = recover(&request, &decoded, &Silent)
-        .map_err(|error| ConfigRefused::Recover { at, error })?;
-    let expected = payload.op_hash(&wallet, ANY_CHAIN);
-    if recovered.image_hash != *previous || recovered.op_hash != expected {
-        return Err(ConfigRefused::OtherSigners { at });
+impl From<ReplayError> for ConfigRefused {
+    fn from(error: ReplayError) -> Self {
+        match error {
+            ReplayError::TooMany => Self::TooMany,
+            ReplayError::Change { at, error } => Self::Change { at, error },
+            ReplayError::Root { at } => Self::Root { at },
+            ReplayError::Signature { at, error } => Self::Signature { at, error },
+            ReplayError::Recover { at, error } => Self::Recover { at, error },
+            ReplayError::OtherSigners { at } => Self::OtherSigners { at },
+            _ => Self::First,
+        }
     }
-    Ok(())
 }
 
 impl<T: Transport, C: Credential, E: Environment> Client<T, C, E> {
@@ -257,10 +215,9 @@ impl<T: Transport, C: Credential, E: Environment> Client<T, C, E> {
             .call_in_session(session, path::CONFIG_UPDATE, intent, json(&update)?)
             .await?;
         let changed = History::verify(wallet, told)?;
-        let continued = changed
-            .links
-            .split_last()
-            .is_some_and(|(last, before)| before == history.links && last.change == update.change);
+        let continued = changed.links().split_last().is_some_and(|(last, before)| {
+            before == history.links() && last.change == update.change
+        });
         if !continued || changed.latest_root() != update.next {
             return Err(ConfigRefused::OtherChange.into());
         }
@@ -358,7 +315,7 @@ impl<T: Transport, C: Credential, E: Environment> Client<T, C, E> {
     }
 }
 
-fn verify_attested(
+pub(crate) fn verify_attested(
     wallet: &Wallet,
     told: &AttestedRoot,
     key: &AddressId,

@@ -98,19 +98,6 @@ pub fn verify_signature(
     Ok(())
 }
 
-/// Recovers keys, and takes checkpointers for silent: for signatures that were good once.
-pub(crate) struct Silent;
-
-impl Recover for Silent {
-    fn ecrecover(&self, hash: &B256, signature: &EcdsaSignature) -> Option<Address> {
-        address_of(hash, signature)
-    }
-
-    fn snapshot(&self, _: &Address, _: &[u8]) -> Option<(B256, U256)> {
-        Some((B256::ZERO, U256::ZERO))
-    }
-}
-
 /// Recovers keys, and reads the word about the latest root that stands in the signature. Whose word
 /// it is the checkpointer says.
 struct Told {

@@ -13,6 +13,10 @@ use serde::{Deserialize, Serialize};
 use crate::client_api::WireCall;
 use crate::ids::Digest32;
 
+mod replay;
+
+pub use replay::{ReplayError, Replayed};
+
 pub use keyfold_wallet::passkey::{PasskeyPublicKey, credential_metadata};
 pub use keyfold_wallet::recovery::RecoveryLeaf;
 pub use keyfold_wallet::session::SessionPermissions;
@@ -21,6 +25,9 @@ pub use keyfold_wallet::session::SessionPermissions;
 pub const CONFIG_VERSION: u32 = 1;
 /// Most updates of one wallet: each makes every later signature longer.
 pub const MAX_UPDATES: usize = 32;
+/// How many updates there may be before only removals and rotations are accepted: what was added
+/// can always be taken away again.
+pub const MAX_UPDATES_TO_ADD: usize = 24;
 /// Most keys, most passkeys, most sessions, most recovery signers of one wallet.
 pub const MAX_OF_A_KIND: usize = 16;
 /// Largest JSON of one change, bytes.
@@ -28,6 +35,8 @@ pub const MAX_CHANGE: usize = 4 * 1024;
 /// The shortest delay of a recovery signer: whoever has its key alone has the wallet afterwards,
 /// without the guard, so the owner needs the time to cancel.
 pub const MIN_RECOVERY_DELAY_SECONDS: u32 = 86_400;
+/// How much earlier than now a new recovery signer's minimal time may be, seconds.
+pub const RECOVERY_SKEW_SECONDS: u64 = 600;
 
 /// One change of a wallet's configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -148,6 +157,9 @@ pub enum ChangeError {
     /// The delay would leave no time to cancel.
     #[error("a recovery signer waits at least {MIN_RECOVERY_DELAY_SECONDS} seconds")]
     DelayTooShort,
+    /// What was queued before the signer was one would count.
+    #[error("a new recovery signer's minimal time is now: what it queued before must not count")]
+    QueuedBefore,
     /// The configuration that would follow is not a good one.
     #[error(transparent)]
     Members(#[from] MembersError),
@@ -172,6 +184,17 @@ impl ConfigChange {
         }
     }
 
+    /// Whether somebody gets a say who had none, besides a new owner in the old one's place.
+    pub fn adds(&self) -> bool {
+        matches!(
+            self,
+            Self::AddKey { .. }
+                | Self::AddPasskey { .. }
+                | Self::AddSession { .. }
+                | Self::AddRecovery { .. }
+        )
+    }
+
     /// Returns the addresses that would get a say, or that a session could call.
     pub fn addresses(&self) -> Vec<Address> {
         match self {
@@ -188,6 +211,22 @@ impl ConfigChange {
             | Self::RemoveSession { .. }
             | Self::RemoveRecovery { .. } => Vec::new(),
         }
+    }
+
+    /// Checks what a change says of time. Anybody can queue a recovery at any time, so what a new
+    /// recovery signer queued before it was one would skip its delay.
+    ///
+    /// # Errors
+    ///
+    /// [`ChangeError::QueuedBefore`].
+    pub fn check_time(&self, now_unix_seconds: u64) -> Result<(), ChangeError> {
+        let Self::AddRecovery { recovery } = self else {
+            return Ok(());
+        };
+        if recovery.min_timestamp < now_unix_seconds.saturating_sub(RECOVERY_SKEW_SECONDS) {
+            return Err(ChangeError::QueuedBefore);
+        }
+        Ok(())
     }
 
     /// Applies the change.

@@ -1,10 +1,10 @@
 //! Messages between an enclave and a guard. Registration is the holders' ([`crate::holder_api`]).
 
-use alloy_primitives::{Address, Bytes, FixedBytes};
+use alloy_primitives::{Address, Bytes};
 use serde::{Deserialize, Serialize};
 
 use crate::client_api::SignRequest;
-use crate::config::{ConfigState, UpdateConfig};
+use crate::config::{UpdateConfig, WalletConfig};
 use crate::ids::{Digest32, ProjectId, RequestId};
 
 /// Paths of the guard's API.
@@ -22,7 +22,7 @@ pub mod path {
 }
 
 /// Largest body a guard reads, bytes.
-pub const MAX_BODY: usize = 128 * 1024;
+pub const MAX_BODY: usize = 256 * 1024;
 
 /// The address a guard signs with for a project.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,10 +43,10 @@ pub struct Cosign {
     pub request: RequestId,
     /// What is to be signed; the guard computes the digest itself.
     pub sign: SignRequest,
-    /// Where a chain is told of the wallet's latest root: the guard's own signature by which it
-    /// agreed to that root (r, s, y parity).
+    /// Where a chain is told of the wallet's latest root: the wallet's configurations, each link
+    /// signed by the guard too, so that it sees what it agreed to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub agreed: Option<FixedBytes<65>>,
+    pub history: Option<WalletConfig>,
 }
 
 /// Asks for the guard's signature of a change of a wallet's configuration.
@@ -57,8 +57,9 @@ pub struct CosignUpdate {
     pub project: ProjectId,
     /// The client's request id.
     pub request: RequestId,
-    /// The configuration that is changed, so that the guard sees what the change does.
-    pub state: ConfigState,
+    /// The wallet's configurations, the latest of which is changed: the guard replays them, so
+    /// that it sees what the change does, and to a wallet of its own.
+    pub history: WalletConfig,
     /// The change; the guard computes the next root and the digest itself.
     pub update: UpdateConfig,
 }

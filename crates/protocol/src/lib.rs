@@ -28,6 +28,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod anchor;
+pub mod checkpointer;
 pub mod client_api;
 pub mod config;
 pub mod error_code;

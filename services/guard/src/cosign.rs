@@ -1,10 +1,11 @@
 //! One decision: from a verified instance's question to a signature or a refusal.
 
 use alloy_primitives::{Address, B256};
-use keyfold_crypto::secp256k1::{RecoverableSignature, recover};
 use keyfold_guard::{Approval, Refusal, decide, decide_change, decide_publication};
 use keyfold_protocol::client_api::PayloadError;
-use keyfold_protocol::config::{ChangeError, published_root, update_digest};
+use keyfold_protocol::config::{
+    ChangeError, ConfigState, ReplayError, Replayed, WalletConfig, published_root,
+};
 use keyfold_protocol::guard_api::{Cosign, CosignUpdate, Cosigned};
 use keyfold_protocol::ids::{Digest32, ProjectId};
 
@@ -22,7 +23,11 @@ pub(crate) enum CosignError {
     Policy(#[from] PolicyFileError),
     #[error("refused by the policy: {0}")]
     Refused(Refusal),
-    #[error("this is not a root that the guard agreed to")]
+    #[error("the wallet's configurations are not what they are said to be: {0}")]
+    Replay(#[from] ReplayError),
+    #[error("this guard is not a signer of that wallet")]
+    OtherWallet,
+    #[error("this is not the latest root that the guard agreed to")]
     NotAgreed,
 }
 
@@ -31,7 +36,7 @@ impl CosignError {
     pub(crate) fn revision(&self) -> Option<u32> {
         match self {
             Self::Refused(refusal) => Some(refusal.revision),
-            Self::Payload(_) | Self::Change(_) | Self::Policy(_) | Self::NotAgreed => None,
+            _ => None,
         }
     }
 }
@@ -47,12 +52,13 @@ pub(crate) fn cosign(
     let (payload, digest) = question.sign.digest()?;
     let policy = policies.of(&question.project)?;
     let (wallet, chain_id) = (question.sign.wallet, question.sign.chain_id);
-    let decided = match question.agreed {
+    let decided = match &question.history {
         None => decide(&policy, wallet, chain_id, &payload),
-        Some(agreed) => {
-            let root = published_root(&wallet, &payload).ok_or(CosignError::NotAgreed)?;
-            let signer = keys.signer(&question.project);
-            if agreed_by(&wallet, &root, &agreed.0) != Some(signer) {
+        Some(history) => {
+            let replayed = replay(keys, &question.project, &wallet, history)?;
+            // The first root is known to every chain, and nobody was asked about it.
+            let agreed = !history.updates.is_empty();
+            if !agreed || published_root(&wallet, &payload) != Some(replayed.latest_root()) {
                 return Err(CosignError::NotAgreed);
             }
             decide_publication(&policy, chain_id)
@@ -62,28 +68,37 @@ pub(crate) fn cosign(
     Ok(signed(keys, &question.project, digest, &approval))
 }
 
-/// Who signed that a wallet may have a root. A guard signs that after it decided on the change that
-/// leads there, and at no other time.
-fn agreed_by(wallet: &Address, root: &B256, signature: &[u8; 65]) -> Option<Address> {
-    let digest = update_digest(wallet, root);
-    let (rs, parity) = signature.split_first_chunk::<64>()?;
-    let signature = RecoverableSignature::from_rs(rs, parity == [1]);
-    recover(digest.as_bytes(), &signature)
-        .ok()
-        .map(Address::from)
+/// Replays a wallet's configurations, of which the guard must be a signer: then it has signed every
+/// link, because none reaches its weight without it, and did so after it decided on that change.
+fn replay(
+    keys: &GuardKeys,
+    project: &ProjectId,
+    wallet: &Address,
+    history: &WalletConfig,
+) -> Result<Replayed, CosignError> {
+    let replayed = Replayed::of(history)?;
+    let own = Some(keys.signer(project));
+    let guarded = |(state, _): &(ConfigState, B256)| state.members.guard == own;
+    if history.wallet != *wallet || !replayed.states().all(guarded) {
+        return Err(CosignError::OtherWallet);
+    }
+    Ok(replayed)
 }
 
 /// Decides on a change of a configuration and signs. Blocks.
 ///
-/// What the change does is read from the configuration it is of, and the root that is signed is
-/// computed here.
+/// What the change does is read from the configuration it is of, which the wallet's address and the
+/// guard's own signatures vouch for; the root that is signed is computed here.
 pub(crate) fn cosign_update(
     question: &CosignUpdate,
     policies: &Policies,
     keys: &GuardKeys,
+    now_unix_seconds: u64,
 ) -> Result<Cosigned, CosignError> {
     let update = &question.update;
-    update.check(&question.state)?;
+    let replayed = replay(keys, &question.project, &update.wallet, &question.history)?;
+    update.check(replayed.latest())?;
+    update.change.check_time(now_unix_seconds)?;
     let policy = policies.of(&question.project)?;
     let approval = decide_change(&policy, &update.change).map_err(CosignError::Refused)?;
     Ok(signed(keys, &question.project, update.digest(), &approval))

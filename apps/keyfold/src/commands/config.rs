@@ -7,10 +7,11 @@ use keyfold_client::config_api::{
     ConfigChange, ConfigState, PasskeyPublicKey, RecoveryLeaf, SessionPermissions,
     credential_metadata,
 };
-use keyfold_client::{History, Session, WaitLimit};
+use keyfold_client::{Environment as _, History, Session, WaitLimit};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use crate::SystemEnvironment;
 use crate::args::{ConfigCommand, Wallet as Which};
 use crate::commands::User;
 use crate::error::CliError;
@@ -60,7 +61,8 @@ pub(crate) async fn run(user: User, command: ConfigCommand) -> Result<Report, Cl
             let recovery = RecoveryLeaf {
                 signer: new.signer,
                 required_delta_seconds: new.delay_days.saturating_mul(SECONDS_OF_A_DAY),
-                min_timestamp: 0,
+                // What it queued before must not count.
+                min_timestamp: SystemEnvironment.now_unix_ms() / 1000,
             };
             let change = ConfigChange::AddRecovery { recovery };
             change_to(&user, &session, &new.wallet, |_| Ok(change)).await

@@ -1,15 +1,19 @@
 //! Histories that do not add up, and trees that are not what they were asked for.
 
 use alloy_primitives::{Address, B256, Bytes};
+use keyfold_crypto::secp256k1::SigningKey;
 use keyfold_protocol::config::{
-    ChangeError, ConfigChange, ConfigLink, ConfigState, MAX_UPDATES, StoredTree, WalletConfig,
-    update_digest,
+    AttestedRoot, ChangeError, ConfigChange, ConfigLink, ConfigState, MAX_UPDATES, StoredTree,
+    WalletConfig, update_digest,
 };
-use keyfold_wallet::ContextName;
+use keyfold_protocol::ids::AddressId;
+use keyfold_wallet::checkpointer::RootStatement;
 use keyfold_wallet::config::{Members, default_tree};
 use keyfold_wallet::signature::Header;
+use keyfold_wallet::{Config, ContextName, EcdsaSignature, ValidConfig};
 
 use super::world::*;
+use crate::config::verify_attested;
 use crate::{ClientError, ConfigRefused, GuardRule, History, Wallet, WalletRules};
 
 fn someone(byte: u8) -> Address {
@@ -48,6 +52,66 @@ fn link(wallet: &Wallet, state: &ConfigState, change: ConfigChange, seed: u8) ->
         image_hash,
         signed_at: 1,
         signature: sign_with(&config, seed, B256::from(*digest.as_bytes()), &header),
+    }
+}
+
+#[test]
+fn a_word_about_the_latest_root_that_is_not_the_realms_is_refused() {
+    let checkpointer = someone(9);
+    let config = Config {
+        checkpointer: Some(checkpointer),
+        ..Config::clone(&default_tree(Address::from(owner(1).address()), None).unwrap())
+    };
+    let rules = WalletRules {
+        guard: GuardRule::Without,
+        checkpointer: Some(checkpointer),
+        ..WalletRules::default()
+    };
+    let config = ValidConfig::new(config).unwrap();
+    let wallet = Wallet::verify(info("main", &config), &rules).unwrap();
+    let word = |key: &SigningKey, wallet, at| {
+        let statement = RootStatement {
+            wallet,
+            image_hash: B256::repeat_byte(3),
+            checkpoint: 7,
+            issued: 1,
+            expires: 2,
+        };
+        let made = key.sign_prehash(&statement.hash(&at).0);
+        let made = EcdsaSignature::new(made.r.into(), made.s.into(), made.y_parity).unwrap();
+        AttestedRoot {
+            wallet,
+            checkpointer: at,
+            image_hash: statement.image_hash,
+            checkpoint: 7,
+            issued: 1,
+            expires: 2,
+            proof: statement.to_proof(&made).unwrap(),
+        }
+    };
+    let (realm, stranger) = (owner(5), owner(6));
+    let key = AddressId::from_bytes(realm.address());
+    let genuine = word(&realm, wallet.address(), checkpointer);
+    assert_eq!(verify_attested(&wallet, &genuine, &key), Ok(()));
+    let mut other_root = genuine.clone();
+    other_root.image_hash = B256::repeat_byte(4);
+    let mut older = genuine.clone();
+    older.checkpoint = 6;
+    for (what, word) in [
+        (
+            "a stranger's",
+            word(&stranger, wallet.address(), checkpointer),
+        ),
+        ("another wallet's", word(&realm, someone(1), checkpointer)),
+        (
+            "for another contract",
+            word(&realm, wallet.address(), someone(8)),
+        ),
+        ("another root beside it", other_root),
+        ("another checkpoint beside it", older),
+    ] {
+        let refused = verify_attested(&wallet, &word, &key);
+        assert_eq!(refused, Err(ConfigRefused::Attestation), "{what}");
     }
 }
 

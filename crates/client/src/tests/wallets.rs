@@ -100,6 +100,17 @@ fn another_threshold_checkpoint_or_checkpointer_is_refused() {
     ] {
         assert_eq!(verify(consistent(config)), Err(WalletRefused::Shape));
     }
+    let told = consistent(Config {
+        checkpointer: Some(someone(9)),
+        ..base
+    });
+    let expecting = |checkpointer| WalletRules {
+        checkpointer: Some(checkpointer),
+        ..WalletRules::default()
+    };
+    let other = Wallet::verify(told.clone(), &expecting(someone(8)));
+    assert_eq!(other, Err(WalletRefused::Shape));
+    assert!(Wallet::verify(told, &expecting(someone(9))).is_ok());
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! Projects: an app's configuration, sealed, created once by whoever will administer it.
 
+use alloy_primitives::Address;
 use keyfold_identity::EmailAddress;
 use keyfold_identity::mail::DisplayName;
+use keyfold_protocol::checkpointer::checkpointer_address;
 use keyfold_protocol::client_api::{CreateProject, GuardSettings, MailSettings, ProjectInfo};
 use keyfold_protocol::error_code::Code;
 
@@ -28,7 +30,8 @@ pub(super) async fn create<P: Platform>(
             "the signed project is another one",
         ));
     }
-    check(body).map_err(|why| Problem::new(Code::ProjectInvalid, why))?;
+    let own = checkpointer_address(&Address::from(*realm.keys.checkpointer().as_bytes()));
+    check(body, own).map_err(|why| Problem::new(Code::ProjectInvalid, why))?;
     let id = realm
         .records
         .id::<Project>(Some(&body.project), body.project.as_str().as_bytes());
@@ -72,11 +75,14 @@ pub(super) async fn create<P: Platform>(
     })
 }
 
-fn check(body: &CreateProject) -> Result<(), &'static str> {
+fn check(body: &CreateProject, own_checkpointer: Option<Address>) -> Result<(), &'static str> {
     DisplayName::parse(&body.display_name).map_err(|_| "the display name is not acceptable")?;
     check_mail(&body.mail)?;
-    if body.checkpointer.is_some_and(|address| address.is_zero()) {
-        return Err("address zero cannot be the checkpointer");
+    // Any other would freeze every wallet for good: no code there, or another key's word.
+    if body.checkpointer.is_some() && body.checkpointer != own_checkpointer {
+        return Err(
+            "this is not the realm's checkpointer; `keyfold relayer deploy` tells its address",
+        );
     }
     if !body.contracts.is_choice() {
         return Err("these contracts are not for new wallets");

@@ -1,8 +1,9 @@
 //! The signer: from a verified order to a wallet's signature.
 
-use alloy_primitives::{B256, FixedBytes};
+use alloy_primitives::B256;
 use futures_util::future::join;
 use keyfold_protocol::client_api::{GuardSettings, SignRequest, Signed, WirePayload};
+use keyfold_protocol::config::WalletConfig;
 use keyfold_protocol::error_code::Code;
 use keyfold_protocol::guard_api::{Cosign, path as guard_path};
 use keyfold_wallet::EcdsaSignature;
@@ -76,12 +77,15 @@ async fn approve_publication<P: Platform>(
     let id = realm.account_id(&request.owner());
     let held = realm.session_account(request).await?;
     let wallet = wallet_in(realm, request, &realm.records.remember(id, held))?;
-    check_latest(&Chain::of(&wallet.record)?, root)?;
+    let chain = Chain::of(&wallet.record)?;
+    check_latest(&chain, root)?;
     let project = realm.project(request.project()).await?;
     let settings = project.guard.as_ref();
-    let agreed = wallet.record.updates.last().and_then(|last| last.guard);
     let cosigned = match settings {
-        Some(settings) => Some(ask_guard(realm, settings, request, agreed.as_ref()).await),
+        Some(settings) => {
+            let history = chain.describe(&wallet.record)?;
+            Some(ask_guard(realm, settings, request, Some(history)).await)
+        }
         None => None,
     };
     Approved::new(wallet, settings, cosigned)
@@ -128,14 +132,14 @@ async fn ask_guard<P: Platform>(
     realm: &Realm<P>,
     settings: &GuardSettings,
     request: &SessionRequest<SignRequest>,
-    agreed: Option<&FixedBytes<64>>,
+    history: Option<WalletConfig>,
 ) -> Result<EcdsaSignature, Problem> {
     let order = request.body();
     let question = Cosign {
         project: request.project().clone(),
         request: request.request_id(),
         sign: order.request.clone(),
-        agreed: agreed.and_then(rs_and_parity),
+        history,
     };
     cosign(
         realm,
@@ -145,16 +149,4 @@ async fn ask_guard<P: Platform>(
         order.digest(),
     )
     .await
-}
-
-/// From the form that records keep (ERC-2098) to the one that guards exchange.
-fn rs_and_parity(compact: &FixedBytes<64>) -> Option<FixedBytes<65>> {
-    let signature = EcdsaSignature::from_compact(&compact.0)?;
-    let mut out = [0; 65];
-    let (rs, parity) = out.split_at_mut(64);
-    let (r, s) = rs.split_at_mut(32);
-    r.copy_from_slice(signature.r().as_slice());
-    s.copy_from_slice(signature.s().as_slice());
-    parity.fill(u8::from(signature.y_parity()));
-    Some(FixedBytes(out))
 }

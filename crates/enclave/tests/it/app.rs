@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use alloy_primitives::{Address, Bytes, U256};
 use keyfold_enclave::Enclave;
+use keyfold_protocol::checkpointer::checkpointer_address;
 use keyfold_protocol::client_api::{
     CreateProject, GuardSettings, MailSettings, ProjectInfo, SignRequest, WalletInfo, WireCall,
     WirePayload, path,
@@ -39,8 +40,13 @@ impl App {
     }
 
     /// Projects whose wallets have a checkpointer.
-    pub(crate) async fn with_checkpointer(checkpointer: Address) -> Self {
-        Self::with(|body| body.checkpointer = Some(checkpointer)).await
+    pub(crate) async fn with_checkpointer() -> Self {
+        let (world, enclave) = realm().await;
+        let checkpointer = checkpointer_of(&world);
+        Self::projects(world, enclave, |body| {
+            body.checkpointer = Some(checkpointer);
+        })
+        .await
     }
 
     /// Projects with other settings than [`project_of`] has.
@@ -93,6 +99,15 @@ impl App {
         device.renewed().await;
         (device, wallet)
     }
+}
+
+/// Where the realm's checkpointer is on every chain.
+pub(crate) fn checkpointer_of(world: &World) -> Address {
+    let key = world.holder(1, |holder| {
+        let record = holder.realm.as_ref().unwrap().record();
+        Address::from(*record.checkpointer.as_bytes())
+    });
+    checkpointer_address(&key).unwrap()
 }
 
 pub(crate) async fn create_project(

@@ -19,11 +19,11 @@ use keyfold_wallet::signature::{
 };
 use keyfold_wallet::{EcdsaSignature, Payload, PayloadBody, Recover, SignaturePart};
 
-use crate::app::{ANNA, APP, App, BORIS, assert_refused, assert_wallet_accepts, message, payment};
+use crate::app::{
+    ANNA, APP, App, BORIS, assert_refused, assert_wallet_accepts, checkpointer_of, message, payment,
+};
 use crate::device::{Device, Reply};
 use crate::world::settle;
-
-const CHECKPOINTER: Address = Address::repeat_byte(0x5c);
 
 impl Device {
     async fn history(&self, wallet: &WalletInfo) -> WalletConfig {
@@ -176,7 +176,7 @@ fn add_recovery() -> ConfigChange {
         recovery: RecoveryLeaf {
             signer: Address::repeat_byte(6),
             required_delta_seconds: MIN_RECOVERY_DELAY_SECONDS,
-            min_timestamp: 0,
+            min_timestamp: 4_000_000_000,
         },
     }
 }
@@ -435,25 +435,87 @@ async fn without_the_tree_store_nothing_is_changed_and_no_wallet_is_told_of() {
 }
 
 #[tokio::test]
-async fn updates_are_bounded() {
+async fn updates_are_bounded_and_what_was_added_can_be_removed_at_the_bound() {
     let app = App::new().await;
     let (device, wallet) = app.with_wallet().await;
     let mut state = device.history(&wallet).await.first;
-    for n in 0..MAX_UPDATES {
-        let change = if n % 2 == 0 {
-            add_key(9)
-        } else {
-            remove_key(9)
-        };
+    // Ten keys, and seven more that come and go.
+    let first = (1..=10).map(add_key);
+    let later = (11..=17).flat_map(|seed| [add_key(seed), remove_key(seed)]);
+    let removals = (1..=8).map(remove_key);
+    for (at, change) in first.chain(later).chain(removals).enumerate() {
+        if at == MAX_UPDATES_TO_ADD {
+            let more = UpdateConfig::new(wallet.address, &state, add_key(20)).unwrap();
+            assert_refused(&device.update(&wallet, &more).await, Code::ConfigLimit);
+        }
         let update = UpdateConfig::new(wallet.address, &state, change.clone()).unwrap();
         let _: WalletConfig = device.update(&wallet, &update).await.ok();
         state = state.after(&change).unwrap();
     }
-    let one_more = UpdateConfig::new(wallet.address, &state, add_key(9)).unwrap();
+    assert_eq!(state.checkpoint, MAX_UPDATES as u64);
+    let one_more = UpdateConfig::new(wallet.address, &state, remove_key(9)).unwrap();
     assert_refused(&device.update(&wallet, &one_more).await, Code::ConfigLimit);
     let request = payment(&wallet, 1);
     let signed: Signed = device.sign_with(&wallet, &request).await.ok();
     assert_wallet_accepts(&wallet, &request, &signed.signature);
+}
+
+/// A wallet whose owner's key nobody keeps could never sign again.
+#[tokio::test]
+async fn no_owner_but_the_one_that_was_prepared_comes_next() {
+    let app = App::new().await;
+    let (device, wallet) = app.with_wallet().await;
+    let of = OfWallet {
+        wallet: wallet.address,
+    };
+    let rotate = |owner| ConfigChange::RotateOwner { owner };
+    let stranger = Address::from(key(9).address());
+    assert_refused(
+        &device.change(&wallet, rotate(stranger)).await,
+        Code::ConfigInvalid,
+    );
+    let prepared: PreparedOwner = device
+        .in_session(path::OWNER_PREPARE, Operation::PrepareOwner, &of)
+        .await
+        .ok();
+    assert_refused(
+        &device.change(&wallet, rotate(stranger)).await,
+        Code::ConfigInvalid,
+    );
+    let _: WalletConfig = device.change(&wallet, rotate(prepared.owner)).await.ok();
+}
+
+/// Whoever reads the mailbox signs in, and waits: it learns of no wallet and prepares nothing.
+#[tokio::test]
+async fn a_device_that_waits_sees_no_configuration_and_makes_no_key() {
+    let app = App::new().await;
+    let (_, wallet) = app.with_wallet().await;
+    let mut waiting = app.device(APP);
+    waiting.sign_in(ANNA).await;
+    let of = OfWallet {
+        wallet: wallet.address,
+    };
+    for (path, operation) in [
+        (path::CONFIG_SHOW, Operation::ShowConfig),
+        (path::CONFIG_ATTEST, Operation::AttestConfig),
+        (path::OWNER_PREPARE, Operation::PrepareOwner),
+    ] {
+        let refused = waiting.in_session(path, operation, &of).await;
+        assert_refused(&refused, Code::DevicePending);
+    }
+}
+
+/// Anybody can queue a recovery at any time.
+#[tokio::test]
+async fn what_a_recovery_signer_queued_before_it_was_one_must_not_count() {
+    let app = App::new().await;
+    let (device, wallet) = app.with_wallet().await;
+    let ConfigChange::AddRecovery { mut recovery } = add_recovery() else {
+        panic!("another change");
+    };
+    recovery.min_timestamp = 0;
+    let early = ConfigChange::AddRecovery { recovery };
+    assert_refused(&device.change(&wallet, early).await, Code::ConfigInvalid);
 }
 
 #[tokio::test]
@@ -535,9 +597,10 @@ async fn a_wallet_without_a_checkpointer_has_no_root_attested() {
 
 #[tokio::test]
 async fn the_latest_root_is_attested_and_a_removed_key_signs_no_more() {
-    let app = App::with_checkpointer(CHECKPOINTER).await;
+    let app = App::with_checkpointer().await;
+    let checkpointer = checkpointer_of(&app.world);
     let (device, wallet) = app.with_wallet().await;
-    assert_eq!(wallet.config.checkpointer, Some(CHECKPOINTER));
+    assert_eq!(wallet.config.checkpointer, Some(checkpointer));
     let realm_key = app.world.holder(1, |holder| {
         let record = holder.realm.as_ref().unwrap().record();
         Address::from(*record.checkpointer.as_bytes())
@@ -575,7 +638,7 @@ async fn the_latest_root_is_attested_and_a_removed_key_signs_no_more() {
     let latest_root = states[2].config().unwrap().image_hash();
     assert_eq!((now.image_hash, now.checkpoint), (latest_root, 2));
     assert_eq!(
-        chain.snapshot(&CHECKPOINTER, &now.proof),
+        chain.snapshot(&checkpointer, &now.proof),
         Some((latest_root, U256::from(2)))
     );
 

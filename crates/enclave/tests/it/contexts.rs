@@ -1,6 +1,7 @@
 //! Projects of other contracts: addresses, leaves and signatures are those of the contracts chosen.
 
 use alloy_primitives::Address;
+use keyfold_protocol::checkpointer::checkpointer_address;
 use keyfold_protocol::client_api::{CreateProject, ProjectInfo, Signed, WalletInfo, Wallets, path};
 use keyfold_protocol::config::{ConfigChange, PasskeyPublicKey, WalletConfig};
 use keyfold_protocol::error_code::Code;
@@ -8,7 +9,9 @@ use keyfold_protocol::intent::Operation;
 use keyfold_wallet::config::default_tree;
 use keyfold_wallet::{ContextName, Topology, wallet_address};
 
-use crate::app::{App, assert_refused, assert_wallet_accepts, message, payment, project_of};
+use crate::app::{
+    App, assert_refused, assert_wallet_accepts, checkpointer_of, message, payment, project_of,
+};
 use crate::config::states;
 use crate::device::{Device, Reply};
 
@@ -119,10 +122,11 @@ async fn contracts_that_are_not_for_new_wallets_are_refused() {
 async fn a_checkpointer_beside_contracts_that_are_not_ours_is_refused() {
     let app = App::new().await;
     let admin = app.device(NEW);
+    let own = checkpointer_of(&app.world);
     let both = |contracts| {
         move |body: &mut CreateProject| {
             body.contracts = contracts;
-            body.checkpointer = Some(Address::repeat_byte(0x5c));
+            body.checkpointer = Some(own);
         }
     };
     for theirs in [ContextName::SequenceRc5, ContextName::SequenceRc5Erc4337] {
@@ -132,4 +136,25 @@ async fn a_checkpointer_beside_contracts_that_are_not_ours_is_refused() {
     }
     let made: ProjectInfo = create(&admin, both(ContextName::KeyfoldErc4337)).await.ok();
     assert_eq!(made.contracts, ContextName::KeyfoldErc4337);
+}
+
+/// Its wallets could never sign again: nobody answers there, or with another key's word.
+#[tokio::test]
+async fn no_checkpointer_but_the_realms_is_accepted() {
+    let app = App::new().await;
+    let admin = app.device(NEW);
+    let other_key = checkpointer_address(&Address::repeat_byte(9)).unwrap();
+    for other in [Address::ZERO, Address::repeat_byte(0x5c), other_key] {
+        let refused = create(&admin, |body: &mut CreateProject| {
+            body.checkpointer = Some(other);
+        })
+        .await;
+        assert_refused(&refused, Code::ProjectInvalid);
+    }
+    let own = checkpointer_of(&app.world);
+    let _: ProjectInfo = create(&admin, |body: &mut CreateProject| {
+        body.checkpointer = Some(own);
+    })
+    .await
+    .ok();
 }

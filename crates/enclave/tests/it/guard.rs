@@ -4,10 +4,10 @@ use std::collections::HashSet;
 
 use alloy_primitives::{Address, Bytes};
 use keyfold_crypto::Secret;
-use keyfold_crypto::secp256k1::{RecoverableSignature, SigningKey, recover};
+use keyfold_crypto::secp256k1::SigningKey;
 use keyfold_enclave::{PeerError, PeerRequest};
 use keyfold_protocol::client_api::GuardSettings;
-use keyfold_protocol::config::{published_root, update_digest};
+use keyfold_protocol::config::{Replayed, published_root};
 use keyfold_protocol::error_code::Code;
 use keyfold_protocol::guard_api::{Cosign, CosignUpdate, Cosigned, path};
 use keyfold_protocol::holder_api::{INSTANCE_HEADER, Nonce, Register, Registered};
@@ -74,12 +74,10 @@ impl SimGuard {
         let cosign: Cosign = serde_json::from_slice(&request.body).unwrap();
         let (payload, digest) = cosign.sign.digest().unwrap();
         let published = published_root(&cosign.sign.wallet, &payload);
-        assert_eq!(published.is_some(), cosign.agreed.is_some());
-        if let (Some(root), Some(agreed)) = (published, cosign.agreed) {
-            let before = update_digest(&cosign.sign.wallet, &root);
-            let (rs, parity) = agreed.split_first_chunk::<64>().unwrap();
-            let own = RecoverableSignature::from_rs(rs, parity == [1]);
-            assert_eq!(recover(before.as_bytes(), &own), Ok(self.key.address()));
+        assert_eq!(published.is_some(), cosign.history.is_some());
+        if let (Some(root), Some(history)) = (published, cosign.history) {
+            assert_eq!(Replayed::of(&history).unwrap().latest_root(), root);
+            assert_eq!(history.wallet, cosign.sign.wallet);
         }
         self.sign(digest)
     }
@@ -87,7 +85,9 @@ impl SimGuard {
     fn cosign_update(&mut self, request: &PeerRequest) -> Answer {
         self.admit(request)?;
         let cosign: CosignUpdate = serde_json::from_slice(&request.body).unwrap();
-        cosign.update.check(&cosign.state).unwrap();
+        let replayed = Replayed::of(&cosign.history).unwrap();
+        cosign.update.check(replayed.latest()).unwrap();
+        assert_eq!(cosign.history.wallet, cosign.update.wallet);
         self.sign(cosign.update.digest())
     }
 

@@ -245,7 +245,14 @@ async fn cosign_update_route(
         chain: 0,
     };
     let deciding = Arc::clone(&guard);
-    let decide = move || cosign_update(&question, &deciding.policies, &deciding.keys);
+    let decide = move || {
+        cosign_update(
+            &question,
+            &deciding.policies,
+            &deciding.keys,
+            now_ms() / 1000,
+        )
+    };
     answer(asked, blocking(&guard.decision_places, decide).await?)
 }
 
@@ -287,8 +294,9 @@ fn answer(asked: Asked, decided: Result<Cosigned, CosignError>) -> Result<Json<C
             Code::GuardDenied,
             Some("the project has no policy that can be used, so nothing is allowed".to_owned()),
         ),
-        not_agreed @ CosignError::NotAgreed => {
-            problem(Code::GuardDenied, Some(not_agreed.to_string()))
+        CosignError::Replay(error) => problem(Code::ConfigInvalid, Some(error.to_string())),
+        denied @ (CosignError::NotAgreed | CosignError::OtherWallet) => {
+            problem(Code::GuardDenied, Some(denied.to_string()))
         }
         CosignError::Refused(refusal) => problem(Code::GuardDenied, Some(refusal.to_string())),
     })

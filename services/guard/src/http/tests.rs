@@ -246,7 +246,7 @@ fn question(project: &str, to: Address) -> Cosign {
             },
             on_chain: None,
         },
-        agreed: None,
+        history: None,
     }
 }
 

@@ -3,7 +3,7 @@
 use alloy_primitives::FixedBytes;
 use keyfold_protocol::client_api::GuardSettings;
 use keyfold_protocol::config::{
-    ChangeError, ConfigChange, MAX_UPDATES, UpdateConfig, WalletConfig,
+    ChangeError, ConfigChange, MAX_UPDATES, MAX_UPDATES_TO_ADD, UpdateConfig, WalletConfig,
 };
 use keyfold_protocol::error_code::Code;
 use keyfold_protocol::gateway_api::MAX_RECORD;
@@ -44,16 +44,26 @@ pub(in crate::operations) async fn update<P: Platform>(
     if chain.latest_root() != order.update.previous {
         return Err(Code::ConfigStale.into());
     }
-    if chain.len() >= MAX_UPDATES {
+    let most = if order.update.change.adds() {
+        MAX_UPDATES_TO_ADD
+    } else {
+        MAX_UPDATES
+    };
+    if chain.len() >= most {
         return Err(Code::ConfigLimit.into());
     }
     let next = order.update.check(chain.latest()).map_err(invalid)?;
+    let change = &order.update.change;
+    change.check_time(realm.now()).map_err(invalid)?;
     next_owner(&wallet.record, &order.update.change)?;
 
     let project = realm.project(request.project()).await?;
     let settings = project.guard.as_ref();
     let cosigned = match settings {
-        Some(settings) => Some(ask_guard(realm, settings, &request, &chain).await),
+        Some(settings) => {
+            let history = chain.describe(&wallet.record)?;
+            Some(ask_guard(realm, settings, &request, history).await)
+        }
         None => None,
     };
     let approved = Approved::new(wallet, settings, cosigned)?;
@@ -95,13 +105,13 @@ async fn ask_guard<P: Platform>(
     realm: &Realm<P>,
     settings: &GuardSettings,
     request: &SessionRequest<UpdateConfig>,
-    chain: &Chain,
+    history: WalletConfig,
 ) -> Result<EcdsaSignature, Problem> {
     let order = request.body();
     let question = CosignUpdate {
         project: request.project().clone(),
         request: request.request_id(),
-        state: chain.latest().clone(),
+        history,
         update: order.update.clone(),
     };
     cosign(

@@ -1,32 +1,89 @@
 //! Changes of a configuration, and telling a chain of them.
 
-use alloy_primitives::FixedBytes;
-use keyfold_protocol::config::publication;
+use keyfold_crypto::Secret;
+use keyfold_crypto::secp256k1::{RecoverableSignature, SigningKey};
+use keyfold_protocol::config::{
+    ConfigLink, MIN_RECOVERY_DELAY_SECONDS, RECOVERY_SKEW_SECONDS, RecoveryLeaf, Replayed,
+    WalletConfig, publication,
+};
+use keyfold_wallet::signature::{Header, Parts, encode};
+use keyfold_wallet::{ContextName, EcdsaSignature, SignaturePart, wallet_address};
 
 use super::*;
 
-fn change(key: Address) -> CosignUpdate {
-    let state = ConfigState {
-        context: keyfold_wallet::ContextName::Keyfold,
-        members: Members::new(Address::repeat_byte(1), Some(Address::repeat_byte(2))),
+/// The owner's key, which only the enclave has for a moment.
+fn owner() -> SigningKey {
+    SigningKey::from_secret(&Secret::from_array([0x0e; 32])).unwrap()
+}
+
+/// A new wallet of the project's, of which a signer is the guard.
+fn wallet_with(guard: Option<Address>) -> WalletConfig {
+    let first = ConfigState {
+        context: ContextName::Keyfold,
+        members: Members::new(owner().address().into(), guard),
         checkpoint: 0,
         checkpointer: None,
     };
-    let wallet = Address::repeat_byte(0xaa);
-    let update = UpdateConfig::new(wallet, &state, ConfigChange::AddKey { key }).unwrap();
+    let root = first.config().unwrap().image_hash();
+    WalletConfig {
+        wallet: wallet_address(&root, &first.context.context()),
+        first,
+        updates: Vec::new(),
+    }
+}
+
+fn asking(history: WalletConfig, change: ConfigChange) -> CosignUpdate {
+    let replayed = Replayed::of(&history).unwrap();
+    let update = UpdateConfig::new(history.wallet, replayed.latest(), change).unwrap();
     CosignUpdate {
         project: "app.example".parse().unwrap(),
         request: RequestId::from_bytes([1; 16]),
-        state,
+        history,
         update,
     }
+}
+
+fn change(world: &World, key: Address) -> CosignUpdate {
+    let signer = world.guard.keys.signer(&"app.example".parse().unwrap());
+    asking(wallet_with(Some(signer)), ConfigChange::AddKey { key })
+}
+
+fn part(signature: &RecoverableSignature) -> SignaturePart {
+    let (r, s) = (signature.r.into(), signature.s.into());
+    SignaturePart::EcdsaHash(EcdsaSignature::new(r, s, signature.y_parity).unwrap())
+}
+
+/// What the wallet's configurations are once owner and guard have signed.
+fn after(asked: &CosignUpdate, by_guard: &RecoverableSignature) -> WalletConfig {
+    let mut history = asked.history.clone();
+    let latest = Replayed::of(&history).unwrap().latest().clone();
+    let digest = asked.update.digest();
+    let by_owner = owner().sign_prehash(digest.as_bytes());
+    let mut parts = Parts::from([(latest.members.owner, part(&by_owner))]);
+    parts.extend(latest.members.guard.map(|guard| (guard, part(by_guard))));
+    let header = Header {
+        no_chain_id: true,
+        ..Header::default()
+    };
+    history.updates.push(ConfigLink {
+        change: asked.update.change.clone(),
+        image_hash: asked.update.next,
+        signed_at: 0,
+        signature: encode(&latest.config().unwrap(), &parts, &header).unwrap(),
+    });
+    history
+}
+
+fn signature_of(answer: &Cosigned) -> RecoverableSignature {
+    let rs: [u8; 64] = answer.signature[..64].try_into().unwrap();
+    RecoverableSignature::from_rs(&rs, answer.signature[64] == 1)
 }
 
 #[tokio::test]
 async fn a_change_of_a_configuration_is_signed_where_the_policy_names_its_kind() {
     let world = world();
     world.register().await;
-    let asked = change(FRIEND);
+    let asked = change(&world, FRIEND);
     world.policy("app.example", FRIENDS_ONLY);
     let (status, body) = world.cosign_update(&asked).await;
     assert_eq!((status, body["code"].as_str()), (403, Some("guard_denied")));
@@ -55,17 +112,95 @@ async fn a_root_that_does_not_follow_from_the_change_is_not_signed() {
         r#"{"version":1,"revision":4,"config_changes":["add-key"],"chains":[]}"#,
     );
     // It says that a friend's key is added; the root has somebody else's.
-    let mut lie = change(FRIEND);
-    lie.update.next = change(Address::repeat_byte(9)).update.next;
-    let mut other_state = change(FRIEND);
-    other_state.state.members.owner = Address::repeat_byte(9);
-    for asked in [lie, other_state] {
-        let (status, body) = world.cosign_update(&asked).await;
+    let mut lie = change(&world, FRIEND);
+    lie.update.next = change(&world, Address::repeat_byte(9)).update.next;
+    let (status, body) = world.cosign_update(&lie).await;
+    assert_eq!(
+        (status, body["code"].as_str()),
+        (422, Some("config_invalid"))
+    );
+}
+
+/// An enclave that lies about the configuration that is changed would have any root signed.
+#[tokio::test]
+async fn a_configuration_that_the_wallet_never_had_is_not_changed() {
+    let world = world();
+    world.register().await;
+    world.policy("app.example", KEYS_TO_BE_ADDED);
+    let genuine = change(&world, FRIEND);
+    let thief = Address::repeat_byte(0x7e);
+    // The thief's own members, under the victim's address.
+    let mut invented = change(&world, FRIEND);
+    invented.history.first.members.owner = thief;
+    let mut without_guard = change(&world, FRIEND);
+    without_guard.history.first.members.guard = None;
+    // A wallet of the thief's own, of which this guard is no signer.
+    let change_of = || ConfigChange::AddKey { key: FRIEND };
+    let own = asking(wallet_with(None), change_of());
+    let elsewhere = asking(wallet_with(Some(thief)), change_of());
+    // Its history, for the victim's wallet.
+    let mut exchanged = genuine.clone();
+    exchanged.history = elsewhere.history.clone();
+    // A link that the guard did not sign.
+    let stranger = SigningKey::from_secret(&Secret::from_array([9; 32])).unwrap();
+    let forged = stranger.sign_prehash(genuine.update.digest().as_bytes());
+    let mut forged_link = genuine.clone();
+    forged_link.history = after(&genuine, &forged);
+    let key = Address::repeat_byte(3);
+    let latest = forged_link.history.first.after(&genuine.update.change);
+    forged_link.update = UpdateConfig::new(
+        genuine.update.wallet,
+        &latest.unwrap(),
+        ConfigChange::AddKey { key },
+    )
+    .unwrap();
+    for (what, lie) in [
+        ("invented members", invented),
+        ("no guard", without_guard),
+        ("a wallet without a guard", own),
+        ("another guard's wallet", elsewhere),
+        ("another wallet's history", exchanged),
+        ("a link by somebody else", forged_link),
+    ] {
+        let (status, body) = world.cosign_update(&lie).await;
+        let code = body["code"].as_str();
+        assert!(
+            [(422, Some("config_invalid")), (403, Some("guard_denied"))].contains(&(status, code)),
+            "{what}: {status} {body}"
+        );
+    }
+    assert_eq!(world.cosign_update(&genuine).await.0, 200);
+}
+
+#[tokio::test]
+async fn what_a_recovery_signer_queued_before_it_was_one_must_not_count() {
+    let world = world();
+    world.register().await;
+    world.policy(
+        "app.example",
+        r#"{"version":1,"revision":4,"config_changes":["add-recovery"],"chains":[]}"#,
+    );
+    let signer = world.guard.keys.signer(&"app.example".parse().unwrap());
+    let from = |min_timestamp| {
+        let recovery = RecoveryLeaf {
+            signer: FRIEND,
+            required_delta_seconds: MIN_RECOVERY_DELAY_SECONDS,
+            min_timestamp,
+        };
+        asking(
+            wallet_with(Some(signer)),
+            ConfigChange::AddRecovery { recovery },
+        )
+    };
+    let now = now_ms() / 1000;
+    for early in [0, now - RECOVERY_SKEW_SECONDS - 10] {
+        let (status, body) = world.cosign_update(&from(early)).await;
         assert_eq!(
             (status, body["code"].as_str()),
             (422, Some("config_invalid"))
         );
     }
+    assert_eq!(world.cosign_update(&from(now)).await.0, 200);
 }
 
 const KEYS_TO_BE_ADDED: &str = r#"{"version":1,"revision":4,"config_changes":["add-key"],
@@ -86,7 +221,7 @@ fn telling(asked: &CosignUpdate, agreed: &Cosigned) -> Cosign {
             },
             on_chain: None,
         },
-        agreed: Some(FixedBytes::from_slice(&agreed.signature)),
+        history: Some(after(asked, &signature_of(agreed))),
     }
 }
 
@@ -101,7 +236,7 @@ async fn a_chain_is_told_of_a_root_that_the_guard_agreed_to() {
     let world = world();
     world.register().await;
     world.policy("app.example", KEYS_TO_BE_ADDED);
-    let asked = change(FRIEND);
+    let asked = change(&world, FRIEND);
     let telling = telling(&asked, &agreed(&world, &asked).await);
     let (status, body) = world.cosign(&telling).await;
     assert_eq!(status, 200, "{body}");
@@ -115,7 +250,7 @@ async fn a_chain_is_told_of_nothing_else() {
     world.register().await;
     world.policy("app.example", KEYS_TO_BE_ADDED);
     world.policy("other.example", KEYS_TO_BE_ADDED);
-    let asked = change(FRIEND);
+    let asked = change(&world, FRIEND);
     let genuine = telling(&asked, &agreed(&world, &asked).await);
     let with_calls = |change: &dyn Fn(&mut Vec<WireCall>)| {
         let mut altered = genuine.clone();
@@ -125,17 +260,18 @@ async fn a_chain_is_told_of_nothing_else() {
         altered
     };
     let mut without = genuine.clone();
-    without.agreed = None;
+    without.history = None;
     let mut of_another_key = genuine.clone();
-    let stranger = keyfold_crypto::secp256k1::SigningKey::from_secret(
-        &keyfold_crypto::Secret::from_array([9; 32]),
-    );
-    let forged = stranger
-        .unwrap()
-        .sign_prehash(asked.update.digest().as_bytes());
-    let mut bytes = forged.to_rs().to_vec();
-    bytes.push(u8::from(forged.y_parity));
-    of_another_key.agreed = Some(FixedBytes::from_slice(&bytes));
+    let stranger = SigningKey::from_secret(&Secret::from_array([9; 32])).unwrap();
+    let forged = stranger.sign_prehash(asked.update.digest().as_bytes());
+    of_another_key.history = Some(after(&asked, &forged));
+    let mut never_changed = genuine.clone();
+    never_changed.history = Some(asked.history.clone());
+    never_changed.sign.payload = WirePayload::Transaction {
+        space: Default::default(),
+        nonce: 0,
+        calls: vec![publication(asked.update.wallet, &asked.update.previous)],
+    };
     let mut other_project = genuine.clone();
     other_project.project = "other.example".parse().unwrap();
     let mut other_wallet = genuine.clone();
@@ -143,10 +279,11 @@ async fn a_chain_is_told_of_nothing_else() {
     let mut other_chain = genuine.clone();
     other_chain.sign.chain_id = 1;
     let own = asked.update.wallet;
-    let other_root = change(Address::repeat_byte(9)).update.next;
+    let other_root = change(&world, Address::repeat_byte(9)).update.next;
     for (what, refused) in [
         ("the guard's word is not shown", without),
         ("somebody else's word", of_another_key),
+        ("the first root", never_changed),
         ("another project's guard", other_project),
         ("another wallet", other_wallet),
         ("a chain outside the policy", other_chain),
@@ -180,10 +317,10 @@ async fn a_chain_is_told_of_nothing_else() {
         ),
     ] {
         let (status, body) = world.cosign(&refused).await;
-        assert_eq!(
-            (status, body["code"].as_str()),
-            (403, Some("guard_denied")),
-            "{what}: {body}"
+        let code = body["code"].as_str();
+        assert!(
+            [(422, Some("config_invalid")), (403, Some("guard_denied"))].contains(&(status, code)),
+            "{what}: {status} {body}"
         );
     }
     assert_eq!(world.cosign(&genuine).await.0, 200);
