@@ -15,7 +15,7 @@ interface JsonVm {
 }
 
 /// @notice The contracts agree with vectors/, which Rust makes and TypeScript reads: what is valid there
-/// proves the same here, and what is invalid there reverts here, for its own defect and no other reason.
+/// proves the same here, and what is invalid there reverts here.
 contract SharedVectorsTest is Base {
     using Format for Decoded;
 

@@ -20,8 +20,13 @@ Examples:
 
 Changes are signed by the configuration before them and cost nothing until the wallet is used on a
 chain. A chain that was not told of a change still takes the signatures of whoever was removed by it:
-after a key was lost or stolen, publish on every chain where the wallet has something. Keep the output of `keyfold --json wallet config history`: with it a recovery key needs
-nobody's help.";
+after a key was lost or stolen, publish on every chain where the wallet has something. Keep the output of `keyfold --json wallet config history`: with it a recovery key needs no server
+of ours, only the chain (the tool that writes its calls is planned).
+
+add-session and change read JSON, the fields as `keyfold --json wallet config show` prints them:
+  { \"kind\": \"add-key\", \"key\": \"0x…\" }
+  { \"kind\": \"add-recovery\", \"recovery\": { \"signer\": \"0x…\", \"requiredDeltaSeconds\": \"604800\",
+    \"minTimestamp\": \"<Unix seconds, now>\" } }";
 
 /// What to do with a wallet's configuration.
 #[derive(Debug, Subcommand)]
