@@ -1,11 +1,14 @@
 //! From a session signature to the root of its tree, by the rules of the session manager
 //! (format sections 5.3 to 5.5).
 
+use std::collections::BTreeMap;
+
 use alloy_primitives::{Address, B256, U256, aliases::U160};
 
 use super::limits::Usage;
 use super::{
-    Attestation, CallSignature, SessionDecodeError, SessionSignature, SessionTreeError, call_hash,
+    Attestation, CallSignature, SessionDecodeError, SessionPermissions, SessionSignature,
+    SessionTreeError, SignedAttestation, call_hash,
 };
 use crate::EcdsaSignature;
 use crate::payload::{BehaviorOnError, Call, Payload, PayloadBody};
@@ -198,11 +201,12 @@ pub fn recover(
     // wants a session that has ever sent coin to repeat its total with every payload.
     let counting = first.to == request.manager;
     let mut usage = Usage::new(request.wallet, request.manager, counting, reader);
+    let shown = Shown::of(signature);
     for (index, (call, signed)) in calls.iter().zip(&signature.calls).enumerate() {
         let hash = call_hash(&payload_hash, index);
         check_call(
             request,
-            signature,
+            &shown,
             reader,
             &mut usage,
             (index, call),
@@ -212,6 +216,29 @@ pub fn recover(
     }
     usage.check_increment(first)?;
     Ok(signature.topology.hash()?)
+}
+
+/// What a signature shows, looked up for each call: a tree can have many leaves, and a payload many
+/// calls.
+struct Shown<'a> {
+    sessions: BTreeMap<Address, &'a SessionPermissions>,
+    blacklist: &'a [Address],
+    attestations: &'a [SignedAttestation],
+}
+
+impl<'a> Shown<'a> {
+    fn of(signature: &'a SessionSignature) -> Self {
+        let mut sessions = BTreeMap::new();
+        for session in signature.topology.sessions() {
+            // The first is the one that the chain uses.
+            sessions.entry(session.signer).or_insert(session);
+        }
+        Self {
+            sessions,
+            blacklist: signature.topology.blacklist().unwrap_or_default(),
+            attestations: &signature.attestations,
+        }
+    }
 }
 
 fn calls_of(payload: &Payload) -> Result<&[Call], SessionError> {
@@ -252,7 +279,7 @@ fn check_attestations(
 
 fn check_call<R: SessionReader>(
     request: &SessionRequest<'_>,
-    signature: &SessionSignature,
+    shown: &Shown<'_>,
     reader: &R,
     usage: &mut Usage<'_, R>,
     (index, call): (usize, &Call),
@@ -279,9 +306,9 @@ fn check_call<R: SessionReader>(
             signature: by,
         } => {
             let signer = key(by)?;
-            let session = signature
-                .topology
-                .session(&signer)
+            let session = shown
+                .sessions
+                .get(&signer)
                 .ok_or(CallRule::UnknownSigner(signer))?;
             usage.explicit(index, call, session, *permission)
         }
@@ -290,14 +317,13 @@ fn check_call<R: SessionReader>(
             signature: by,
         } => {
             let signer = key(by)?;
-            let attested = signature
+            let attested = shown
                 .attestations
                 .get(usize::from(*attestation))
                 .map(|signed| &signed.attestation)
                 .filter(|attestation| attestation.approved_signer == signer)
                 .ok_or(CallRule::UnknownSigner(signer))?;
-            let blacklist = signature.topology.blacklist().unwrap_or_default();
-            check_implicit(request, reader, attested, call, blacklist)
+            check_implicit(request, reader, attested, call, shown.blacklist)
         }
     }
 }

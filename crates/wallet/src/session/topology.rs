@@ -145,8 +145,13 @@ impl SessionTopology {
     /// The first visible session of a key: the one the chain uses.
     #[must_use]
     pub fn session(&self, signer: &Address) -> Option<&SessionPermissions> {
-        self.leaves().into_iter().find_map(|leaf| match leaf {
-            Self::Session(session) if session.signer == *signer => Some(session),
+        self.sessions().find(|session| session.signer == *signer)
+    }
+
+    /// The visible sessions, from left to right.
+    pub(super) fn sessions(&self) -> impl Iterator<Item = &SessionPermissions> {
+        self.leaves().into_iter().filter_map(|leaf| match leaf {
+            Self::Session(session) => Some(session),
             _ => None,
         })
     }
@@ -154,13 +159,7 @@ impl SessionTopology {
     /// The visible sessions' keys, from left to right.
     #[must_use]
     pub fn session_signers(&self) -> Vec<Address> {
-        let leaves = self.leaves().into_iter();
-        leaves
-            .filter_map(|leaf| match leaf {
-                Self::Session(session) => Some(session.signer),
-                _ => None,
-            })
-            .collect()
+        self.sessions().map(|session| session.signer).collect()
     }
 
     /// The visible identity signers, from left to right.
