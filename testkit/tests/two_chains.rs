@@ -179,6 +179,7 @@ async fn a_configuration_that_was_replaced_is_refused_where_nobody_brought_the_n
         min_timestamp: now(world.chain(OTHER_CHAIN)).await,
     };
     let key = device.address().into();
+    let before_the_changes = world.history().await;
     for change in [
         ConfigChange::AddRecovery { recovery },
         ConfigChange::AddKey { key },
@@ -194,6 +195,12 @@ async fn a_configuration_that_was_replaced_is_refused_where_nobody_brought_the_n
     }
 
     let new_word = word().await;
+    let latest = world.history().await;
+    let device_of = &alice.device;
+    let verified = device_of.verify_latest(&alice.session, wallet, &latest);
+    assert_eq!(verified.await.unwrap().image_hash, latest.latest_root());
+    let cut = device_of.verify_latest(&alice.session, wallet, &before_the_changes);
+    common::refused(cut.await, "config_unverified");
     for chain in system.chains() {
         // No chain heard of the change; the key machine did.
         let by = |word: &[u8]| by_the_first(chain, word);

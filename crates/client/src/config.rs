@@ -79,6 +79,9 @@ pub enum ConfigRefused {
     /// The store has no tree of a root.
     #[error("the store has no tree of {0}")]
     NoTree(B256),
+    /// The key machine says that another root is the latest: the end was left out.
+    #[error("the key machine says that another root is the latest")]
+    NotLatest,
     /// The word about the latest root is not the realm's, or about something else.
     #[error("the word about the latest root is not the realm's")]
     Attestation,
@@ -268,6 +271,25 @@ impl<T: Transport, C: Credential, E: Environment> Client<T, C, E> {
         let key = self.realm().await?.record().checkpointer;
         verify_attested(wallet, &told, &key)?;
         Ok(told)
+    }
+
+    /// Asks the key machine whether a history is the latest, as it says it to the wallet's checkpointer.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`]; `config_invalid` where the wallet has no checkpointer,
+    /// [`ConfigRefused::NotLatest`].
+    pub async fn verify_latest(
+        &self,
+        session: &Session,
+        wallet: &Wallet,
+        history: &History,
+    ) -> Result<AttestedRoot, ClientError> {
+        let attested = self.attested_root(session, wallet).await?;
+        if attested.image_hash != history.latest_root() {
+            return Err(ConfigRefused::NotLatest.into());
+        }
+        Ok(attested)
     }
 
     /// Asks the public store for the tree of a root, without an account.

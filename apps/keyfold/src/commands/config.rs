@@ -147,14 +147,28 @@ async fn verify(user: &User, session: &Session, which: &Which) -> Result<Report,
     let history = history(user, session, which).await?;
     let _step = user.output.step("Comparing the public store of trees");
     let trees = user.client.verify_trees(&history).await?;
+    let attested = if history.latest().checkpointer.is_some() {
+        let wallet = user.wallet(session, &which.label).await?;
+        let attested = user.client.verify_latest(session, &wallet, &history).await;
+        Some(user.keep(session, attested)?)
+    } else {
+        None
+    };
     let updates = history.links().len();
-    let text = format!(
+    let mut text = format!(
         "{}: the address comes from the first configuration, each of {updates} updates is signed \
          by the configuration before it, and the public store has all {trees} trees.",
         history.wallet()
     );
+    if let Some(attested) = &attested {
+        let until = utc(attested.expires);
+        text.push_str(&format!(
+            " The key machine says until {until} that it is the latest."
+        ));
+    }
     let mut json = to_json(&history);
     if let Some(map) = json.as_object_mut() {
+        map.insert("attested_latest".to_owned(), json!(attested.is_some()));
         map.insert("verified_updates".to_owned(), json!(updates));
         map.insert("verified_trees".to_owned(), json!(trees));
     }
