@@ -20,6 +20,8 @@
 //! | [`pkce`] | the secret behind a code |
 //! | [`authorization`] | the authorization code flow |
 //! | [`token`] | what a token endpoint answers |
+//! | [`waiting`] | sign-ins that wait for their callback |
+//! | [`custom`] | an app's own issuer, and tokens that are committed to first |
 //!
 //! Everything from outside is bounded in size and depth before it is parsed. Secrets (codes,
 //! verifiers, client secrets, tokens) are wiped on drop and printed by nothing.
@@ -27,6 +29,7 @@
 pub mod authorization;
 pub mod binding;
 pub mod client;
+pub mod custom;
 pub mod discovery;
 pub mod id_token;
 pub mod json;
@@ -39,3 +42,4 @@ pub mod subject;
 pub(crate) mod testing;
 pub mod token;
 pub mod url;
+pub mod waiting;
