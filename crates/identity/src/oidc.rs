@@ -21,7 +21,8 @@
 //! | [`authorization`] | the authorization code flow |
 //! | [`token`] | what a token endpoint answers |
 //! | [`waiting`] | sign-ins that wait for their callback |
-//! | [`custom`] | an app's own issuer, and tokens that are committed to first |
+//! | [`custom`] | an app's own issuer |
+//! | [`commitment`] | tokens that are committed to before they are shown |
 //!
 //! Everything from outside is bounded in size and depth before it is parsed. Secrets (codes,
 //! verifiers, client secrets, tokens) are wiped on drop and printed by nothing.
@@ -29,6 +30,7 @@
 pub mod authorization;
 pub mod binding;
 pub mod client;
+pub mod commitment;
 pub mod custom;
 pub mod discovery;
 pub mod id_token;

@@ -270,7 +270,7 @@ impl AuthorizationGrant {
             ..
         } = &self.flow;
         // Room for all of it, so that growing leaves no copy behind.
-        let mut form = form_urlencoded::Serializer::new(String::with_capacity(16 * 1024));
+        let mut form = form_urlencoded::Serializer::new(String::with_capacity(32 * 1024));
         form.append_pair("grant_type", "authorization_code");
         self.code.expose(|code| {
             form.append_pair("code", core::str::from_utf8(code).unwrap_or_default());

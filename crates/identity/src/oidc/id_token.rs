@@ -129,7 +129,7 @@ impl Audience {
 /// For untrusted text; bounded. Does not check `at_hash` or `c_hash`: no access token is used
 /// beside an ID token here, and codes are exchanged by us alone. Does not remember tokens: without
 /// a nonce the same token verifies again until it is too old (see
-/// [`custom`](super::custom)).
+/// [`commitment`](super::commitment)).
 pub fn verify(
     token: &str,
     keys: &KeySet,

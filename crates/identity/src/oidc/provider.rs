@@ -8,6 +8,10 @@
 //! | Discord | its answer to `/users/@me` | `id` | where `verified` says so | <https://docs.discord.com/developers/topics/oauth2> |
 //! | any other | ID token | `sub` | as the project says | OpenID Connect Discovery |
 //!
+//! PKCE: Google and X ask for it; Discord honours S256 with verifiers of 43 characters or more
+//! (<https://github.com/discord/discord-api-docs/issues/5254>). Apple's documents do not mention it:
+//! it is sent all the same, and what holds there is the nonce in the ID token.
+//!
 //! An answer of X or Discord is believed because it came over TLS for an access token that we
 //! redeemed ourselves, with our own client's secret. An access token that a client brings proves
 //! nothing: it may have been made for another app.
