@@ -128,6 +128,44 @@ fn apples_client_secret_has_apples_claims() {
 }
 
 #[test]
+fn another_library_verifies_our_statements_and_we_its_tokens() {
+    use jsonwebtoken::{Algorithm as TheirAlgorithm, DecodingKey, EncodingKey, Header, Validation};
+    let key = p256::SecretKey::from_slice(&[0x42; 32]).unwrap();
+    let pem = key.to_pkcs8_pem(LineEnding::LF).unwrap();
+    let secret = SecretBytes::from_slice(pem.as_bytes());
+    let public = signing_key_from_pem(&secret).unwrap().public_jwk();
+
+    let apple = AppleKey::from_pem("DEF123GHIJ", "ABC123DEFG", &secret).unwrap();
+    let (_, body) = prove(&ClientCredentials::Apple(apple));
+    let mut validation = Validation::new(TheirAlgorithm::ES256);
+    validation.set_audience(&[APPLE_AUDIENCE]);
+    validation.set_issuer(&["DEF123GHIJ"]);
+    // It would look at this machine's clock.
+    validation.validate_exp = false;
+    let jwk = serde_json::to_value(public).unwrap();
+    let text = |member: &str| jwk[member].as_str().unwrap();
+    let theirs = DecodingKey::from_ec_components(text("x"), text("y")).unwrap();
+    let decoded = jsonwebtoken::decode::<Value>(&body[0].1, &theirs, &validation).unwrap();
+    assert_eq!(decoded.claims["sub"], "client 1");
+    assert_eq!(decoded.header.kid.as_deref(), Some("ABC123DEFG"));
+
+    let header = Header {
+        kid: Some("theirs".to_owned()),
+        ..Header::new(TheirAlgorithm::ES256)
+    };
+    let signer = EncodingKey::from_ec_der(key.to_pkcs8_der().unwrap().as_bytes());
+    let token = jsonwebtoken::encode(&header, &json!({"sub": "anna"}), &signer).unwrap();
+    let mut named = jwk.clone();
+    named["kid"] = json!("theirs");
+    let keys = KeySet::from_jwks(&jwks(&[named])).unwrap();
+    let payload = UnverifiedJws::parse(&token)
+        .unwrap()
+        .verify(&keys, &[Algorithm::Es256])
+        .unwrap();
+    assert_eq!(payload.as_bytes(), br#"{"sub":"anna"}"#);
+}
+
+#[test]
 fn malformed_configuration_is_refused() {
     let long = "x".repeat(2_000);
     for id in ["", "a\nb", "a b", "\u{e4}", &long] {
