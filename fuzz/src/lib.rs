@@ -22,6 +22,7 @@ pub mod guard;
 pub mod identity;
 pub mod log;
 pub mod net;
+pub mod oidc;
 pub mod protocol;
 pub mod seeds;
 pub mod wallet;
@@ -41,6 +42,11 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("guard_decision", guard::decision),
     ("guard_policy", guard::policy),
     ("identity_email", identity::email),
+    ("identity_oidc_answer", oidc::answer),
+    ("identity_oidc_callback", oidc::callback),
+    ("identity_oidc_discovery", oidc::discovery),
+    ("identity_oidc_id_token", oidc::id_token),
+    ("identity_oidc_jwks", oidc::jwks),
     ("log_checkpoint", log::checkpoint),
     ("log_frontier", log::frontier),
     ("log_note", log::note),

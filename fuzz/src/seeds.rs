@@ -34,7 +34,7 @@ use keyfold_wallet::{
     ValidConfig,
 };
 
-use crate::{attest, crypto, fixtures, guard, log, protocol, wallet};
+use crate::{attest, crypto, fixtures, guard, log, oidc, protocol, wallet};
 
 /// One input.
 pub struct Seed {
@@ -68,6 +68,7 @@ pub fn all() -> Vec<Seed> {
     of_config(&mut add);
     of_guard(&mut add);
     of_log(&mut add);
+    of_oidc(&mut add);
     for (name, text) in [
         ("address", "Anna.B+tag@mail.example"),
         ("code", "00123456"),
@@ -582,4 +583,59 @@ fn of_log(add: Add<'_>) {
         "altered",
         [&[22, 5, 7, 5, 0, 1, 3, 1][..], &[1; 60]].concat(),
     );
+}
+
+fn of_oidc(add: Add<'_>) {
+    let text = |value: serde_json::Value| value.to_string().into_bytes();
+    add("identity_oidc_id_token", "claims", text(oidc::claims()));
+    add(
+        "identity_oidc_id_token",
+        "none",
+        b"eyJhbGciOiJub25lIn0.e30.".to_vec(),
+    );
+    add("identity_oidc_jwks", "one", oidc::jwks_document());
+    add(
+        "identity_oidc_jwks",
+        "pem",
+        b"-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=\n-----END PUBLIC KEY-----\n".to_vec(),
+    );
+    add(
+        "identity_oidc_discovery",
+        "document",
+        text(oidc::metadata()),
+    );
+    add(
+        "identity_oidc_discovery",
+        "url",
+        b"https://login.example:8443/a?b=c".to_vec(),
+    );
+    for (name, callback) in [
+        ("code", format!("code=Splx&state={}", oidc::state())),
+        (
+            "issuer",
+            format!(
+                "state={}&iss=https%3A%2F%2Faccounts.google.com&scope=a+b&code=4%2F0",
+                oidc::state()
+            ),
+        ),
+        (
+            "error",
+            format!("error=access_denied&state={}", oidc::state()),
+        ),
+    ] {
+        add("identity_oidc_callback", name, callback.into_bytes());
+    }
+    for (name, answer) in [
+        (
+            "token",
+            r#"{"access_token":"SlAV32hkKG","token_type":"Bearer","expires_in":3600,"id_token":"a.b.c"}"#,
+        ),
+        (
+            "user",
+            r#"{"id":"80351110224678912","verified":true,"email":"nelly@discord.com"}"#,
+        ),
+        ("refused", r#"{"error":"invalid_grant"}"#),
+    ] {
+        add("identity_oidc_answer", name, answer.into());
+    }
 }

@@ -9,6 +9,7 @@
 //! | [`code`] | one-time codes |
 //! | [`pending`] | sign-ins that wait for their code, and their attempts |
 //! | [`mail`] | the mail that carries a code |
+//! | [`oidc`] | OAuth 2.0 and OpenID Connect |
 //!
 //! # Security
 //!
@@ -20,6 +21,7 @@
 pub mod code;
 pub mod email;
 pub mod mail;
+pub mod oidc;
 pub mod pending;
 
 pub use code::OneTimeCode;
