@@ -9,6 +9,9 @@
 //! | [`code`] | one-time codes |
 //! | [`pending`] | sign-ins that wait for their code, and their attempts |
 //! | [`mail`] | the mail that carries a code |
+//! | [`challenge`] | what a proof is bound to: method, project, device, time; once |
+//! | [`origin`] | pages, in the one form that is compared |
+//! | [`passkey`] | WebAuthn |
 //!
 //! # Security
 //!
@@ -17,9 +20,12 @@
 #![deny(missing_docs)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+pub mod challenge;
 pub mod code;
 pub mod email;
 pub mod mail;
+pub mod origin;
+pub mod passkey;
 pub mod pending;
 
 pub use code::OneTimeCode;
