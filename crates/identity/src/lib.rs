@@ -12,6 +12,7 @@
 //! | [`challenge`] | what a proof is bound to: method, project, device, time; once |
 //! | [`origin`] | pages, in the one form that is compared |
 //! | [`passkey`] | WebAuthn |
+//! | [`siwe`], [`siws`], [`farcaster`] | messages that a wallet signs |
 //!
 //! # Security
 //!
@@ -23,10 +24,14 @@
 pub mod challenge;
 pub mod code;
 pub mod email;
+pub mod farcaster;
 pub mod mail;
+mod message;
 pub mod origin;
 pub mod passkey;
 pub mod pending;
+pub mod siwe;
+pub mod siws;
 
 pub use code::OneTimeCode;
 pub use email::EmailAddress;

@@ -53,7 +53,7 @@ impl AuthenticatorData {
         let mut reader = Reader::new(rest);
         if flags & EXTENSIONS != 0 {
             // None was asked for. One that is there all the same is read past, as WebAuthn asks.
-            if !rest.first().is_some_and(|byte| byte >> 5 == 5) {
+            if rest.first().is_none_or(|byte| byte >> 5 != 5) {
                 return Err(PasskeyError::MalformedAuthenticatorData(
                     CborError::UnexpectedType,
                 ));
