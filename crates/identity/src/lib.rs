@@ -12,6 +12,7 @@
 //! | [`challenge`] | what a proof is bound to: method, project, device, time; once |
 //! | [`origin`] | pages, in the one form that is compared |
 //! | [`passkey`] | WebAuthn |
+//! | [`password`] | passwords: read, kept, checked |
 //! | [`siwe`], [`siws`], [`farcaster`] | messages that a wallet signs |
 //!
 //! # Security
@@ -29,6 +30,7 @@ pub mod mail;
 mod message;
 pub mod origin;
 pub mod passkey;
+pub mod password;
 pub mod pending;
 pub mod siwe;
 pub mod siws;
