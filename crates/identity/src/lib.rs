@@ -13,6 +13,7 @@
 //! | [`origin`] | pages, in the one form that is compared |
 //! | [`passkey`] | WebAuthn |
 //! | [`password`] | passwords: read, kept, checked |
+//! | [`totp`], [`recovery`] | one-time passwords of an app, and codes on paper |
 //! | [`siwe`], [`siws`], [`farcaster`] | messages that a wallet signs |
 //!
 //! # Security
@@ -32,8 +33,10 @@ pub mod origin;
 pub mod passkey;
 pub mod password;
 pub mod pending;
+pub mod recovery;
 pub mod siwe;
 pub mod siws;
+pub mod totp;
 
 pub use code::OneTimeCode;
 pub use email::EmailAddress;
