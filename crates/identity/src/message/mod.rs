@@ -87,14 +87,17 @@ pub(crate) fn check(
     now_unix_seconds: u64,
 ) -> Result<(), MessageError> {
     challenge.check(method, now_unix_seconds)?;
-    let origin = origins
+    let mut named = origins
         .iter()
-        .find(|origin| {
+        .filter(|origin| {
             origin.authority() == fields.domain
                 && fields.scheme.is_none_or(|scheme| scheme == origin.scheme())
         })
-        .ok_or(MessageError::WrongDomain)?;
-    if !origin.contains(fields.uri) {
+        .peekable();
+    if named.peek().is_none() {
+        return Err(MessageError::WrongDomain);
+    }
+    if !named.any(|origin| origin.contains(fields.uri)) {
         return Err(MessageError::WrongUri);
     }
     if fields.nonce != challenge.nonce() {

@@ -1,6 +1,6 @@
 //! Sign-In with Ethereum: EIP-4361.
 //!
-//! The message is read strictly ([`crate::message`]) and must be for a page of the project, a
+//! The message is read strictly, by the published grammar, and must be for a page of the project, a
 //! chain it accepts, and the nonce of this sign-in, which names the device. The signature of a key
 //! (EIP-191) is verified here. For a contract (ERC-1271, or ERC-6492 before it is deployed) a
 //! chain must be asked, and this crate asks nobody: [`SignIn::AskContract`] says what to ask, and

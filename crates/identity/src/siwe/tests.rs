@@ -211,6 +211,39 @@ fn a_uri_of_another_origin_is_refused_even_one_of_the_projects() {
 }
 
 #[test]
+fn two_pages_that_differ_by_scheme_alone_are_both_the_projects() {
+    let local = |listed: &[&str], scheme: &str, uri: &str| {
+        let policy = EthereumPolicy {
+            origins: listed
+                .iter()
+                .map(|text| Origin::parse(text).unwrap())
+                .collect(),
+            ..policy()
+        };
+        let message = genuine()
+            .replacen(
+                "app.example wants",
+                &format!("{scheme}localhost:3000 wants"),
+                1,
+            )
+            .replace("https://app.example/login?next=%2Fhome#top", uri);
+        verify(&policy, challenge(), &message, &sign(&message), NOW).err()
+    };
+    let (secure, plain) = ("https://localhost:3000", "http://localhost:3000");
+    assert_eq!(local(&[secure, plain], "", plain), None);
+    assert_eq!(local(&[plain, secure], "", secure), None);
+    assert_eq!(
+        local(&[plain, secure], "http://", secure),
+        Some(MessageError::WrongUri)
+    );
+    assert_eq!(local(&[secure], "", plain), Some(MessageError::WrongUri));
+    assert_eq!(
+        local(&[secure], "http://", plain),
+        Some(MessageError::WrongDomain)
+    );
+}
+
+#[test]
 fn a_newline_in_the_statement_makes_no_field() {
     let nonce = challenge().nonce();
     for injected in [
