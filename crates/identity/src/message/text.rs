@@ -36,7 +36,8 @@ pub(crate) fn parse(text: &str, form: Optional) -> Result<Fields<'_>, MessageErr
     if text.len() > MAX_MESSAGE_LEN {
         return Err(MessageError::TooLong);
     }
-    // No carriage return, tab, or letter of another script is in any of the grammars.
+    // No carriage return, tab, or letter of another script is in any of the grammars. The fields'
+    // own say so too; said once for all, no later change of one lets them in.
     if !text
         .bytes()
         .all(|b| b == b'\n' || (b' '..=b'~').contains(&b))

@@ -212,6 +212,21 @@ fn addresses_that_nobody_has_the_key_of_are_refused() {
 }
 
 #[test]
+fn an_address_of_31_bytes_is_not_that_of_the_key_which_ends_in_a_zero() {
+    let mut rng = SeededRng::new(3);
+    let key = loop {
+        let key = ed25519::SigningKey::generate(&mut rng).verifying_key();
+        if key.to_bytes()[31] == 0 {
+            break key;
+        }
+    };
+    let text = |bytes: &[u8]| bs58::encode(bytes).into_string();
+    let read = |text: &str| SolanaAddress::parse(text).map(|address| address.to_bytes());
+    assert_eq!(read(&text(&key.to_bytes())), Some(key.to_bytes()));
+    assert_eq!(read(&text(&key.to_bytes()[..31])), None);
+}
+
+#[test]
 fn malleable_and_foreign_signatures_are_refused() {
     let message = genuine();
     let good = key().sign(message.as_bytes());
