@@ -266,7 +266,12 @@ mod tests {
     fn codes_of_another_account_project_key_or_sheet_are_wrong() {
         let (mut kept, shown) = sheet();
         let before = kept.clone();
-        for (project, account) in [("app", &b"bert"[..]), ("apa", b"nna"), ("appa", b"nna")] {
+        for (project, account) in [
+            ("app", &b"bert"[..]),
+            ("other", b"anna"),
+            ("apa", b"nna"),
+            ("appa", b"nna"),
+        ] {
             let other = RecoveryAccount { project, account };
             assert!(kept.redeem(&other, &key(), DEVICE, &shown[0], NOW).is_err());
         }
