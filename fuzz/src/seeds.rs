@@ -5,12 +5,14 @@
 
 use alloy_primitives::{Address, B256, U256};
 use keyfold_crypto::commitment::{CommittedShare, ShareCommitment, ShareContext, SharePurpose};
+use keyfold_crypto::hash::sha256;
 use keyfold_crypto::hpke::HpkePublicKey;
-use keyfold_crypto::jwk::DeviceSigningKey;
+use keyfold_crypto::jwk::{DeviceSigningKey, PublicJwk};
 use keyfold_crypto::mnemonic::Entropy;
 use keyfold_crypto::secret::SecretBytes;
 use keyfold_crypto::shamir::Share;
 use keyfold_crypto::testing::SeededRng;
+use keyfold_identity::challenge::ChallengeMethod;
 use keyfold_log::{Frontier, leaf_hash};
 use keyfold_protocol::config::{ConfigChange, ConfigState, StoredTree};
 use keyfold_protocol::evidence::{Evidence, Item};
@@ -34,7 +36,7 @@ use keyfold_wallet::{
     ValidConfig,
 };
 
-use crate::{attest, crypto, fixtures, guard, log, oidc, protocol, wallet};
+use crate::{attest, crypto, fixtures, guard, identity, log, oidc, protocol, wallet};
 
 /// One input.
 pub struct Seed {
@@ -76,6 +78,7 @@ pub fn all() -> Vec<Seed> {
     ] {
         add("identity_email", name, text.into());
     }
+    of_identity(&mut add);
     for (name, text) in [
         ("accept", "CONNECT 7000\nrest"),
         ("answer", "OK 1073741824\nrest"),
@@ -107,6 +110,63 @@ type Add<'a> = &'a mut dyn FnMut(&'static str, &'static str, Vec<u8>);
 
 fn json(value: &impl serde::Serialize) -> Vec<u8> {
     serde_json::to_vec(value).expect("JSON")
+}
+
+fn of_identity(add: Add<'_>) {
+    let bytes = identity::ethereum_message().into_bytes();
+    add("identity_message", "ethereum", bytes);
+    let bytes = identity::solana_message().into_bytes();
+    add("identity_message", "solana", bytes);
+
+    let cose = identity::passkey_cose();
+    let point = DeviceSigningKey::generate_p256(&mut SeededRng::new(21));
+    let p256 = match point.public_jwk() {
+        PublicJwk::P256 { x, y } => {
+            let head = [0xa5, 1, 2, 3, 0x26, 0x20, 1, 0x21, 0x58, 32];
+            [&head[..], &x, &[0x22, 0x58, 32], &y].concat()
+        }
+        PublicJwk::Ed25519 { .. } => unreachable!("a P-256 key"),
+    };
+    let rsa_head = [0xa4, 1, 3, 3, 0x39, 1, 0, 0x20, 0x59, 1, 0];
+    let rsa = [&rsa_head[..], &[0xff; 256], &[0x21, 0x43, 1, 0, 1]].concat();
+    let rp = sha256(b"app.example");
+    let auth_data = |flags: u8, tail: &[u8]| [&rp[..], &[flags, 0, 0, 0, 1], tail].concat();
+    let attested = [&[9; 16][..], &[0, 32], &identity::CREDENTIAL_ID, &cose].concat();
+    let made = auth_data(0x45, &attested);
+    let head = [0x68, b'a', b'u', b't', b'h', b'D', b'a', b't', b'a', 0x58];
+    let data = [&head[..], &[made.len() as u8], &made].concat();
+    let none = [&b"\xa3\x63fmt\x64none\x67attStmt\xa0"[..], &data].concat();
+    let challenge = identity::challenge(ChallengeMethod::PasskeyRegistration).bytes();
+    let json = identity::client_data("create", &challenge);
+    let signature = identity::passkey_key().sign(&[&made[..], &sha256(&json)].concat());
+    let packed = b"\xa3\x63fmt\x66packed\x67attStmt\xa2\x63alg\x27\x63sig\x58\x40";
+    let packed = [&packed[..], &signature, &data].concat();
+    let challenge = identity::challenge(ChallengeMethod::PasskeyAssertion).bytes();
+    for (name, kind, bytes) in [
+        ("cose-ed25519", 0, cose),
+        ("cose-p256", 0, p256),
+        ("cose-rsa", 0, rsa),
+        ("none", 1, none),
+        ("packed", 1, packed),
+        ("auth-data", 2, auth_data(0x05, &[])),
+        ("extensions", 2, auth_data(0x9d, b"\xa1\x63key\xf5")),
+        ("client-data", 3, identity::client_data("get", &challenge)),
+    ] {
+        add("identity_passkey", name, [&[kind][..], &bytes].concat());
+    }
+
+    for (name, text) in [
+        ("password", "cafe\u{301} au\u{a0}lait"),
+        (
+            "stored",
+            "$argon2id$v=19$m=19456,t=2,p=1,keyid=AAAAAQ$AQEBAQEBAQEBAQEBAQEBAQ$\
+             AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI",
+        ),
+        ("recovery-code", "ol23-4567-89ab-CDEF"),
+        ("totp", "012345"),
+    ] {
+        add("identity_password", name, text.into());
+    }
 }
 
 fn of_attest(add: Add<'_>) {

@@ -10,6 +10,12 @@
 //! | [`pending`] | sign-ins that wait for their code, and their attempts |
 //! | [`mail`] | the mail that carries a code |
 //! | [`oidc`] | OAuth 2.0 and OpenID Connect |
+//! | [`challenge`] | what a proof is bound to: method, project, device, time; once |
+//! | [`origin`] | pages, in the one form that is compared |
+//! | [`passkey`] | WebAuthn |
+//! | [`password`] | passwords: read, kept, checked |
+//! | [`totp`], [`recovery`] | one-time passwords of an app, and codes on paper |
+//! | [`siwe`], [`siws`], [`farcaster`] | messages that a wallet signs |
 //!
 //! # Security
 //!
@@ -18,11 +24,21 @@
 #![deny(missing_docs)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+pub mod challenge;
 pub mod code;
 pub mod email;
+pub mod farcaster;
 pub mod mail;
+mod message;
 pub mod oidc;
+pub mod origin;
+pub mod passkey;
+pub mod password;
 pub mod pending;
+pub mod recovery;
+pub mod siwe;
+pub mod siws;
+pub mod totp;
 
 pub use code::OneTimeCode;
 pub use email::EmailAddress;
