@@ -45,9 +45,20 @@ pub(super) async fn what_the_guard_denies_gets_no_share(world: &World) {
         (
             "the wallet itself",
             vec![WireCall {
-                data: abi::update_image_hash(&B256::ZERO),
+                data: abi::self_execute(&[]),
                 ..pay(world.wallet.address(), 0)
             }],
+            world.wallet.address(),
+        ),
+        (
+            "another root for the wallet, beside something else",
+            vec![
+                WireCall {
+                    data: abi::update_image_hash(&B256::ZERO),
+                    ..pay(world.wallet.address(), 0)
+                },
+                pay(anybody(), 1),
+            ],
             world.wallet.address(),
         ),
     ];
@@ -60,6 +71,12 @@ pub(super) async fn what_the_guard_denies_gets_no_share(world: &World) {
             "{what}: no reason in {error:?}"
         );
     }
+    // A root that the wallet never had gets no further than the enclave.
+    let root = vec![WireCall {
+        data: abi::update_image_hash(&B256::ZERO),
+        ..pay(world.wallet.address(), 0)
+    }];
+    refused(signed(world, &world.wallet, root).await, "config_invalid");
     let World { alice, wallet, .. } = world;
     let bytes = alice
         .device
