@@ -3,15 +3,14 @@
 use alloy_primitives::{Address, B256};
 use keyfold_protocol::client_api::path;
 use keyfold_protocol::config::{
-    AttestedRoot, ChangeError, ConfigChange, ConfigLink, ConfigState, MAX_UPDATES, OfWallet,
-    PreparedOwner, ReplayError, Replayed, StoredTree, UpdateConfig, WalletConfig,
+    AttestedRoot, ConfigChange, ConfigLink, ConfigState, OfWallet, PreparedOwner, ReplayError,
+    Replayed, StoredTree, UpdateConfig, WalletConfig,
 };
 use keyfold_protocol::error_code::Code;
 use keyfold_protocol::gateway_api::path as gateway_path;
 use keyfold_protocol::ids::{AddressId, Digest32};
 use keyfold_protocol::intent::{Intent, KeyUse, Operation};
 use keyfold_wallet::checkpointer::RootStatement;
-use keyfold_wallet::signature::{DecodeError, RecoverError};
 
 use crate::client::{Client, json};
 use crate::environment::{Credential, Environment, Transport};
@@ -28,48 +27,9 @@ pub enum ConfigRefused {
     /// They are another wallet's.
     #[error("they are another wallet's")]
     OtherWallet,
-    /// The first is not the one that the wallet's address comes from.
-    #[error("the first is not the one that the wallet's address comes from")]
-    First,
-    /// There are more updates than there may be.
-    #[error("there are more than {MAX_UPDATES} updates")]
-    TooMany,
-    /// A change does not fit the configuration that it is of.
-    #[error("update {at}: {error}")]
-    Change {
-        /// Which update, from 1.
-        at: usize,
-        /// Why.
-        error: ChangeError,
-    },
-    /// A root does not follow from its change.
-    #[error("update {at}: its root does not follow from the change")]
-    Root {
-        /// Which update, from 1.
-        at: usize,
-    },
-    /// A signature is none.
-    #[error("update {at}: {error}")]
-    Signature {
-        /// Which update, from 1.
-        at: usize,
-        /// Why.
-        error: DecodeError,
-    },
-    /// A signature proves nothing, or not enough.
-    #[error("update {at}: {error}")]
-    Recover {
-        /// Which update, from 1.
-        at: usize,
-        /// Why.
-        error: RecoverError,
-    },
-    /// A signature is not that of the configuration before.
-    #[error("update {at}: it is not signed by the configuration before it")]
-    OtherSigners {
-        /// Which update, from 1.
-        at: usize,
-    },
+    /// They do not lead from the wallet's first configuration to the latest.
+    #[error(transparent)]
+    Replay(#[from] ReplayError),
     /// What was asked for is not what was done.
     #[error("the change that was made is not the one that was asked for")]
     OtherChange,
@@ -113,9 +73,9 @@ impl History {
             return Err(ConfigRefused::OtherWallet);
         }
         let replayed = Replayed::of(&told)?;
-        let (first, root) = &replayed.states().next().ok_or(ConfigRefused::First)?;
+        let (first, root) = &replayed.states().next().ok_or(ReplayError::First)?;
         if *root != wallet.image_hash() || first.context != wallet.info().context {
-            return Err(ConfigRefused::First);
+            return Err(ReplayError::First.into());
         }
         Ok(Self { told, replayed })
     }
@@ -149,20 +109,6 @@ impl History {
     /// nobody's help to bring the latest configuration to a chain.
     pub fn to_told(&self) -> WalletConfig {
         self.told.clone()
-    }
-}
-
-impl From<ReplayError> for ConfigRefused {
-    fn from(error: ReplayError) -> Self {
-        match error {
-            ReplayError::TooMany => Self::TooMany,
-            ReplayError::Change { at, error } => Self::Change { at, error },
-            ReplayError::Root { at } => Self::Root { at },
-            ReplayError::Signature { at, error } => Self::Signature { at, error },
-            ReplayError::Recover { at, error } => Self::Recover { at, error },
-            ReplayError::OtherSigners { at } => Self::OtherSigners { at },
-            _ => Self::First,
-        }
     }
 }
 

@@ -90,7 +90,20 @@ impl<T: Transport, C: Credential, E: Environment> Client<T, C, E> {
         limit: WaitLimit,
     ) -> Result<Sent, ClientError> {
         let state = self.wallet_on_chain(chain_id, &wallet.address()).await?;
-        let wallet = wallet.as_known(&state);
+        self.send_from(session, wallet, (chain_id, &state), calls, limit)
+            .await
+    }
+
+    /// Sends calls from what is known of the wallet on a chain.
+    async fn send_from(
+        &self,
+        session: &Session,
+        wallet: &Wallet,
+        (chain_id, state): (u64, &WalletOnChain),
+        calls: Vec<WireCall>,
+        limit: WaitLimit,
+    ) -> Result<Sent, ClientError> {
+        let wallet = wallet.as_known(state);
         let transaction = self
             .sign_transaction(session, &wallet, chain_id, U160::ZERO, state.nonce, calls)
             .await?;
@@ -131,7 +144,7 @@ impl<T: Transport, C: Credential, E: Environment> Client<T, C, E> {
             return Ok(None);
         }
         let calls = vec![publication(wallet.address(), &root)];
-        let sent = self.send(session, wallet, chain_id, calls, limit);
+        let sent = self.send_from(session, wallet, (chain_id, &state), calls, limit);
         sent.await.map(Some)
     }
 

@@ -3,8 +3,8 @@
 use alloy_primitives::{Address, B256, Bytes};
 use keyfold_crypto::secp256k1::SigningKey;
 use keyfold_protocol::config::{
-    AttestedRoot, ChangeError, ConfigChange, ConfigLink, ConfigState, MAX_UPDATES, StoredTree,
-    WalletConfig, update_digest,
+    AttestedRoot, ChangeError, ConfigChange, ConfigLink, ConfigState, MAX_UPDATES, ReplayError,
+    StoredTree, WalletConfig, update_digest,
 };
 use keyfold_protocol::ids::AddressId;
 use keyfold_wallet::checkpointer::RootStatement;
@@ -157,37 +157,49 @@ fn a_history_that_was_altered_anywhere_is_refused() {
     let other = refused(&|told| told.wallet = someone(9));
     assert_eq!(other, ConfigRefused::OtherWallet);
     let first = refused(&|told| told.first.members.owner = someone(9));
-    assert_eq!(first, ConfigRefused::First);
+    assert_eq!(first, ConfigRefused::Replay(ReplayError::First));
     let first = refused(&|told| told.first.checkpoint = 1);
-    assert_eq!(first, ConfigRefused::First);
+    assert_eq!(first, ConfigRefused::Replay(ReplayError::First));
     let change = refused(&|told| {
         told.updates[1].change = ConfigChange::RemoveKey { key: someone(9) };
     });
     let error = ChangeError::NotThere;
-    assert_eq!(change, ConfigRefused::Change { at: 2, error });
+    assert_eq!(
+        change,
+        ConfigRefused::Replay(ReplayError::Change { at: 2, error })
+    );
     let root = refused(&|told| {
         told.updates[1].change = ConfigChange::AddKey { key: someone(9) };
     });
-    assert_eq!(root, ConfigRefused::Root { at: 2 });
+    assert_eq!(root, ConfigRefused::Replay(ReplayError::Root { at: 2 }));
     let left_out = refused(&|told| drop(told.updates.remove(0)));
-    assert_eq!(left_out, ConfigRefused::Root { at: 1 });
+    assert_eq!(left_out, ConfigRefused::Replay(ReplayError::Root { at: 1 }));
     let exchanged = refused(&|told| {
         let signature = told.updates[1].signature.clone();
         told.updates[0].signature = signature;
     });
-    assert_eq!(exchanged, ConfigRefused::OtherSigners { at: 1 });
+    assert_eq!(
+        exchanged,
+        ConfigRefused::Replay(ReplayError::OtherSigners { at: 1 })
+    );
     let cut = refused(&|told| {
         let signature = &mut told.updates[0].signature;
         *signature = signature.slice(..signature.len() - 1);
     });
-    assert!(matches!(cut, ConfigRefused::Signature { at: 1, .. }));
+    assert!(matches!(
+        cut,
+        ConfigRefused::Replay(ReplayError::Signature { at: 1, .. })
+    ));
     let empty = refused(&|told| told.updates[0].signature = Bytes::new());
-    assert!(matches!(empty, ConfigRefused::Signature { at: 1, .. }));
+    assert!(matches!(
+        empty,
+        ConfigRefused::Replay(ReplayError::Signature { at: 1, .. })
+    ));
     let many = refused(&|told| {
         let link = told.updates[0].clone();
         told.updates = vec![link; MAX_UPDATES + 1];
     });
-    assert_eq!(many, ConfigRefused::TooMany);
+    assert_eq!(many, ConfigRefused::Replay(ReplayError::TooMany));
 }
 
 #[test]
@@ -212,7 +224,10 @@ fn an_update_that_other_signers_agreed_to_is_refused() {
         ..history(&wallet)
     };
     let refused = History::verify(&wallet, told);
-    assert_eq!(refused, Err(ConfigRefused::OtherSigners { at: 1 }));
+    assert_eq!(
+        refused,
+        Err(ConfigRefused::Replay(ReplayError::OtherSigners { at: 1 }))
+    );
 }
 
 #[test]
