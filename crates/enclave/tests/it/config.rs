@@ -25,6 +25,13 @@ use crate::app::{
 use crate::device::{Device, Reply};
 use crate::world::settle;
 
+/// What is asked about one wallet's configuration with nothing but its address.
+const OF_A_WALLET: [(&str, Operation); 3] = [
+    (path::CONFIG_SHOW, Operation::ShowConfig),
+    (path::CONFIG_ATTEST, Operation::AttestConfig),
+    (path::OWNER_PREPARE, Operation::PrepareOwner),
+];
+
 impl Device {
     async fn history(&self, wallet: &WalletInfo) -> WalletConfig {
         let of = OfWallet {
@@ -408,11 +415,7 @@ async fn a_stranger_changes_and_sees_nothing() {
     let of = OfWallet {
         wallet: wallet.address,
     };
-    for (path, operation) in [
-        (path::CONFIG_SHOW, Operation::ShowConfig),
-        (path::CONFIG_ATTEST, Operation::AttestConfig),
-        (path::OWNER_PREPARE, Operation::PrepareOwner),
-    ] {
+    for (path, operation) in OF_A_WALLET {
         let refused = stranger.in_session(path, operation, &of).await;
         assert_refused(&refused, Code::WalletUnknown);
     }
@@ -495,11 +498,7 @@ async fn a_device_that_waits_sees_no_configuration_and_makes_no_key() {
     let of = OfWallet {
         wallet: wallet.address,
     };
-    for (path, operation) in [
-        (path::CONFIG_SHOW, Operation::ShowConfig),
-        (path::CONFIG_ATTEST, Operation::AttestConfig),
-        (path::OWNER_PREPARE, Operation::PrepareOwner),
-    ] {
+    for (path, operation) in OF_A_WALLET {
         let refused = waiting.in_session(path, operation, &of).await;
         assert_refused(&refused, Code::DevicePending);
     }
