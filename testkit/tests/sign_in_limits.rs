@@ -97,11 +97,12 @@ async fn start(
         operation: Operation::SignInStart,
         id: request_id(),
     };
-    let body = json!({ "email": email, "device": key.public_jwk() });
+    let body =
+        json!({ "how": { "method": "email-code", "email": email }, "device": key.public_jwk() });
     send(
         channel,
         key,
-        channel.before_session(project, path::EMAIL_START, &intent, &body),
+        channel.before_session(project, path::SIGN_IN_START, &intent, &body),
     )
     .await
 }
@@ -111,11 +112,11 @@ async fn guess(channel: &Channel, project: &str, handle: &Value, key: &DeviceSig
         operation: Operation::SignInFinish,
         id: request_id(),
     };
-    let body = json!({ "sign_in": handle, "code": "0000000a", "device": key.public_jwk() });
+    let body = json!({ "sign_in": handle, "proof": { "method": "email-code", "code": "0000000a" }, "device": key.public_jwk() });
     send(
         channel,
         key,
-        channel.before_session(project, path::EMAIL_FINISH, &intent, &body),
+        channel.before_session(project, path::SIGN_IN_FINISH, &intent, &body),
     )
     .await
     .0

@@ -4,6 +4,7 @@ use alloy_primitives::Address;
 use keyfold_protocol::client_api::{CreateProject, GuardSettings, MailSettings, ProjectInfo, path};
 use keyfold_protocol::ids::ProjectId;
 use keyfold_protocol::intent::Operation;
+use keyfold_protocol::project::SignInSettings;
 use keyfold_wallet::ContextName;
 
 use crate::client::Client;
@@ -25,6 +26,8 @@ pub struct NewProject {
     pub checkpointer: Option<Address>,
     /// The contracts of every new wallet.
     pub contracts: ContextName,
+    /// How people sign in.
+    pub sign_in: SignInSettings,
 }
 
 impl<T: Transport, C: Credential, E: Environment> Client<T, C, E> {
@@ -42,6 +45,7 @@ impl<T: Transport, C: Credential, E: Environment> Client<T, C, E> {
             guard: new.guard,
             checkpointer: new.checkpointer,
             contracts: new.contracts,
+            sign_in: new.sign_in,
         };
         let intent = self.plain(Operation::CreateProject)?;
         let (info, _): (ProjectInfo, _) = self

@@ -1,9 +1,10 @@
-//! Sign-in by email code.
+//! Sign-in: two steps, the same for every method.
 
-use keyfold_protocol::client_api::{EmailFinish, EmailStart, SignInStarted, SignedIn, path};
+use keyfold_protocol::client_api::{SignedIn, path};
 use keyfold_protocol::error_code::Code;
 use keyfold_protocol::ids::{Digest32, InstanceId, ProjectId, SignInHandle};
 use keyfold_protocol::intent::Operation;
+use keyfold_protocol::sign_in::{Method, Next, Proof, SignInFinish, SignInStart, SignInStarted};
 
 use crate::client::Client;
 use crate::environment::{Credential, Environment, Transport};
@@ -12,18 +13,25 @@ use crate::known::who;
 use crate::session::Session;
 use crate::wallet::Wallet;
 
-/// A sign-in that waits for its code. It lives in the memory of one enclave instance.
+/// A sign-in that waits for its proof. It lives in the memory of one enclave instance.
 #[derive(Debug, Clone)]
 pub struct PendingSignIn {
-    who: Digest32,
+    /// Whom the person says to be, where that is known before it is proved.
+    who: Option<Digest32>,
     project: ProjectId,
     instance: InstanceId,
     sign_in: SignInHandle,
     expires: u64,
+    next: Next,
 }
 
 impl PendingSignIn {
-    /// Returns when the code expires, in Unix seconds.
+    /// Returns what has to be done before the second step.
+    pub fn next(&self) -> &Next {
+        &self.next
+    }
+
+    /// Returns when it is over, in Unix seconds.
     pub fn expires(&self) -> u64 {
         self.expires
     }
@@ -35,7 +43,41 @@ impl PendingSignIn {
 }
 
 impl<T: Transport, C: Credential, E: Environment> Client<T, C, E> {
-    /// Asks for a code by mail. The answer is the same whether the address is known or not.
+    /// Begins a sign-in. The answer is the same whether somebody is known or not.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`].
+    pub async fn start_sign_in(
+        &self,
+        project: &ProjectId,
+        how: Method,
+    ) -> Result<PendingSignIn, ClientError> {
+        let who = match &how {
+            Method::EmailCode { email } | Method::Password { email } => {
+                Some(who(self.pin.realm, project, email))
+            }
+            _ => None,
+        };
+        let body = SignInStart {
+            how,
+            device: self.credential.public_jwk(),
+        };
+        let intent = self.plain(Operation::SignInStart)?;
+        let (started, instance): (SignInStarted, _) = self
+            .call_before_session(path::SIGN_IN_START, intent, project, &body, None)
+            .await?;
+        Ok(PendingSignIn {
+            who,
+            project: project.clone(),
+            instance,
+            sign_in: started.sign_in,
+            expires: started.expires,
+            next: started.next,
+        })
+    }
+
+    /// Asks for a code by mail.
     ///
     /// # Errors
     ///
@@ -45,21 +87,9 @@ impl<T: Transport, C: Credential, E: Environment> Client<T, C, E> {
         project: &ProjectId,
         email: &str,
     ) -> Result<PendingSignIn, ClientError> {
-        let body = EmailStart {
-            email: email.to_owned(),
-            device: self.credential.public_jwk(),
-        };
-        let intent = self.plain(Operation::SignInStart)?;
-        let (started, instance): (SignInStarted, _) = self
-            .call_before_session(path::EMAIL_START, intent, project, &body, None)
-            .await?;
-        Ok(PendingSignIn {
-            who: who(self.pin.realm, project, email),
-            project: project.clone(),
-            instance,
-            sign_in: started.sign_in,
-            expires: started.expires,
-        })
+        let email = email.to_owned();
+        self.start_sign_in(project, Method::EmailCode { email })
+            .await
     }
 
     /// Shows the code and gets a session. A wrong code may be corrected: call again, three times at
@@ -67,25 +97,49 @@ impl<T: Transport, C: Credential, E: Environment> Client<T, C, E> {
     ///
     /// # Errors
     ///
-    /// [`ClientError`]; [`ClientError::SignInGone`] if the instance has ended meanwhile;
-    /// [`ClientError::AccountChanged`] and [`WalletRefused::Changed`](crate::WalletRefused::Changed)
-    /// if this device was told otherwise before.
+    /// As [`Client::finish_sign_in`].
     pub async fn finish_email(
         &self,
         pending: &PendingSignIn,
         code: &str,
         device_name: &str,
     ) -> Result<Session, ClientError> {
-        let body = EmailFinish {
-            sign_in: pending.sign_in,
+        let proof = Proof::EmailCode {
             code: code.to_owned().into(),
+            new_password: None,
+        };
+        self.finish_sign_in(pending, proof, device_name).await
+    }
+
+    /// Shows the proof and gets a session.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`]; [`ClientError::SignInGone`] if the instance has ended meanwhile;
+    /// [`ClientError::AccountChanged`] and [`WalletRefused::Changed`](crate::WalletRefused::Changed)
+    /// if this device was told otherwise before.
+    pub async fn finish_sign_in(
+        &self,
+        pending: &PendingSignIn,
+        proof: Proof,
+        device_name: &str,
+    ) -> Result<Session, ClientError> {
+        let body = SignInFinish {
+            sign_in: pending.sign_in,
+            proof,
             device: self.credential.public_jwk(),
             device_name: device_name.to_owned(),
         };
         let intent = self.plain(Operation::SignInFinish)?;
         let wanted = Some(pending.instance);
         let outcome: Result<(SignedIn, _), _> = self
-            .call_before_session(path::EMAIL_FINISH, intent, &pending.project, &body, wanted)
+            .call_before_session(
+                path::SIGN_IN_FINISH,
+                intent,
+                &pending.project,
+                &body,
+                wanted,
+            )
             .await;
         let (signed_in, _) = outcome.map_err(|error| {
             if error.is(Code::UnknownInstance) {
@@ -94,7 +148,7 @@ impl<T: Transport, C: Credential, E: Environment> Client<T, C, E> {
                 error
             }
         })?;
-        let before = self.known().account(&pending.who);
+        let before = pending.who.and_then(|who| self.known().account(&who));
         if before.is_some_and(|account| account != signed_in.account) {
             return Err(ClientError::AccountChanged);
         }
@@ -107,7 +161,9 @@ impl<T: Transport, C: Credential, E: Environment> Client<T, C, E> {
         for info in signed_in.wallets {
             self.remember(&session, &Wallet::verify(info, &self.rules)?)?;
         }
-        self.known().keep_account(pending.who, session.account());
+        if let Some(who) = pending.who {
+            self.known().keep_account(who, session.account());
+        }
         Ok(session)
     }
 }

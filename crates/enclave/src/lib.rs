@@ -30,6 +30,7 @@ mod records;
 mod released;
 mod request;
 mod rng;
+mod waiting;
 
 pub use enclave::{BootError, Enclave};
 pub use host::{HostRequest, HostResponse};

@@ -34,10 +34,8 @@ pub(crate) const PEER_MAX_RESPONSE: usize = 256 * 1024;
 /// Largest answer of the host's record store: a few versions in base64.
 pub(crate) const HOST_MAX_RESPONSE: usize = 4 * 1024 * 1024;
 
-/// How long a session lasts: 7 days.
-pub(crate) const SESSION_SECONDS: u64 = 7 * 86_400;
-/// How long an attestation lasts.
-pub(crate) const ATTESTATION_SECONDS: u64 = 3_600;
+/// How long the key machine's word on a root counts.
+pub(crate) const ROOT_SECONDS: u64 = 3_600;
 /// How long an OHTTP key is the current one.
 pub(crate) const OHTTP_SECONDS: u64 = 3_600;
 /// How old a registration gets before it is renewed; it ends with its document's hour.

@@ -4,8 +4,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::lock::Mutex as AsyncMutex;
-use keyfold_identity::PendingSignIns;
-use keyfold_identity::pending::Limits;
 use keyfold_protocol::client_api::GuardSettings;
 use keyfold_protocol::error_code::Code;
 use keyfold_protocol::evidence::AccountRef;
@@ -28,6 +26,7 @@ use crate::platform::Platform;
 use crate::problem::Problem;
 use crate::records::{Account, Cache, Held, Project, Records};
 use crate::request::{SessionRequest, Verifier};
+use crate::waiting::Waiting;
 
 /// A guard, by its address and TLS key.
 type GuardId = Digest32;
@@ -40,7 +39,7 @@ pub(crate) struct Realm<P> {
     pub(crate) keys: Arc<RealmKeys>,
     pub(crate) records: Records<P>,
     pub(crate) verifier: Verifier,
-    pub(crate) pending: Mutex<PendingSignIns>,
+    pub(crate) waiting: Waiting,
     attestation: AttestationSigner,
     projects: Mutex<Cache<RecordId, (u64, Arc<Project>)>>,
     guards: AsyncMutex<Cache<GuardId, Arc<Registrant<P>>>>,
@@ -73,7 +72,7 @@ impl<P: Platform> Realm<P> {
             keys,
             records,
             verifier,
-            pending: Mutex::new(PendingSignIns::new(Limits::default())),
+            waiting: Waiting::new(),
             attestation,
             projects: Mutex::new(Cache::new(CACHED_PROJECTS)),
             guards: AsyncMutex::new(Cache::new(CACHED_PROJECTS)),

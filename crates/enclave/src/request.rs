@@ -19,8 +19,7 @@ use std::sync::{Mutex, PoisonError};
 use alloy_primitives::{Address, B256};
 use keyfold_crypto::jwk::{PublicJwk, Thumbprint};
 use keyfold_protocol::client_api::{
-    ApproveDevice, CreateProject, CreateWallet, EmailFinish, EmailStart, MAX_BODY, Nothing,
-    SignRequest, header,
+    ApproveDevice, CreateProject, CreateWallet, MAX_BODY, Nothing, SignRequest, header,
 };
 use keyfold_protocol::config::{OfWallet, UpdateConfig, published_root};
 use keyfold_protocol::error_code::Code;
@@ -31,6 +30,7 @@ use keyfold_protocol::ohttp::InnerRequest;
 use keyfold_protocol::session::{
     AttestationKeySet, Expired, SessionError, SessionExpectation, VerifiedSession, verify,
 };
+use keyfold_protocol::sign_in::{SignInFinish, SignInStart};
 use keyfold_protocol::signed_request::{
     Components, DeviceHeaders, Profile, SignatureError, SignedComponents, VerifiedRequest,
     check_body, verify_device,
@@ -124,12 +124,14 @@ impl<B: NamesDevice> SignInRequest<B> {
         self.verified.device
     }
 
-    /// What holders are shown.
-    pub(crate) fn evidence(&self) -> Evidence {
-        Evidence::new(vec![Item::Request {
+    /// What holders are shown: the request, and what else they can verify themselves.
+    pub(crate) fn evidence(&self, more: Vec<Item>) -> Evidence {
+        let mut items = vec![Item::Request {
             signed: self.signed.clone(),
             jwk: self.device,
-        }])
+        }];
+        items.extend(more);
+        Evidence::new(items)
     }
 }
 
@@ -371,21 +373,21 @@ macro_rules! plain_bodies {
 }
 
 plain_bodies!(
-    EmailStart,
-    EmailFinish,
+    SignInStart,
+    SignInFinish,
     Nothing,
     CreateWallet,
     OfWallet,
     CreateProject
 );
 
-impl NamesDevice for EmailStart {
+impl NamesDevice for SignInStart {
     fn device(&self) -> &PublicJwk {
         &self.device
     }
 }
 
-impl NamesDevice for EmailFinish {
+impl NamesDevice for SignInFinish {
     fn device(&self) -> &PublicJwk {
         &self.device
     }

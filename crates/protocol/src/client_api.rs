@@ -10,7 +10,8 @@ use keyfold_wallet::{BehaviorOnError, Call, Config, ContextName, Payload, Payloa
 use serde::{Deserialize, Serialize};
 
 use crate::holder_api::DeviceState;
-use crate::ids::{AccountId, Digest32, KeyId, ProjectId, SessionId, SignInHandle};
+use crate::ids::{AccountId, Digest32, KeyId, ProjectId, SessionId};
+use crate::project::SignInSettings;
 use crate::secret_text::SecretText;
 
 /// Header names.
@@ -38,10 +39,29 @@ pub mod header {
 
 /// Paths inside the channel.
 pub mod path {
-    /// [`super::EmailStart`] to [`super::SignInStarted`].
-    pub const EMAIL_START: &str = "/v1/sign-in/email/start";
-    /// [`super::EmailFinish`] to [`super::SignedIn`].
-    pub const EMAIL_FINISH: &str = "/v1/sign-in/email/finish";
+    /// [`SignInStart`](crate::sign_in::SignInStart) to
+    /// [`SignInStarted`](crate::sign_in::SignInStarted).
+    pub const SIGN_IN_START: &str = "/v1/sign-in/start";
+    /// [`SignInFinish`](crate::sign_in::SignInFinish) to [`super::SignedIn`].
+    pub const SIGN_IN_FINISH: &str = "/v1/sign-in/finish";
+    /// [`ShowProof`](crate::sign_in::ShowProof) to [`SteppedUp`](crate::account::SteppedUp).
+    pub const STEP_UP: &str = "/v1/session/step-up";
+    /// [`ShowProof`](crate::sign_in::ShowProof) to [`Identities`](crate::account::Identities).
+    pub const IDENTITY_LINK: &str = "/v1/identities/link";
+    /// [`UnlinkIdentity`](crate::account::UnlinkIdentity) to
+    /// [`Identities`](crate::account::Identities).
+    pub const IDENTITY_UNLINK: &str = "/v1/identities/unlink";
+    /// [`super::Nothing`] to [`Identities`](crate::account::Identities).
+    pub const IDENTITY_LIST: &str = "/v1/identities/list";
+    /// [`super::Nothing`] to [`TotpBegun`](crate::account::TotpBegun).
+    pub const TOTP_BEGIN: &str = "/v1/totp/begin";
+    /// [`ConfirmTotp`](crate::account::ConfirmTotp) to
+    /// [`RecoveryCodes`](crate::account::RecoveryCodes).
+    pub const TOTP_CONFIRM: &str = "/v1/totp/confirm";
+    /// [`super::Nothing`] to [`super::Nothing`].
+    pub const TOTP_REMOVE: &str = "/v1/totp/remove";
+    /// [`StepUpRules`](crate::project::StepUpRules) to the same.
+    pub const STEP_UP_RULES: &str = "/v1/account/step-up-rules";
     /// [`super::Nothing`] to [`super::Renewed`].
     pub const RENEW: &str = "/v1/session/renew";
     /// [`super::Nothing`] to [`super::SignedOut`].
@@ -81,40 +101,6 @@ pub const MAX_MESSAGE: usize = 16 * 1024;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Nothing {}
-
-/// Begins a sign-in by email code.
-#[derive(Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct EmailStart {
-    /// The address.
-    pub email: String,
-    /// The device's key; its thumbprint must be the signature's `keyid`.
-    pub device: PublicJwk,
-}
-
-/// A sign-in that waits for its code. The answer is the same whether the address is known or not.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct SignInStarted {
-    /// Names the sign-in, in this instance's memory.
-    pub sign_in: SignInHandle,
-    /// Unix seconds at which the code expires.
-    pub expires: u64,
-}
-
-/// Finishes a sign-in.
-#[derive(Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct EmailFinish {
-    /// From [`SignInStarted`].
-    pub sign_in: SignInHandle,
-    /// Eight digits.
-    pub code: SecretText,
-    /// The same key that began.
-    pub device: PublicJwk,
-    /// What the device is called in lists; at most 64 characters.
-    #[serde(default)]
-    pub device_name: String,
-}
 
 /// A session.
 #[derive(Clone, Serialize, Deserialize)]
@@ -421,6 +407,9 @@ pub struct CreateProject {
     /// so a project keeps what it was made with.
     #[serde(default)]
     pub contracts: ContextName,
+    /// How people sign in; by code where absent.
+    #[serde(default)]
+    pub sign_in: SignInSettings,
 }
 
 /// How the enclave sends a project's mail: SMTP with TLS that ends in the enclave.
@@ -466,20 +455,6 @@ pub struct ProjectInfo {
     pub guard_signer: Option<Address>,
     /// The contracts of its wallets.
     pub contracts: ContextName,
-}
-
-impl core::fmt::Debug for EmailStart {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("EmailStart").finish_non_exhaustive()
-    }
-}
-
-impl core::fmt::Debug for EmailFinish {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("EmailFinish")
-            .field("sign_in", &self.sign_in)
-            .finish_non_exhaustive()
-    }
 }
 
 impl core::fmt::Debug for SignedIn {

@@ -68,7 +68,18 @@ codes! {
 
     // Sign-in and session
     EmailInvalid "email_invalid" 422 "That is not an email address this service can use.";
-    SignInRefused "sign_in_refused" 401 "The code is wrong, used or expired, or belongs to another sign-in; start again.";
+    SignInRefused "sign_in_refused" 401 "The proof is wrong, used or expired, or belongs to another sign-in; start again.";
+    MethodOff "method_off" 403 "This project does not let people sign in that way.";
+    AttemptLimit "attempt_limit" 429 "Too many wrong attempts; wait, or sign in in another way.";
+    PasswordUnsuitable "password_unsuitable" 422 "That password cannot be used: 8 to 128 characters, and none of the best known ones.";
+    ProviderFailed "provider_failed" 502 "The identity provider gave no usable answer; try again.";
+    StepUpNeeded "step_up_needed" 403 "This needs a fresh proof of who you are; step the session up and repeat.";
+    IdentityTaken "identity_taken" 409 "That identity belongs to another account.";
+    IdentityUnknown "identity_unknown" 404 "The account has no such identity.";
+    LastIdentity "last_identity" 409 "This is the account's last identity; link another one first.";
+    DeviceRevoked "device_revoked" 403 "This device was taken off the account; sign in with a new credential.";
+    NotAdministrator "not_administrator" 403 "Too few of the project's administrators have signed this.";
+    ProjectStale "project_stale" 409 "The project was changed meanwhile; look at it again and repeat.";
     MailLimit "mail_limit" 429 "Too many codes were sent to this address, or mistyped on this device; wait an hour and ask again.";
     MailFailed "mail_failed" 502 "The code could not be mailed; try again.";
     SessionMissing "session_missing" 401 "The request carries no session attestation; sign in.";

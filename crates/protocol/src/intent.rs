@@ -10,7 +10,7 @@ use keyfold_crypto::jwk::Thumbprint;
 use sfv::{BareItem, Dictionary, ListEntry, Parser};
 
 use crate::config::update_digest;
-use crate::ids::{AddressId, Digest32, KeyId, RequestId};
+use crate::ids::{AddressId, Digest32, KeyId, RequestId, SessionId};
 
 /// Longest accepted field, bytes.
 pub const MAX_INTENT_LEN: usize = 512;
@@ -48,10 +48,42 @@ pub enum Operation {
     AttestConfig,
     /// Make the key that is to be a wallet's next owner.
     PrepareOwner,
+    /// Step the session up by a fresh proof.
+    StepUp,
+    /// Link an identity to the account.
+    LinkIdentity,
+    /// Take an identity off the account.
+    UnlinkIdentity,
+    /// List the account's identities.
+    ListIdentities,
+    /// Make the secret of a second factor.
+    BeginTotp,
+    /// Enrol a second factor.
+    ConfirmTotp,
+    /// Remove the second factor.
+    RemoveTotp,
+    /// Ask for more step-up than the project does.
+    SetStepUpRules,
+    /// Take a device off the account.
+    RevokeDevice,
+    /// Take every other device off the account.
+    RevokeDevices,
+    /// List the account's sessions.
+    ListSessions,
+    /// End another session of the account.
+    RevokeSession,
+    /// Change a project's settings.
+    ChangeProject,
+    /// Show a project's settings to an administrator.
+    ShowProject,
+    /// Make an ID token for the app's server.
+    IssueIdToken,
+    /// Ask whether a session stands, as the app's server.
+    Introspect,
 }
 
 impl Operation {
-    const ALL: [(Self, &'static str); 15] = [
+    const ALL: [(Self, &'static str); 31] = [
         (Self::SignInStart, "sign-in-start"),
         (Self::SignInFinish, "sign-in-finish"),
         (Self::Renew, "renew"),
@@ -67,6 +99,22 @@ impl Operation {
         (Self::ShowConfig, "show-config"),
         (Self::AttestConfig, "attest-config"),
         (Self::PrepareOwner, "prepare-owner"),
+        (Self::StepUp, "step-up"),
+        (Self::LinkIdentity, "link-identity"),
+        (Self::UnlinkIdentity, "unlink-identity"),
+        (Self::ListIdentities, "list-identities"),
+        (Self::BeginTotp, "begin-totp"),
+        (Self::ConfirmTotp, "confirm-totp"),
+        (Self::RemoveTotp, "remove-totp"),
+        (Self::SetStepUpRules, "set-step-up-rules"),
+        (Self::RevokeDevice, "revoke-device"),
+        (Self::RevokeDevices, "revoke-devices"),
+        (Self::ListSessions, "list-sessions"),
+        (Self::RevokeSession, "revoke-session"),
+        (Self::ChangeProject, "change-project"),
+        (Self::ShowProject, "show-project"),
+        (Self::IssueIdToken, "issue-id-token"),
+        (Self::Introspect, "introspect"),
     ];
 
     /// Returns the token that stands for the operation on the wire.
@@ -89,7 +137,12 @@ impl Operation {
     pub fn precedes_session(self) -> bool {
         matches!(
             self,
-            Self::SignInStart | Self::SignInFinish | Self::CreateProject
+            Self::SignInStart
+                | Self::SignInFinish
+                | Self::CreateProject
+                | Self::ChangeProject
+                | Self::ShowProject
+                | Self::Introspect
         )
     }
 }
@@ -174,6 +227,27 @@ pub enum Intent {
         /// The device that is let in.
         device: Thumbprint,
     },
+    /// The end of another device.
+    RevokeDevice {
+        /// The request's id.
+        id: RequestId,
+        /// The device that is taken off.
+        device: Thumbprint,
+    },
+    /// The end of another session.
+    RevokeSession {
+        /// The request's id.
+        id: RequestId,
+        /// The session that is ended.
+        session: SessionId,
+    },
+    /// An identity that is to belong to the account.
+    LinkIdentity {
+        /// The request's id.
+        id: RequestId,
+        /// Digest of what proves it: [`Proof::digest`](crate::sign_in::Proof::digest).
+        proof: Digest32,
+    },
 }
 
 impl Intent {
@@ -183,6 +257,9 @@ impl Intent {
             Self::Plain { operation, .. } | Self::Sign { operation, .. } => *operation,
             Self::UpdateConfig { .. } => Operation::UpdateConfig,
             Self::ApproveDevice { .. } => Operation::ApproveDevice,
+            Self::RevokeDevice { .. } => Operation::RevokeDevice,
+            Self::RevokeSession { .. } => Operation::RevokeSession,
+            Self::LinkIdentity { .. } => Operation::LinkIdentity,
         }
     }
 
@@ -192,7 +269,10 @@ impl Intent {
             Self::Plain { id, .. }
             | Self::Sign { id, .. }
             | Self::UpdateConfig { id, .. }
-            | Self::ApproveDevice { id, .. } => *id,
+            | Self::ApproveDevice { id, .. }
+            | Self::RevokeDevice { id, .. }
+            | Self::RevokeSession { id, .. }
+            | Self::LinkIdentity { id, .. } => *id,
         }
     }
 
@@ -228,7 +308,11 @@ impl Intent {
                 "{head}, wallet=\"{}\", key=\"{}\", digest=\"{}\", previous=\"{previous}\", next=\"{next}\"",
                 key_use.wallet, key_use.key, key_use.digest
             ),
-            Self::ApproveDevice { device, .. } => format!("{head}, device=\"{device}\""),
+            Self::ApproveDevice { device, .. } | Self::RevokeDevice { device, .. } => {
+                format!("{head}, device=\"{device}\"")
+            }
+            Self::RevokeSession { session, .. } => format!("{head}, session=\"{session}\""),
+            Self::LinkIdentity { proof, .. } => format!("{head}, proof=\"{proof}\""),
         }
     }
 
@@ -265,6 +349,11 @@ impl Intent {
         let digest = |name: &str| -> Result<Digest32, IntentError> {
             string(name)?.parse().map_err(|_| IntentError::WrongMembers)
         };
+        let device = || -> Result<Thumbprint, IntentError> {
+            string("device")?
+                .parse()
+                .map_err(|_| IntentError::WrongMembers)
+        };
         let key_use = || -> Result<KeyUse, IntentError> {
             Ok(KeyUse {
                 wallet: string("wallet")?
@@ -297,9 +386,21 @@ impl Intent {
             }
             Operation::ApproveDevice => Self::ApproveDevice {
                 id,
-                device: string("device")?
+                device: device()?,
+            },
+            Operation::RevokeDevice => Self::RevokeDevice {
+                id,
+                device: device()?,
+            },
+            Operation::RevokeSession => Self::RevokeSession {
+                id,
+                session: string("session")?
                     .parse()
                     .map_err(|_| IntentError::WrongMembers)?,
+            },
+            Operation::LinkIdentity => Self::LinkIdentity {
+                id,
+                proof: digest("proof")?,
             },
             _ => Self::Plain { operation, id },
         };
@@ -370,6 +471,18 @@ mod tests {
             Intent::ApproveDevice {
                 id: RequestId::from_bytes([1; 16]),
                 device: Thumbprint([7; 32]),
+            },
+            Intent::RevokeDevice {
+                id: RequestId::from_bytes([1; 16]),
+                device: Thumbprint([7; 32]),
+            },
+            Intent::RevokeSession {
+                id: RequestId::from_bytes([1; 16]),
+                session: SessionId::from_bytes([7; 16]),
+            },
+            Intent::LinkIdentity {
+                id: RequestId::from_bytes([1; 16]),
+                proof: Digest32::from_bytes([7; 32]),
             },
             update(),
         ];

@@ -18,6 +18,9 @@
 //! | [`config`] | changes of a wallet's configuration |
 //! | [`anchor`] | what must not go backwards |
 //! | [`ohttp`] | the channel between client and enclave |
+//! | [`sign_in`] | the two steps of every sign-in |
+//! | [`account`] | identities, second factors and step-up of an account |
+//! | [`project`] | a project's settings |
 //! | [`text`], [`secret_text`] | texts for people; those that wipe themselves |
 //! | [`holder_api`], [`client_api`], [`gateway_api`], [`guard_api`], [`relayer_api`] | messages |
 //! | [`log_entry`] | what a key holder records before it acts |
@@ -27,6 +30,7 @@
 #![deny(missing_docs)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+pub mod account;
 pub mod anchor;
 pub mod checkpointer;
 pub mod client_api;
@@ -40,11 +44,13 @@ pub mod ids;
 pub mod intent;
 pub mod log_entry;
 pub mod ohttp;
+pub mod project;
 pub mod realm;
 pub mod registration;
 pub mod registry;
 pub mod relayer_api;
 pub mod secret_text;
 pub mod session;
+pub mod sign_in;
 pub mod signed_request;
 pub mod text;

@@ -58,6 +58,7 @@ pub(super) async fn a_host_that_records_everything_finds_no_plaintext(world: &Wo
             guard: None,
             checkpointer: None,
             contracts: Default::default(),
+            sign_in: Default::default(),
         })
         .await
         .unwrap_or_else(|error| panic!("{}", told(&error)));

@@ -40,8 +40,9 @@ async fn start(channel: &Channel, key: &DeviceSigningKey, project: &str, email: 
         operation: Operation::SignInStart,
         id: request_id(),
     };
-    let body = json!({ "email": email, "device": key.public_jwk() });
-    let draft = channel.before_session(project, path::EMAIL_START, &intent, &body);
+    let body =
+        json!({ "how": { "method": "email-code", "email": email }, "device": key.public_jwk() });
+    let draft = channel.before_session(project, path::SIGN_IN_START, &intent, &body);
     channel.send(&draft.signed(key)).await
 }
 
@@ -56,8 +57,8 @@ async fn finish(
         operation: Operation::SignInFinish,
         id: request_id(),
     };
-    let body = json!({ "sign_in": handle, "code": code, "device": key.public_jwk() });
-    let draft = channel.before_session(project, path::EMAIL_FINISH, &intent, &body);
+    let body = json!({ "sign_in": handle, "proof": { "method": "email-code", "code": code }, "device": key.public_jwk() });
+    let draft = channel.before_session(project, path::SIGN_IN_FINISH, &intent, &body);
     channel.send(&draft.signed(key)).await
 }
 
@@ -96,8 +97,8 @@ pub(super) async fn a_code_works_once_for_its_device_sign_in_and_project(world: 
         operation: Operation::SignInFinish,
         id: request_id(),
     };
-    let body = json!({ "sign_in": one.handle, "code": one.code, "device": one.key.public_jwk() });
-    let draft = channel.before_session(app, path::EMAIL_FINISH, &intent, &body);
+    let body = json!({ "sign_in": one.handle, "proof": { "method": "email-code", "code": one.code }, "device": one.key.public_jwk() });
+    let draft = channel.before_session(app, path::SIGN_IN_FINISH, &intent, &body);
     let reply = channel.send(&draft.signed(&thief)).await;
     assert_eq!(reply.code, "signature_invalid", "{}", reply.summary());
     // These are not codes at all, or another's.

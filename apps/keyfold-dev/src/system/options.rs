@@ -10,6 +10,7 @@ use keyfold_guard::Policy;
 use keyfold_guard::policy::{ChainRules, Messages, POLICY_VERSION, Recipients};
 use keyfold_holder_service::HolderConfig;
 use keyfold_protocol::config::ChangeKind;
+use keyfold_protocol::project::SignInSettings;
 use keyfold_wallet::ContextName;
 
 use crate::system::{CHAIN_ID, SystemError};
@@ -33,6 +34,8 @@ pub struct ProjectOptions {
     pub checkpointer: bool,
     /// The contracts of its wallets. The chains have Keyfold's own.
     pub contracts: ContextName,
+    /// How people sign in.
+    pub sign_in: SignInSettings,
 }
 
 impl ProjectOptions {
@@ -44,6 +47,7 @@ impl ProjectOptions {
             policy,
             checkpointer: false,
             contracts: ContextName::Keyfold,
+            sign_in: SignInSettings::default(),
         }
     }
 }

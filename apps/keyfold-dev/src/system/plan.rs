@@ -18,6 +18,7 @@ use keyfold_net::tls::ServerTls;
 use keyfold_platform_dev::issuer::DevIssuer;
 use keyfold_protocol::client_api::{GuardSettings, MailSettings};
 use keyfold_protocol::ids::{Digest32, ProjectId, RealmId};
+use keyfold_protocol::project::SignInSettings;
 use keyfold_relayer_service::{ChainConfig, RelayerConfig};
 use keyfold_storage::MasterKey;
 use keyfold_wallet::ContextName;
@@ -59,6 +60,7 @@ pub(crate) struct PlannedProject {
     pub(crate) guard: Option<GuardSettings>,
     pub(crate) checkpointer: bool,
     pub(crate) contracts: ContextName,
+    pub(crate) sign_in: SignInSettings,
 }
 
 /// The guard's configuration, and where it stands.
@@ -155,6 +157,7 @@ pub(crate) fn prepare(
             guard,
             checkpointer: project.checkpointer,
             contracts: project.contracts,
+            sign_in: project.sign_in.clone(),
         })
     });
     Ok(Plan {

@@ -255,6 +255,7 @@ async fn projects(
             guard: project.guard.clone(),
             checkpointer: checkpointer.filter(|_| project.checkpointer),
             contracts: project.contracts,
+            sign_in: project.sign_in.clone(),
         };
         client(administrator.clone())?
             .create_project(new)

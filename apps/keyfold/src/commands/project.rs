@@ -32,6 +32,7 @@ pub(crate) async fn run(user: User, command: ProjectCommand) -> Result<Report, C
         guard: guard(&arguments),
         checkpointer: arguments.checkpointer,
         contracts: arguments.contracts,
+        sign_in: Default::default(),
     };
     let _step = user
         .output

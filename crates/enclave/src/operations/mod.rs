@@ -7,7 +7,7 @@ mod projects;
 mod release;
 mod session;
 mod sign;
-mod sign_in;
+pub(crate) mod sign_in;
 mod wallets;
 
 use keyfold_protocol::client_api::path;
@@ -52,8 +52,8 @@ pub(crate) async fn answer<P: Platform>(
     }
     let path = request.path_and_query.split('?').next().unwrap_or_default();
     match path {
-        path::EMAIL_START => before_session!(SignInStart, sign_in::start),
-        path::EMAIL_FINISH => before_session!(SignInFinish, sign_in::finish),
+        path::SIGN_IN_START => before_session!(SignInStart, sign_in::start),
+        path::SIGN_IN_FINISH => before_session!(SignInFinish, sign_in::finish),
         path::PROJECT_CREATE => before_session!(CreateProject, projects::create),
         path::RENEW => in_session!(Renew, session::renew),
         path::SIGN_OUT => in_session!(SignOut, session::sign_out),

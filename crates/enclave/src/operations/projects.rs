@@ -1,5 +1,7 @@
 //! Projects: an app's configuration, sealed, created once by whoever will administer it.
 
+use std::collections::BTreeMap;
+
 use alloy_primitives::Address;
 use keyfold_identity::EmailAddress;
 use keyfold_identity::mail::DisplayName;
@@ -49,6 +51,8 @@ pub(super) async fn create<P: Platform>(
                     guard: body.guard.clone(),
                     checkpointer: body.checkpointer,
                     contracts: body.contracts,
+                    sign_in: body.sign_in.clone(),
+                    secrets: BTreeMap::new(),
                     created,
                 };
                 Ok(Change::Write(project, ()))
@@ -61,7 +65,8 @@ pub(super) async fn create<P: Platform>(
                     && known.mail == body.mail
                     && known.guard == body.guard
                     && known.checkpointer == body.checkpointer
-                    && known.contracts == body.contracts =>
+                    && known.contracts == body.contracts
+                    && known.sign_in == body.sign_in =>
             {
                 Ok(Change::Keep(()))
             }

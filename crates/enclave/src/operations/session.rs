@@ -12,18 +12,15 @@ use keyfold_protocol::session::{Confirmation, SessionClaims};
 use rand_core::Rng;
 
 use crate::holders::{Asked, Gathered, first};
-use crate::limits::ATTESTATION_SECONDS;
 use crate::peers::{CallError, to_json};
 use crate::platform::Platform;
 use crate::problem::Problem;
 use crate::realm::Realm;
-use crate::records::{Account, Change, DeviceRecord, Message, SessionRecord};
+use crate::records::{Account, Change, DeviceRecord, Message, Project, SessionRecord};
 use crate::request::{Body, SessionRequest};
 
-/// `acr` of a session whose device may act.
-const EMAIL_CODE: &str = "email-code";
-/// `acr` of one whose device still waits: the mailbox is all that was proved.
-const EMAIL_CODE_WAITING: &str = "email-code-waiting";
+/// Ends the `acr` of an attestation whose device still waits: the proof is all there is.
+const WAITING: &str = "-waiting";
 
 /// A fresh attestation.
 pub(super) struct Issued {
@@ -39,12 +36,15 @@ pub(super) struct Issued {
 /// be signed with it, and an app that looks at either does not take its holder for the owner.
 pub(super) fn issue<P: Platform>(
     realm: &Realm<P>,
+    project: &Project,
     account: &Account,
     session: &SessionRecord,
     device: DeviceState,
 ) -> Result<Issued, Problem> {
     let now = realm.now();
-    let expires = now.saturating_add(ATTESTATION_SECONDS).min(session.ends);
+    let expires = now
+        .saturating_add(project.sign_in.attestation_seconds)
+        .min(session.ends);
     if expires <= now {
         return Err(Code::SessionExpired.into());
     }
@@ -60,13 +60,12 @@ pub(super) fn issue<P: Platform>(
         wallets: named
             .map(|w| AddressId::from_bytes(w.address.into()))
             .collect(),
-        amr: vec!["otp".to_owned()],
+        amr: session.amr.clone(),
         acr: if may_act {
-            EMAIL_CODE
+            session.acr.clone()
         } else {
-            EMAIL_CODE_WAITING
-        }
-        .to_owned(),
+            format!("{}{WAITING}", session.acr)
+        },
         auth_time: session.auth_time,
         sid: session.sid,
         iat: now,
@@ -94,11 +93,12 @@ pub(super) async fn renew<P: Platform>(
 ) -> Result<Renewed, Problem> {
     let (account, state) = join(realm.session_account(&request), check(realm, &request)).await;
     let account = account?.value;
-    let session = *account
+    let session = account
         .session(&request.session().claims().sid)
         .ok_or(Code::SessionRevoked)?;
     let device = state?;
-    let issued = issue(realm, &account, &session, device)?;
+    let project = realm.project(request.project()).await?;
+    let issued = issue(realm, &project, &account, session, device)?;
     if device == DeviceState::Active {
         note_active(realm, &request, &account).await;
     }
@@ -137,7 +137,7 @@ async fn note_active<P: Platform>(
 
 /// Whether the attestation of a request was issued while its device still waited.
 pub(super) fn was_waiting<B: Body>(request: &SessionRequest<B>) -> bool {
-    request.session().claims().acr == EMAIL_CODE_WAITING
+    request.session().claims().acr.ends_with(WAITING)
 }
 
 /// Refuses a device that t holders do not let act yet.

@@ -1,14 +1,19 @@
 //! What the records hold. Each has a version `v` of its form, 1.
 
 use core::fmt;
+use std::collections::BTreeMap;
 
 use alloy_primitives::{Address, B256, FixedBytes};
 use keyfold_crypto::commitment::ShareCommitment;
 use keyfold_crypto::jwk::{PublicJwk, Thumbprint};
+use keyfold_identity::passkey::PasskeyCredential;
+use keyfold_identity::recovery::RecoveryCodes;
 use keyfold_protocol::client_api::{GuardSettings, MailSettings, WalletInfo};
 use keyfold_protocol::config::ConfigChange;
 use keyfold_protocol::error_code::Code;
 use keyfold_protocol::ids::{AccountId, Digest32, KeyId, ProjectId, SessionId};
+use keyfold_protocol::project::{SignInSettings, StepUp, StepUpRules};
+use keyfold_protocol::secret_text::SecretText;
 use keyfold_wallet::{Config, ContextName};
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop};
@@ -84,6 +89,12 @@ pub(crate) struct Project {
     /// The contracts of its wallets.
     #[serde(default)]
     pub(crate) contracts: ContextName,
+    /// How people sign in.
+    #[serde(default)]
+    pub(crate) sign_in: SignInSettings,
+    /// Secrets by name, such as a registration's at a provider.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) secrets: BTreeMap<String, SecretText>,
     /// Unix seconds.
     pub(crate) created: u64,
 }
@@ -113,6 +124,15 @@ pub(crate) struct Account {
     pub(crate) devices: Vec<DeviceRecord>,
     pub(crate) sessions: Vec<SessionRecord>,
     pub(crate) wallets: Vec<WalletRecord>,
+    /// The app of codes that is a second factor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) totp: Option<TotpRecord>,
+    /// The codes on paper that were not used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) recovery_codes: Option<RecoveryCodes>,
+    /// What the person wants a fresh proof for, beyond the project's rules.
+    #[serde(default = "StepUpRules::none")]
+    pub(crate) step_up: StepUpRules,
 }
 
 impl Body for Account {
@@ -126,8 +146,29 @@ pub(crate) struct IdentityRecord {
     pub(crate) method: String,
     /// Keyed hash of project, method and address.
     pub(crate) hash: Digest32,
-    /// The address itself, for notices.
+    /// What the person knows it by; of mail the address itself, for notices.
     pub(crate) address: String,
+    /// Unix seconds.
+    #[serde(default)]
+    pub(crate) added: u64,
+    /// Of the method `passkey`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) passkey: Option<PasskeyCredential>,
+    /// Of the method `email`, where the person set a password: its hash, in PHC's form.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) password: Option<String>,
+}
+
+/// An app of codes (RFC 6238).
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct TotpRecord {
+    /// Base64url.
+    pub(crate) secret: SecretText,
+    /// Whether a code of it was shown; it counts for nothing before.
+    pub(crate) confirmed: bool,
+    /// The step of the last code that was used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) last_step: Option<u64>,
 }
 
 /// A device that signed in.
@@ -145,7 +186,7 @@ pub(crate) struct DeviceRecord {
 }
 
 /// A session.
-#[derive(Clone, Copy, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct SessionRecord {
     pub(crate) sid: SessionId,
     pub(crate) jkt: Thumbprint,
@@ -153,6 +194,13 @@ pub(crate) struct SessionRecord {
     pub(crate) auth_time: u64,
     /// Unix seconds.
     pub(crate) ends: u64,
+    /// How the person signed in, and stepped up since (RFC 8176).
+    pub(crate) amr: Vec<String>,
+    /// How well they signed in.
+    pub(crate) acr: String,
+    /// The last proof and its Unix second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) proved: Option<(StepUp, u64)>,
 }
 
 /// A wallet. Nothing in it is secret: shares are with the holders.
@@ -351,6 +399,9 @@ mod tests {
             devices: Vec::new(),
             sessions: Vec::new(),
             wallets: Vec::new(),
+            totp: None,
+            recovery_codes: None,
+            step_up: StepUpRules::none(),
         }
     }
 

@@ -144,6 +144,7 @@ pub(crate) fn project_of(
         guard,
         checkpointer: None,
         contracts: ContextName::Keyfold,
+        sign_in: Default::default(),
     }
 }
 

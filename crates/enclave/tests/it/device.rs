@@ -12,6 +12,7 @@ use keyfold_protocol::ids::{AddressId, Digest32, RealmId, RequestId};
 use keyfold_protocol::intent::{Intent, KeyUse, Operation};
 use keyfold_protocol::ohttp::{EncodedKeyConfig, InnerRequest, encapsulate};
 use keyfold_protocol::session::attestation_hash;
+use keyfold_protocol::sign_in::{Method, Proof, SignInFinish, SignInStart, SignInStarted};
 use keyfold_protocol::signed_request::{
     Components, DeviceHeaders, Profile, SignatureParams, UnsignedRequest, content_digest,
 };
@@ -217,22 +218,27 @@ impl Device {
     }
 
     pub(crate) async fn start(&self, email: &str) -> Reply {
-        let body = EmailStart {
-            email: email.to_owned(),
+        let body = SignInStart {
+            how: Method::EmailCode {
+                email: email.to_owned(),
+            },
             device: self.jwk(),
         };
-        self.before_session(path::EMAIL_START, Operation::SignInStart, &body)
+        self.before_session(path::SIGN_IN_START, Operation::SignInStart, &body)
             .await
     }
 
     pub(crate) async fn finish(&self, started: &SignInStarted, code: &str) -> Reply {
-        let body = EmailFinish {
+        let body = SignInFinish {
             sign_in: started.sign_in,
-            code: code.to_owned().into(),
+            proof: Proof::EmailCode {
+                code: code.to_owned().into(),
+                new_password: None,
+            },
             device: self.jwk(),
             device_name: "laptop".to_owned(),
         };
-        self.before_session(path::EMAIL_FINISH, Operation::SignInFinish, &body)
+        self.before_session(path::SIGN_IN_FINISH, Operation::SignInFinish, &body)
             .await
     }
 

@@ -8,6 +8,7 @@ use keyfold_protocol::holder_api::{DeviceState, path as holder_path};
 use keyfold_protocol::ids::RequestId;
 use keyfold_protocol::intent::{Intent, Operation};
 use keyfold_protocol::session::SessionClaims;
+use keyfold_protocol::sign_in::SignInStarted;
 
 use crate::app::{
     ANNA, APP, App, BORIS, OTHER, assert_refused, create_project, payment, project_of,

@@ -3,14 +3,15 @@
 use alloy_primitives::{Address, B256};
 use keyfold_crypto::jwk::PublicJwk;
 use keyfold_protocol::client_api::{
-    ApproveDevice, CreateWallet, Nothing, Renewed, Revocation, SignInStarted, SignRequest, Signed,
-    SignedIn, SignedOut, WalletInfo, Wallets, header, path,
+    ApproveDevice, CreateWallet, Nothing, Renewed, Revocation, SignRequest, Signed, SignedIn,
+    SignedOut, WalletInfo, Wallets, header, path,
 };
 use keyfold_protocol::error_code::Code;
 use keyfold_protocol::holder_api::DeviceState;
 use keyfold_protocol::ids::{Digest32, InstanceId, RealmId, SessionId, SignInHandle};
 use keyfold_protocol::intent::{Intent, Operation};
 use keyfold_protocol::ohttp::InnerRequest;
+use keyfold_protocol::sign_in::{Next, SignInStarted};
 use keyfold_protocol::signed_request::{
     Components, DeviceHeaders, Profile, SignedComponents, VerifiedRequest, check_body,
     verify_device,
@@ -88,11 +89,12 @@ impl State {
         }
         let body = &request.body;
         match (request.path_and_query.as_str(), intent.operation()) {
-            (path::EMAIL_START, Operation::SignInStart) => answer(&SignInStarted {
+            (path::SIGN_IN_START, Operation::SignInStart) => answer(&SignInStarted {
                 sign_in: SignInHandle::from_bytes([1; 16]),
                 expires: now + 600,
+                next: Next::Code {},
             }),
-            (path::EMAIL_FINISH, Operation::SignInFinish) => {
+            (path::SIGN_IN_FINISH, Operation::SignInFinish) => {
                 self.finish_sign_in(&verified, body, now)
             }
             (path::RENEW, Operation::Renew) => {
@@ -135,7 +137,7 @@ impl State {
         now: u64,
     ) -> OuterResponse {
         let body: serde_json::Value = serde_json::from_slice(body).unwrap();
-        if body["code"] != CODE {
+        if body["proof"]["code"] != CODE {
             return problem(Code::SignInRefused);
         }
         self.signed_in += 1;

@@ -21,7 +21,7 @@ pub(super) use trees::store_trees;
 pub(super) use update::update;
 
 use super::session::check_active;
-use crate::limits::ATTESTATION_SECONDS;
+use crate::limits::ROOT_SECONDS;
 use crate::platform::Platform;
 use crate::problem::Problem;
 use crate::realm::Realm;
@@ -100,6 +100,6 @@ fn statement<P: Platform>(realm: &Realm<P>, record: &WalletRecord, chain: &Chain
         image_hash: chain.latest_root(),
         checkpoint: chain.latest().checkpoint,
         issued,
-        expires: issued.saturating_add(ATTESTATION_SECONDS),
+        expires: issued.saturating_add(ROOT_SECONDS),
     }
 }

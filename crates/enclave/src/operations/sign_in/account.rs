@@ -1,0 +1,174 @@
+//! From a proof to a session: the account, the device, the session.
+
+use std::sync::Arc;
+
+use keyfold_crypto::jwk::PublicJwk;
+use keyfold_protocol::error_code::Code;
+use keyfold_protocol::evidence::{AccountRef, Evidence};
+use keyfold_protocol::holder_api::{DeviceAck, DeviceEnrol, DeviceState, path};
+use keyfold_protocol::ids::{AccountId, Digest32, ProjectId};
+use keyfold_protocol::project::StepUpRules;
+
+use super::Proven;
+use crate::operations::session::settle;
+use crate::peers::{CallError, to_json};
+use crate::platform::Platform;
+use crate::problem::Problem;
+use crate::realm::Realm;
+use crate::records::{Account, Change, Identity, SessionRecord};
+
+/// The account that an identity belongs to, if it belongs to one.
+pub(super) async fn find<P: Platform>(
+    realm: &Realm<P>,
+    project: &ProjectId,
+    hash: &Digest32,
+) -> Result<Option<AccountRef>, Problem> {
+    let identity = realm.records.id::<Identity>(Some(project), hash.as_bytes());
+    let held = realm.records.read::<Identity>(identity).await?;
+    Ok(held.map(|held| AccountRef {
+        project: project.clone(),
+        account: held.value.account,
+    }))
+}
+
+/// The account that an identity belongs to; makes one for an identity that belongs to none.
+pub(super) async fn find_or_make<P: Platform>(
+    realm: &Realm<P>,
+    project: &ProjectId,
+    proven: &Proven,
+) -> Result<AccountRef, Problem> {
+    if let Some(owner) = find(realm, project, &proven.hash).await? {
+        return Ok(owner);
+    }
+    let now = realm.now();
+    // The account comes before the identity that points to it, so that no identity ever points to
+    // nothing. Who loses the race leaves an empty record behind that nobody finds.
+    let owner = AccountRef {
+        project: project.clone(),
+        account: AccountId::random(&mut realm.core.rng()?),
+    };
+    let record = || Account {
+        v: Default::default(),
+        account: owner.account,
+        project: project.clone(),
+        identities: vec![proven.record(now)],
+        devices: Vec::new(),
+        sessions: Vec::new(),
+        wallets: Vec::new(),
+        totp: None,
+        recovery_codes: None,
+        step_up: StepUpRules::none(),
+    };
+    realm
+        .records
+        .change(
+            realm.account_id(&owner),
+            |current: Option<Account>| match current {
+                None => Ok(Change::Write(record(), ())),
+                // Left behind by an attempt of this very change.
+                Some(current)
+                    if current
+                        .identities
+                        .iter()
+                        .any(|known| known.hash == proven.hash) =>
+                {
+                    Ok(Change::Keep(()))
+                }
+                Some(_) => Err(Problem::internal("a random account id was taken")),
+            },
+        )
+        .await?;
+    let account = claim(realm, &owner, &proven.hash).await?;
+    Ok(AccountRef { account, ..owner })
+}
+
+/// Lets an identity belong to an account, if it belongs to none; returns whose it is.
+pub(super) async fn claim<P: Platform>(
+    realm: &Realm<P>,
+    owner: &AccountRef,
+    hash: &Digest32,
+) -> Result<AccountId, Problem> {
+    let identity = realm
+        .records
+        .id::<Identity>(Some(&owner.project), hash.as_bytes());
+    realm
+        .records
+        .change(identity, |current: Option<Identity>| match current {
+            None => {
+                let identity = Identity {
+                    v: Default::default(),
+                    account: owner.account,
+                };
+                Ok(Change::Write(identity, owner.account))
+            }
+            Some(winner) => Ok(Change::Keep(winner.account)),
+        })
+        .await
+}
+
+/// Puts the device on the lists of the holders, at least t of which must confirm it.
+///
+/// It may act when t of them let it. A holder that missed the account lets it wait, and hears from
+/// the others.
+pub(super) async fn enrol<P: Platform>(
+    realm: &Realm<P>,
+    owner: &AccountRef,
+    jwk: &PublicJwk,
+    evidence: Evidence,
+) -> Result<DeviceState, Problem> {
+    let account = realm
+        .records
+        .read::<Account>(realm.account_id(owner))
+        .await?
+        .ok_or_else(|| Problem::internal("an identity without an account"))?;
+    let enrol = DeviceEnrol {
+        account: owner.account,
+        first_device: account.value.devices.is_empty(),
+        evidence,
+    };
+    let body: Arc<[u8]> = to_json(&enrol)
+        .map_err(|_| Problem::internal("a device cannot be enrolled"))?
+        .into();
+    let device = jwk.thumbprint();
+    let asked = realm.holders.ask(|holder| {
+        let (verified, body) = (Arc::clone(&realm.verified), Arc::clone(&body));
+        let owner = owner.clone();
+        async move {
+            let ack: DeviceAck = holder.link.call(path::DEVICE_ENROL, &body).await?;
+            let right = ack.holder == holder.index && ack.owner == owner && ack.device == device;
+            if !right || !ack.verify(&verified) {
+                return Err(CallError::Wrong("confirmed another device"));
+            }
+            Ok(ack)
+        }
+    });
+    settle(realm, *jwk, asked).await
+}
+
+/// Names the device, keeps what the proof left to be kept, and starts the session.
+pub(super) async fn start_session<P: Platform>(
+    realm: &Realm<P>,
+    owner: &AccountRef,
+    jwk: &PublicJwk,
+    device_name: &str,
+    proven: &Proven,
+    session: SessionRecord,
+    state: DeviceState,
+) -> Result<Account, Problem> {
+    let now = realm.now();
+    realm
+        .records
+        .change(realm.account_id(owner), |current: Option<Account>| {
+            let mut account =
+                current.ok_or_else(|| Problem::internal("an identity without an account"))?;
+            // Taken off the account meanwhile.
+            if !account.keep(proven) {
+                return Err(Code::SignInRefused.into());
+            }
+            let waiting = state != DeviceState::Active;
+            account.name_device(jwk, device_name.to_owned(), waiting, now)?;
+            account.add_session(session.clone(), now);
+            Ok(Change::Write(account.clone(), account))
+        })
+        .await
+}

@@ -1,0 +1,164 @@
+//! Codes by mail.
+
+use std::sync::PoisonError;
+
+use keyfold_identity::mail::{CodeMail, DisplayName, Sender};
+use keyfold_identity::pending::StartError;
+use keyfold_identity::{EmailAddress, OneTimeCode, SignInId};
+use keyfold_protocol::error_code::Code;
+use keyfold_protocol::holder_api::{Empty, MailReserve, path};
+use keyfold_protocol::ids::{ProjectId, SignInHandle};
+use keyfold_protocol::sign_in::{Next, SignInStarted};
+use rand_core::Rng;
+
+use super::{Asker, Keep, Level, Proven};
+use crate::holders::first;
+use crate::peers::to_json;
+use crate::platform::Platform;
+use crate::problem::Problem;
+use crate::realm::Realm;
+use crate::records::Project;
+
+/// The method's name in records, and in hashes that name identities.
+pub(super) const EMAIL: &str = "email";
+
+/// Reads an address as a person typed it.
+pub(super) fn parse(email: &str) -> Result<EmailAddress, Problem> {
+    EmailAddress::parse(email.trim())
+        .map_err(|error| Problem::new(Code::EmailInvalid, error.to_string()))
+}
+
+/// Draws a code and mails it.
+///
+/// # Security
+///
+/// Looks nothing up that depends on whether the address has an account, so it cannot tell.
+pub(super) async fn start<P: Platform>(
+    realm: &Realm<P>,
+    asker: &Asker<'_>,
+    project: &Project,
+    email: &str,
+) -> Result<SignInStarted, Problem> {
+    let email = parse(email)?;
+    let mut rng = realm.core.rng()?;
+    let now = realm.now();
+    // First what costs nobody else anything: a mail that is refused here is not counted there.
+    let (id, code) = realm
+        .waiting
+        .codes
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .start(
+            asker.project.as_str(),
+            &email,
+            asker.device.0,
+            now,
+            &mut rng,
+        )
+        .map_err(|error| match error {
+            StartError::Full => Code::RateLimited,
+            _ => Code::MailLimit,
+        })?;
+    reserve_mail(realm, asker.project, &email).await?;
+    let mut message_id = [0; 16];
+    rng.fill_bytes(&mut message_id);
+    let mail = compose(project, &email, &code, now, message_id)?;
+    drop(code);
+    realm
+        .core
+        .platform()
+        .send_mail(&project.mail, &mail)
+        .await
+        .map_err(|error| {
+            tracing::warn!(project = %project.project, %error, "mail");
+            Problem::new(Code::MailFailed, error.to_string())
+        })?;
+    Ok(SignInStarted {
+        sign_in: SignInHandle::from_bytes(*id.as_bytes()),
+        expires: now.saturating_add(keyfold_identity::pending::CODE_SECONDS),
+        next: Next::Code {},
+    })
+}
+
+/// Checks the code.
+pub(super) fn finish<P: Platform>(
+    realm: &Realm<P>,
+    asker: &Asker<'_>,
+    sign_in: &SignInHandle,
+    code: &str,
+) -> Result<Proven, Problem> {
+    let code = OneTimeCode::parse(code).map_err(|_| Code::SignInRefused)?;
+    let proven = realm
+        .waiting
+        .codes
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .finish(
+            &SignInId::from_bytes(*sign_in.as_bytes()),
+            asker.project.as_str(),
+            &asker.device.0,
+            &code,
+            realm.now(),
+        )
+        .map_err(|_| Code::SignInRefused)?;
+    Ok(of_address(realm, asker.project, proven.email()))
+}
+
+/// What a code proves, and a password: who reads, or once read, this mailbox.
+pub(super) fn of_address<P: Platform>(
+    realm: &Realm<P>,
+    project: &ProjectId,
+    email: &EmailAddress,
+) -> Proven {
+    Proven {
+        method: EMAIL.to_owned(),
+        hash: realm.keys.identity(project, EMAIL, email.lookup_bytes()),
+        label: email.as_str().to_owned(),
+        amr: "otp",
+        acr: "email-code",
+        level: Level::Code,
+        keep: Keep::default(),
+        evidence: Vec::new(),
+    }
+}
+
+/// Counts the mail at the holders, t of which must allow it.
+async fn reserve_mail<P: Platform>(
+    realm: &Realm<P>,
+    project: &ProjectId,
+    email: &EmailAddress,
+) -> Result<(), Problem> {
+    let reserve = MailReserve {
+        project: project.clone(),
+        address: realm.keys.mailbox(email),
+    };
+    let body = to_json(&reserve).map_err(|_| Problem::internal("a mail cannot be counted"))?;
+    let needed = realm.holders.threshold();
+    let gathered = first(
+        needed,
+        realm.holders.ask_same::<Empty>(path::MAIL_RESERVE, body),
+    )
+    .await;
+    if gathered.good.len() < needed {
+        return Err(realm.holders.shortage(needed, &gathered.bad));
+    }
+    gathered.let_rest_finish(&realm.core);
+    Ok(())
+}
+
+fn compose(
+    project: &Project,
+    email: &EmailAddress,
+    code: &OneTimeCode,
+    now: u64,
+    message_id: [u8; 16],
+) -> Result<CodeMail, Problem> {
+    let unusable = || Problem::internal("a stored project cannot send mail");
+    let name = DisplayName::parse(&project.display_name).map_err(|_| unusable())?;
+    let address = EmailAddress::parse(&project.mail.from).map_err(|_| unusable())?;
+    let sender = Sender {
+        name: name.clone(),
+        address,
+    };
+    CodeMail::compose(&sender, email, &name, code, now, message_id).map_err(|_| unusable())
+}

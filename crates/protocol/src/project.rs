@@ -1,0 +1,343 @@
+//! A project's settings: what its administrators decide, sealed in the enclave.
+//!
+//! Plain data. The enclave turns them into the types that verify with them, and refuses what those
+//! do not take.
+
+use std::collections::BTreeMap;
+
+use keyfold_crypto::jwk::PublicJwk;
+use serde::{Deserialize, Serialize};
+
+/// How people sign in to a project, and what that is good for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SignInSettings {
+    /// Codes by mail.
+    pub email_code: bool,
+    /// Passwords; absent where the project has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub password: Option<PasswordSettings>,
+    /// Providers by the names that requests use; at most 16.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub providers: BTreeMap<String, ProviderSettings>,
+    /// The app's own issuers of tokens, by the names that requests use; at most 16.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub issuers: BTreeMap<String, IssuerSettings>,
+    /// Sign-In with Ethereum.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ethereum: Option<EthereumSettings>,
+    /// Sign-In With Solana.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub solana: Option<SolanaSettings>,
+    /// Sign In With Farcaster.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub farcaster: Option<FarcasterSettings>,
+    /// Passkeys.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub passkeys: Option<PasskeySettings>,
+    /// The app's pages, such as `https://app.example`; at most 16.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub origins: Vec<String>,
+    /// How long a session lasts, seconds: 5 minutes to 30 days.
+    pub session_seconds: u64,
+    /// How long an attestation lasts, seconds: 1 minute to 1 hour.
+    pub attestation_seconds: u64,
+    /// What needs a fresh proof.
+    pub step_up: StepUpRules,
+    /// Keys of the app's servers, which may ask whether a session stands; at most 8.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub servers: Vec<PublicJwk>,
+    /// Where the app's server is told of what happens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub webhook: Option<WebhookSettings>,
+    /// ID tokens for the app's server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id_tokens: Option<IdTokenSettings>,
+}
+
+impl Default for SignInSettings {
+    fn default() -> Self {
+        Self {
+            email_code: true,
+            password: None,
+            providers: BTreeMap::new(),
+            issuers: BTreeMap::new(),
+            ethereum: None,
+            solana: None,
+            farcaster: None,
+            passkeys: None,
+            origins: Vec::new(),
+            session_seconds: 7 * 86_400,
+            attestation_seconds: 3_600,
+            step_up: StepUpRules::default(),
+            servers: Vec::new(),
+            webhook: None,
+            id_tokens: None,
+        }
+    }
+}
+
+/// What a password's hash costs: Argon2id's parameters (RFC 9106).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PasswordSettings {
+    /// KiB.
+    pub memory_kib: u32,
+    /// Passes over the memory.
+    pub passes: u32,
+    /// Lanes.
+    pub lanes: u32,
+}
+
+impl Default for PasswordSettings {
+    /// OWASP's second choice, 19 MiB and two passes.
+    fn default() -> Self {
+        Self {
+            memory_kib: 19 * 1024,
+            passes: 2,
+            lanes: 1,
+        }
+    }
+}
+
+/// A provider, and the project's registration there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProviderSettings {
+    /// Which.
+    pub kind: ProviderKind,
+    /// The registration's client id.
+    pub client_id: String,
+    /// Where the provider may send people back to, as registered there; 1 to 8.
+    pub redirect_uris: Vec<String>,
+    /// How the registration proves itself. Its secret is the project's secret `provider:NAME`.
+    #[serde(default)]
+    pub client_auth: ClientAuth,
+    /// PEM certificates that its servers' must lead to; the public roots where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub roots_pem: Option<String>,
+}
+
+/// A provider of identities.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "name", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum ProviderKind {
+    /// Google.
+    Google {},
+    /// Apple.
+    Apple {},
+    /// X (Twitter).
+    X {},
+    /// Discord.
+    Discord {},
+    /// Any OpenID provider, by discovery.
+    OpenId {
+        /// Its issuer, an `https` address.
+        issuer: String,
+    },
+}
+
+/// How a registration proves itself to the provider.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "how", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum ClientAuth {
+    /// Not at all: PKCE alone.
+    #[default]
+    Public,
+    /// `client_secret_basic`.
+    SecretBasic {},
+    /// `client_secret_post`.
+    SecretPost {},
+    /// `private_key_jwt`; the secret is a PKCS#8 PEM of a P-256 key.
+    PrivateKeyJwt {
+        /// The key's name at the provider.
+        kid: String,
+    },
+    /// Apple's signed client secret; the secret is the `.p8` file.
+    Apple {
+        /// The team.
+        team_id: String,
+        /// The key.
+        key_id: String,
+    },
+}
+
+/// An issuer of the app's own tokens.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IssuerSettings {
+    /// `iss`, compared to the letter.
+    pub issuer: String,
+    /// `aud`.
+    pub audience: String,
+    /// Where its keys are.
+    pub keys: IssuerKeys,
+    /// `RS256`, `ES256`, `EdDSA`: which it signs with.
+    pub algorithms: Vec<String>,
+    /// Oldest accepted token, seconds since `iat`; at most an hour.
+    pub max_token_age_seconds: u64,
+}
+
+/// Where an issuer's keys are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "from", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum IssuerKeys {
+    /// A JWKS document.
+    Jwks {
+        /// An `https` address.
+        url: String,
+        /// PEM certificates that its server's must lead to; the public roots where absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        roots_pem: Option<String>,
+    },
+    /// A public key in PEM.
+    Pem {
+        /// The key.
+        pem: String,
+    },
+}
+
+/// Sign-In with Ethereum.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EthereumSettings {
+    /// Chains that a message may name; 1 to 16.
+    pub chains: Vec<u64>,
+    /// Nodes that contracts' signatures are asked of; a chain without one has none that count.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub nodes: BTreeMap<u64, NodeSettings>,
+}
+
+/// A node of a chain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NodeSettings {
+    /// JSON-RPC, an `https` address.
+    pub url: String,
+    /// PEM certificates that its server's must lead to; the public roots where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub roots_pem: Option<String>,
+}
+
+/// Sign-In With Solana.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SolanaSettings {
+    /// `mainnet`, `testnet` or `devnet`: which a message must name; any where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<String>,
+}
+
+/// Sign In With Farcaster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FarcasterSettings {
+    /// A node of OP Mainnet, where the registries are.
+    pub node: NodeSettings,
+    /// Whether addresses that the account approved for signing in suffice.
+    #[serde(default)]
+    pub auth_addresses: bool,
+}
+
+/// Passkeys.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PasskeySettings {
+    /// The relying party's id: a domain, of which all origins are.
+    pub relying_party: String,
+    /// Whether PIN or biometrics are demanded.
+    pub user_verification: bool,
+    /// Apps besides the project's pages: `android:apk-key-hash:…`; at most 8.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub apps: Vec<String>,
+    /// Pages that may frame the project's; at most 8.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub top_origins: Vec<String>,
+}
+
+/// What is done only after a fresh proof. A project decides, and a person can ask for more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StepUpRules {
+    /// To take a key out.
+    pub export: Option<StepUp>,
+    /// To change identities, second factors or a wallet's recovery.
+    pub recovery: Option<StepUp>,
+    /// To let another device in.
+    pub new_device: Option<StepUp>,
+    /// To answer a guard's question.
+    pub guard_review: Option<StepUp>,
+    /// To sign anything.
+    pub signing: Option<StepUp>,
+}
+
+impl Default for StepUpRules {
+    fn default() -> Self {
+        Self {
+            export: Some(StepUp::Code),
+            recovery: Some(StepUp::Code),
+            new_device: None,
+            guard_review: None,
+            signing: None,
+        }
+    }
+}
+
+/// The weakest proof that suffices, weakest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StepUp {
+    /// Any identity of the account, proved again.
+    Code,
+    /// A second factor: a code of an app, a code on paper, or a passkey with user verification.
+    SecondFactor,
+    /// A passkey with user verification.
+    Passkey,
+}
+
+/// Where an app's server is told of what happens. The key is the project's secret `webhook`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WebhookSettings {
+    /// An `https` address.
+    pub url: String,
+    /// PEM certificates that its server's must lead to; the public roots where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub roots_pem: Option<String>,
+}
+
+/// ID tokens for the app's server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IdTokenSettings {
+    /// `iss`: the `https` address that the realm's gateway is reached at.
+    pub issuer: String,
+    /// How long a token is good for, seconds: 1 minute to 10.
+    pub seconds: u64,
+}
+
+impl StepUpRules {
+    /// Asks for nothing.
+    #[must_use]
+    pub fn none() -> Self {
+        Self {
+            export: None,
+            recovery: None,
+            new_device: None,
+            guard_review: None,
+            signing: None,
+        }
+    }
+
+    /// Joins two sets of rules: of each the stronger.
+    #[must_use]
+    pub fn and(&self, other: &Self) -> Self {
+        Self {
+            export: self.export.max(other.export),
+            recovery: self.recovery.max(other.recovery),
+            new_device: self.new_device.max(other.new_device),
+            guard_review: self.guard_review.max(other.guard_review),
+            signing: self.signing.max(other.signing),
+        }
+    }
+}
