@@ -23,6 +23,7 @@ const CONTRACTS = [
   { name: 'FactoryWrapper', source: 'src/FactoryWrapper.sol', folder: '' },
   { name: 'Estimator', source: 'src/Estimator.sol', folder: '' },
   { name: 'Simulator', source: 'src/Simulator.sol', folder: '' },
+  { name: 'SignatureCheck', source: 'src/SignatureCheck.sol', folder: '' },
   { name: 'Checkpointer', source: 'src/extensions/Checkpointer.sol', folder: '' },
   { name: 'Passkeys', source: 'src/extensions/Passkeys.sol', folder: '' },
   { name: 'Recovery', source: 'src/extensions/Recovery.sol', folder: '' },

@@ -5,6 +5,7 @@
 //!
 //! Three calls are all there is: [`Enclave::start`] once, [`Enclave::maintain`] beside everything
 //! else for as long as the process lives, and [`Enclave::handle`] for each request of the host.
+//! [`web`] is what they ask of servers elsewhere.
 
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
@@ -31,6 +32,7 @@ mod released;
 mod request;
 mod rng;
 mod waiting;
+pub mod web;
 
 pub use enclave::{BootError, Enclave};
 pub use host::{HostRequest, HostResponse};

@@ -5,6 +5,7 @@
 
 use core::fmt;
 use core::time::Duration;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 pub use keyfold_identity::mail::CodeMail as ComposedMail;
@@ -46,7 +47,9 @@ pub trait Platform: Send + Sync + 'static {
 
     /// Makes one request to a peer and reads its whole answer.
     ///
-    /// Connections may be kept and reused. A future that is dropped may abandon its connection.
+    /// Connections may be kept and reused, among calls with the same [`PeerTrust`] alone. A
+    /// redirect is an answer like any other and never followed. A future that is dropped may
+    /// abandon its connection.
     ///
     /// # Errors
     ///
@@ -80,12 +83,28 @@ pub struct AttestRequest<'a> {
 }
 
 /// How a peer proves that it is itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum PeerTrust {
     /// TLS 1.3 with a certificate whose SubjectPublicKeyInfo has this SHA-256; names do not matter.
     TlsSpkiSha256([u8; 32]),
+    /// TLS 1.3 with a certificate for the authority's host name: a server of the web.
+    TlsName {
+        /// PEM certificates that the server's must lead to; the public roots where absent.
+        roots_pem: Option<Arc<str>>,
+    },
     /// Plain HTTP/1.1 to the host's own record store. Everything that matters is sealed.
     HostStore,
+}
+
+impl fmt::Debug for PeerTrust {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TlsSpkiSha256(_) => f.write_str("TlsSpkiSha256"),
+            Self::TlsName { roots_pem: None } => f.write_str("TlsName(public roots)"),
+            Self::TlsName { roots_pem: Some(_) } => f.write_str("TlsName(given roots)"),
+            Self::HostStore => f.write_str("HostStore"),
+        }
+    }
 }
 
 /// Whom to call.
@@ -149,8 +168,8 @@ pub enum PeerError {
     /// The host does not forward to it.
     #[error("is not on the host's allow-list")]
     NotAllowed,
-    /// Its certificate has another key.
-    #[error("showed another TLS key than expected")]
+    /// Its certificate has another key, or is not for its name under the roots.
+    #[error("showed another TLS key or certificate than expected")]
     WrongPeer,
     /// The time is up.
     #[error("did not answer in time")]

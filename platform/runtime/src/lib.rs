@@ -12,6 +12,7 @@ mod inbound;
 mod machine;
 mod mail;
 mod peers;
+mod roots;
 
 pub use inbound::{INBOUND_PORT, serve};
 pub use machine::{Machine, SecurityModule};

@@ -4,25 +4,24 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use keyfold_enclave::{ComposedMail, MailError};
 use keyfold_net::pipe::{dial_through, poll_read_at_most};
-use keyfold_net::tls::client_config_with_roots;
 use keyfold_protocol::client_api::MailSettings;
 use lettre::address::Envelope;
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
 use lettre::transport::smtp::client::{AsyncSmtpConnection, AsyncTokioStream};
 use lettre::transport::smtp::extension::ClientId;
-use rustls::{ClientConfig, RootCertStore, version};
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::UnixStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use zeroize::Zeroizing;
+
+use crate::roots;
 
 const TIMEOUT: Duration = Duration::from_secs(20);
 /// Most bytes that a server may say in one exchange. The library looks at the length of a line only
@@ -53,7 +52,8 @@ async fn exchange(
 ) -> Result<(), MailError> {
     let envelope = envelope(mail).ok_or(MailError::Settings)?;
     let login = login(settings)?;
-    let tls = TlsConnector::from(tls_config(settings)?);
+    let tls = roots::client_config(settings.roots_pem.as_deref());
+    let tls = TlsConnector::from(tls.map_err(|_| MailError::Settings)?);
     let name = ServerName::try_from(settings.host.clone()).map_err(|_| MailError::Settings)?;
     let pipe = UnixStream::connect(outbound)
         .await
@@ -116,22 +116,6 @@ fn envelope(mail: &ComposedMail) -> Option<Envelope> {
         vec![address(mail.to().as_str())?],
     )
     .ok()
-}
-
-fn tls_config(settings: &MailSettings) -> Result<Arc<ClientConfig>, MailError> {
-    if let Some(pem) = &settings.roots_pem {
-        return client_config_with_roots(pem.as_bytes()).map_err(|_| MailError::Settings);
-    }
-    let roots = RootCertStore {
-        roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
-    };
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&version::TLS13])
-        .map_err(|_| MailError::Settings)?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(Arc::new(config))
 }
 
 /// The encrypted stream, as the library wants it, and no more of it than [`MAX_REPLIES`].

@@ -1,9 +1,11 @@
-//! Requests to holders, guards and the host's store, each over connections that are kept.
+//! Requests to holders, guards, servers of the web and the host's store, each over connections that
+//! are kept.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request};
@@ -13,11 +15,17 @@ use keyfold_net::pipe::EgressConnector;
 use keyfold_net::tls::client_config_pinned;
 use keyfold_net::{ClientError, ClientLimits, HttpClient, SpkiPin};
 
+use crate::roots;
+
 /// Most peers that connections are kept for: holders, and one guard for each project.
 const MAX_CLIENTS: usize = 256;
 /// Most bytes of an answer that are read at all; each request sets a limit of its own below it. The
 /// host's store answers with several versions of a record of up to 256 KiB each, in base64.
 const MAX_ANSWER: usize = 4 * 1024 * 1024;
+/// The same for a server of the web, which is anybody's.
+const MAX_WEB_ANSWER: usize = 256 * 1024;
+/// Most connections to one server of the web that are kept.
+const MAX_WEB_IDLE: usize = 4;
 
 fn limits() -> ClientLimits {
     ClientLimits {
@@ -26,10 +34,48 @@ fn limits() -> ClientLimits {
     }
 }
 
+fn web_limits() -> ClientLimits {
+    ClientLimits {
+        max_response_bytes: MAX_WEB_ANSWER,
+        max_idle: MAX_WEB_IDLE,
+        ..ClientLimits::default()
+    }
+}
+
 pub(crate) struct Peers {
     pipe: EgressConnector<UnixConnector>,
     host: HttpClient,
-    pinned: Mutex<HashMap<[u8; 32], HttpClient>>,
+    pinned: Clients<[u8; 32]>,
+    /// By the roots they trust, so that a connection that one project's roots vouch for serves no
+    /// other project.
+    named: Clients<Option<Arc<str>>>,
+}
+
+/// Clients of one kind of trust, each with connections of its own.
+struct Clients<K>(Mutex<HashMap<K, HttpClient>>);
+
+impl<K: Eq + Hash> Clients<K> {
+    fn new() -> Self {
+        Self(Mutex::default())
+    }
+
+    fn get(
+        &self,
+        key: K,
+        make: impl FnOnce(&K) -> Result<HttpClient, PeerError>,
+    ) -> Result<HttpClient, PeerError> {
+        let mut clients = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = clients.get(&key) {
+            return Ok(client.clone());
+        }
+        let client = make(&key)?;
+        if clients.len() >= MAX_CLIENTS {
+            // Kept connections are a convenience: start over rather than grow.
+            clients.clear();
+        }
+        clients.insert(key, client.clone());
+        Ok(client)
+    }
 }
 
 impl Peers {
@@ -39,7 +85,8 @@ impl Peers {
         Self {
             pipe,
             host,
-            pinned: Mutex::default(),
+            pinned: Clients::new(),
+            named: Clients::new(),
         }
     }
 
@@ -48,16 +95,12 @@ impl Peers {
         peer: &Peer,
         request: PeerRequest,
     ) -> Result<PeerResponse, PeerError> {
-        let client = match peer.trust {
-            PeerTrust::HostStore => self.host.clone(),
-            PeerTrust::TlsSpkiSha256(pin) => self.pinned(pin)?,
+        let (client, scheme) = match &peer.trust {
+            PeerTrust::HostStore => (self.host.clone(), "http"),
+            PeerTrust::TlsSpkiSha256(pin) => (self.pinned(*pin)?, "https"),
+            PeerTrust::TlsName { roots_pem } => (self.named(roots_pem.clone())?, "https"),
         };
         let (timeout, max_response) = (request.timeout, request.max_response);
-        let scheme = if peer.trust == PeerTrust::HostStore {
-            "http"
-        } else {
-            "https"
-        };
         let uri = format!("{scheme}://{}{}", peer.authority, request.path);
         let method =
             Method::from_bytes(request.method.as_bytes()).map_err(|_| PeerError::Malformed)?;
@@ -92,19 +135,21 @@ impl Peers {
     }
 
     fn pinned(&self, pin: [u8; 32]) -> Result<HttpClient, PeerError> {
-        let mut pinned = self.pinned.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(client) = pinned.get(&pin) {
-            return Ok(client.clone());
-        }
-        if pinned.len() >= MAX_CLIENTS {
-            // Kept connections are a convenience: start over rather than grow.
-            pinned.clear();
-        }
-        let config = client_config_pinned(SpkiPin(pin)).map_err(|_| PeerError::Unreachable)?;
-        let connector = TlsConnector::new(self.pipe.clone(), config);
-        let client = HttpClient::new(connector, limits());
-        pinned.insert(pin, client.clone());
-        Ok(client)
+        self.pinned.get(pin, |pin| {
+            let config = client_config_pinned(SpkiPin(*pin)).map_err(|_| PeerError::Unreachable)?;
+            let connector = TlsConnector::new(self.pipe.clone(), config);
+            Ok(HttpClient::new(connector, limits()))
+        })
+    }
+
+    fn named(&self, roots_pem: Option<Arc<str>>) -> Result<HttpClient, PeerError> {
+        self.named.get(roots_pem, |roots_pem| {
+            // No certificate leads to roots that are none.
+            let config = roots::client_config(roots_pem.as_deref());
+            let config = config.map_err(|_| PeerError::WrongPeer)?;
+            let connector = TlsConnector::new(self.pipe.clone(), config);
+            Ok(HttpClient::new(connector, web_limits()))
+        })
     }
 }
 

@@ -17,4 +17,5 @@ mod publication;
 mod records;
 mod sign_in;
 mod signing;
+mod web;
 mod world;

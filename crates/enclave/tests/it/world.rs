@@ -193,6 +193,8 @@ impl Platform for Machine {
         let now_ms = self.world.now_ms.load(Ordering::SeqCst);
         let answer = match peer.trust {
             PeerTrust::HostStore => self.world.host.lock().unwrap().handle(&request)?,
+            // Nobody here is on the web.
+            PeerTrust::TlsName { .. } => return Err(PeerError::NotAllowed),
             PeerTrust::TlsSpkiSha256(spki) => {
                 let guard = self.world.guard.lock().unwrap().spki == spki;
                 if guard {

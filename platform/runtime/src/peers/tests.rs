@@ -12,6 +12,8 @@ use tokio::sync::mpsc;
 
 use super::*;
 
+mod web;
+
 struct Host {
     peers: Peers,
     heads: mpsc::UnboundedReceiver<String>,
