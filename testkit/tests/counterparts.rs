@@ -14,6 +14,8 @@
 mod app;
 #[path = "counterparts/companies.rs"]
 mod companies;
+#[path = "counterparts/passkeys.rs"]
+mod passkeys;
 #[path = "counterparts/provider.rs"]
 mod provider;
 #[path = "counterparts/tokens.rs"]
@@ -25,6 +27,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use getrandom::SysRng;
 use getrandom::rand_core::UnwrapErr;
+use keyfold_identity::challenge::Challenge;
 
 fn rng() -> UnwrapErr<SysRng> {
     UnwrapErr(SysRng)
@@ -34,4 +37,31 @@ fn rng() -> UnwrapErr<SysRng> {
 fn now() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     since.as_secs()
+}
+
+/// The same challenge again: production never makes two of one.
+fn again(of: &Challenge) -> Challenge {
+    struct Fixed([u8; 32]);
+    impl getrandom::rand_core::TryRng for Fixed {
+        type Error = std::convert::Infallible;
+        fn try_next_u32(&mut self) -> Result<u32, Self::Error> {
+            unreachable!("challenges draw bytes")
+        }
+        fn try_next_u64(&mut self) -> Result<u64, Self::Error> {
+            unreachable!("challenges draw bytes")
+        }
+        fn try_fill_bytes(&mut self, target: &mut [u8]) -> Result<(), Self::Error> {
+            target.copy_from_slice(&self.0);
+            Ok(())
+        }
+    }
+    impl getrandom::rand_core::TryCryptoRng for Fixed {}
+    let mut fixed = Fixed(*of.random());
+    Challenge::new(
+        of.method(),
+        of.project(),
+        *of.device(),
+        of.issued_at_unix_seconds(),
+        &mut fixed,
+    )
 }

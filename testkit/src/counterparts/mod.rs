@@ -23,11 +23,13 @@
 //! ```
 
 mod authority;
+mod passkeys;
 mod program;
 mod provider;
 mod wallets;
 
 pub use authority::Authority;
+pub use passkeys::{Authenticator, Browser, Created, Got};
 pub use program::{CounterpartError, Program};
 pub use provider::{Callback, Loopback, OpenIdProvider, Shape};
 pub use wallets::{SignedMessage, Wallets};

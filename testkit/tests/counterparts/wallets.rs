@@ -10,7 +10,7 @@ use keyfold_identity::siws::{self, SolanaCluster, SolanaPolicy};
 use keyfold_testkit::counterparts::{CounterpartError, SignedMessage, Wallets};
 use serde_json::{Value, json};
 
-use crate::{now, rng};
+use crate::{again, now, rng};
 
 const PROJECT: &str = "app.example";
 const DEVICE: [u8; 32] = [7; 32];
@@ -19,33 +19,6 @@ const PAGE: &str = "https://app.example.test";
 
 fn challenge_at(method: ChallengeMethod, project: &str, device: [u8; 32], at: u64) -> Challenge {
     Challenge::new(method, project, device, at, &mut rng())
-}
-
-/// The same challenge again: production never makes two of one.
-fn again(of: &Challenge) -> Challenge {
-    struct Fixed([u8; 32]);
-    impl getrandom::rand_core::TryRng for Fixed {
-        type Error = std::convert::Infallible;
-        fn try_next_u32(&mut self) -> Result<u32, Self::Error> {
-            unreachable!("challenges draw bytes")
-        }
-        fn try_next_u64(&mut self) -> Result<u64, Self::Error> {
-            unreachable!("challenges draw bytes")
-        }
-        fn try_fill_bytes(&mut self, target: &mut [u8]) -> Result<(), Self::Error> {
-            target.copy_from_slice(&self.0);
-            Ok(())
-        }
-    }
-    impl getrandom::rand_core::TryCryptoRng for Fixed {}
-    let mut fixed = Fixed(*of.random());
-    Challenge::new(
-        of.method(),
-        of.project(),
-        *of.device(),
-        of.issued_at_unix_seconds(),
-        &mut fixed,
-    )
 }
 
 fn origins() -> Vec<Origin> {
