@@ -19,6 +19,8 @@ const CLAIMS = {
   'token-expired': (claims) => ({ iat: claims.iat - 400, exp: claims.iat - 100 }),
   'token-old': (claims) => ({ iat: claims.iat - 3_600 }),
   'token-future': (claims) => ({ iat: claims.iat + 600, exp: claims.iat + 1_200 }),
+  'token-signed-in-long-ago': (claims) => ({ auth_time: claims.iat - 3_600 }),
+  'token-without-time-of-sign-in': { auth_time: undefined },
   'token-without-subject': { sub: undefined },
 }
 

@@ -65,6 +65,7 @@ pub(crate) struct App {
     pub(crate) issuer: HttpsUrl,
     pub(crate) client: Client,
     pub(crate) credentials: ClientCredentials,
+    pub(crate) options: AuthorizationOptions,
     http: HttpClient,
 }
 
@@ -86,6 +87,7 @@ impl App {
             issuer: HttpsUrl::parse(issuer).unwrap(),
             client: Client::new(client_id, REDIRECT).unwrap(),
             credentials,
+            options: AuthorizationOptions::default(),
             http: HttpClient::new(
                 connector,
                 ClientLimits {
@@ -150,11 +152,10 @@ impl App {
     }
 
     pub(crate) fn begin(&self, provider: &Arc<Provider>) -> (PendingAuthorization, String) {
-        let options = AuthorizationOptions::default();
         PendingAuthorization::begin(
             Arc::clone(provider),
             self.client.clone(),
-            options,
+            self.options.clone(),
             PROJECT,
             DEVICE,
             now(),

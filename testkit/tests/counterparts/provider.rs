@@ -245,6 +245,26 @@ async fn a_provider_that_misbehaves_is_refused_for_what_it_does() {
     idp.stop().await;
 }
 
+#[tokio::test]
+async fn a_project_that_wants_a_fresh_sign_in_at_the_provider_is_told_when_it_was() {
+    let World { idp, mut app, .. } = world().await;
+    let silent = app.sign_in(&idp).await.unwrap();
+    assert_eq!(silent.subject().authenticated_at_unix_seconds(), None);
+    app.options.max_authentication_age_seconds = Some(60);
+    let fresh = app.sign_in(&idp).await.unwrap();
+    let at = fresh.subject().authenticated_at_unix_seconds().unwrap();
+    assert!(at <= now() + 60 && at + 60 >= fresh.subject().issued_at_unix_seconds());
+    for fault in ["token-signed-in-long-ago", "token-without-time-of-sign-in"] {
+        idp.misbehave(&[fault]).await.unwrap();
+        assert_eq!(
+            app.sign_in(&idp).await,
+            Err(IdTokenError::AuthenticationTooOld.into()),
+            "{fault}"
+        );
+    }
+    idp.stop().await;
+}
+
 /// B16.
 #[tokio::test]
 async fn keys_that_rotate_in_the_middle_are_fetched_again_once_and_old_ones_count_no_more() {
