@@ -19,7 +19,8 @@ demo: ## Start everything on loopback, do the whole job once, end (ARGS=--json: 
 dev: ## The same, and stay up, with commands to try (Ctrl-C ends it)
 	@tools/run.sh debug dev $(ARGS)
 
-test: setup ## Run every check and every test
+test: ## Run every check and every test
+	@tools/setup.sh tests
 	@tools/test.sh
 
 lint: setup ## Formatting, lints, WebAssembly builds, dependency rules

@@ -7,6 +7,7 @@
 #   KEYFOLD_TOOLS     a node_modules folder with anvil, cast, smtp-server; set here, read by
 #                     keyfold-dev and the tests
 #   KEYFOLD_SMTP_SINK the mail server script of this checkout
+#   KEYFOLD_CHROMIUM  the browser of the tests, where it has none of the usual names; not set here
 
 KEYFOLD_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 export KEYFOLD_ROOT

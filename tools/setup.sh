@@ -2,6 +2,8 @@
 # Installs what a build needs and this machine lacks, and says nothing when nothing is missing.
 # Expects git, a C compiler, rustup and Node; where it is root on Debian it installs those it can.
 # Talks to package registries only. Writes to standard error and to $KEYFOLD_CACHE.
+#   tools/setup.sh         what building, the demo and the checks need
+#   tools/setup.sh tests   also what the tests meet: tools/counterparts, and Chromium
 set -euo pipefail
 # shellcheck source=tools/env.sh
 source "$(dirname "${BASH_SOURCE[0]}")/env.sh"
@@ -94,6 +96,24 @@ link_native_programs() {
     done
 }
 
+# Chromium, for the passkeys of a real browser: $KEYFOLD_CHROMIUM, or one of the usual names.
+check_chromium() {
+    [[ -z ${KEYFOLD_CHROMIUM:-} ]] || return 0
+    local name
+    for name in chromium chromium-browser google-chrome; do
+        ! command -v "$name" >/dev/null || return 0
+    done
+    need chromium chromium 'Install Chromium (on Debian, as root: apt-get install chromium), or set KEYFOLD_CHROMIUM to the program.'
+}
+
+# npm_folder FOLDER: installs FOLDER's packages and links them there. A node_modules that somebody made
+# by `npm install` is left alone.
+npm_folder() {
+    npm_packages "$1"
+    [[ -d $1/node_modules && ! -L $1/node_modules ]] ||
+        ln -sfn "$(npm_home "$1")/node_modules" "$1/node_modules"
+}
+
 main() {
     mkdir -p "$KEYFOLD_CACHE"
     need git git 'Install git.'
@@ -108,13 +128,11 @@ main() {
     ln -sfn "$(npm_home "$KEYFOLD_ROOT/tools/npm")" "$KEYFOLD_CACHE/npm"
     local folder
     for folder in contracts conformance; do
-        folder=$KEYFOLD_ROOT/$folder
-        [[ -f $folder/package-lock.json ]] || continue
-        npm_packages "$folder"
-        # A folder that somebody made by `npm install` there is left alone.
-        [[ -d $folder/node_modules && ! -L $folder/node_modules ]] ||
-            ln -sfn "$(npm_home "$folder")/node_modules" "$folder/node_modules"
+        [[ ! -f $KEYFOLD_ROOT/$folder/package-lock.json ]] || npm_folder "$KEYFOLD_ROOT/$folder"
     done
+    [[ ${1:-} == tests ]] || return 0
+    check_chromium
+    npm_folder "$KEYFOLD_ROOT/tools/counterparts"
 }
 
-main
+main "$@"

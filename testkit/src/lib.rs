@@ -21,11 +21,15 @@
 //! `system.files()`, what the host saw of the enclave's pipes in `system.files().traffic()` where
 //! `Options::record_traffic` was set.
 //!
+//! What sign-in meets that is not ours, such as an OpenID provider, is in [`counterparts`].
+//!
 //! # What this crate may touch
 //!
 //! Everything, through `keyfold-dev`.
 
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
+
+pub mod counterparts;
 
 pub use keyfold_dev::{journey, report, system};
