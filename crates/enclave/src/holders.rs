@@ -145,6 +145,8 @@ fn may_be_passed_on(code: Code) -> bool {
             | Code::SessionExpired
             | Code::SessionInvalid
             | Code::MailLimit
+            | Code::AttemptLimit
+            | Code::DeviceRevoked
             | Code::ReleaseLimit
             | Code::RateLimited
             | Code::OwnershipMismatch

@@ -5,6 +5,7 @@ use keyfold_crypto::envelope::{KeyRing, MasterKey};
 use keyfold_crypto::hash::{constant_time_eq, hkdf_sha256, hmac_sha256, sha256};
 use keyfold_crypto::{Encoder, Secret, secp256k1};
 use keyfold_identity::EmailAddress;
+use keyfold_identity::password::Pepper;
 use keyfold_protocol::anchor::Anchor;
 use keyfold_protocol::evidence::AccountRef;
 use keyfold_protocol::ids::{AddressId, Digest32, KeyId, ProjectId, RecordId};
@@ -20,6 +21,8 @@ pub(crate) struct RealmKeys {
     pub(crate) sealing: KeyRing,
     lookup: Secret<32>,
     stamp: Secret<32>,
+    peppers: [Pepper; 1],
+    recovery_codes: Secret<32>,
     checkpointer: secp256k1::SigningKey,
 }
 
@@ -42,8 +45,20 @@ impl RealmKeys {
             sealing: KeyRing::new(MasterKey::new(derive("keyfold/realm/sealing/v1"))),
             lookup: derive("keyfold/realm/look-up/v1"),
             stamp: derive("keyfold/realm/anchor-stamp/v1"),
+            peppers: [Pepper::new(1, derive("keyfold/realm/password-pepper/v1"))],
+            recovery_codes: derive("keyfold/realm/recovery-codes/v1"),
             checkpointer,
         })
+    }
+
+    /// The keys that passwords are hashed with, the current one first.
+    pub(crate) fn peppers(&self) -> &[Pepper] {
+        &self.peppers
+    }
+
+    /// The key that codes on paper are hashed with.
+    pub(crate) fn recovery_codes(&self) -> &Secret<32> {
+        &self.recovery_codes
     }
 
     /// The checkpointer's address, as the realm record names it.
@@ -119,6 +134,13 @@ impl RealmKeys {
             .str(email.domain())
             .finish();
         Digest32::from_bytes(self.mac(&name))
+    }
+
+    /// Names what attempts are counted by, to holders.
+    pub(crate) fn attempts(&self, whose: &[u8], device: Option<&[u8]>) -> Digest32 {
+        let mut encoder = Encoder::new("keyfold/attempts/v1");
+        encoder.bytes(whose).opt_bytes(device);
+        Digest32::from_bytes(self.mac(&encoder.finish()))
     }
 
     /// Names an identity within an account's record.

@@ -4,6 +4,17 @@ use core::time::Duration;
 
 /// Devices of one account.
 pub(crate) const MAX_DEVICES: usize = 32;
+/// Identities of one account.
+pub(crate) const MAX_IDENTITIES: usize = 16;
+/// How long a fresh proof counts as one.
+pub(crate) const STEP_UP_SECONDS: u64 = 300;
+/// How long a sign-in waits for its password.
+pub(crate) const PASSWORD_SECONDS: u64 = 600;
+/// Memory for all passwords that are hashed at one time, KiB.
+pub(crate) const PASSWORD_MEMORY_KIB: u32 = 256 * 1024;
+/// How often, and how far apart, a hash asks for its part of it.
+pub(crate) const PASSWORD_TRIES: usize = 100;
+pub(crate) const PASSWORD_PAUSE: Duration = Duration::from_millis(50);
 /// Wallets of one account.
 pub(crate) const MAX_WALLETS: usize = 16;
 /// Sessions of one account; the oldest that ended make room.

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::lock::Mutex as AsyncMutex;
+use keyfold_identity::password::MemoryBudget;
 use keyfold_protocol::client_api::GuardSettings;
 use keyfold_protocol::error_code::Code;
 use keyfold_protocol::evidence::AccountRef;
@@ -18,7 +19,8 @@ use crate::core::Core;
 use crate::holders::{Holders, first};
 use crate::keys::RealmKeys;
 use crate::limits::{
-    CACHED_PROJECTS, MAX_CLOCK_OFFSET_MS, NONCES, NONCES_PER_DEVICE, PROJECT_CACHE_SECONDS,
+    CACHED_PROJECTS, MAX_CLOCK_OFFSET_MS, NONCES, NONCES_PER_DEVICE, PASSWORD_MEMORY_KIB,
+    PROJECT_CACHE_SECONDS,
 };
 use crate::nonces::NonceWindow;
 use crate::peers::{CallError, Registrant, to_json};
@@ -27,6 +29,7 @@ use crate::problem::Problem;
 use crate::records::{Account, Cache, Held, Project, Records};
 use crate::request::{SessionRequest, Verifier};
 use crate::waiting::Waiting;
+use crate::web::Providers;
 
 /// A guard, by its address and TLS key.
 type GuardId = Digest32;
@@ -40,6 +43,8 @@ pub(crate) struct Realm<P> {
     pub(crate) records: Records<P>,
     pub(crate) verifier: Verifier,
     pub(crate) waiting: Waiting,
+    pub(crate) providers: Providers,
+    pub(crate) password_memory: MemoryBudget,
     attestation: AttestationSigner,
     projects: Mutex<Cache<RecordId, (u64, Arc<Project>)>>,
     guards: AsyncMutex<Cache<GuardId, Arc<Registrant<P>>>>,
@@ -73,6 +78,8 @@ impl<P: Platform> Realm<P> {
             records,
             verifier,
             waiting: Waiting::new(),
+            providers: Providers::new(),
+            password_memory: MemoryBudget::new(PASSWORD_MEMORY_KIB),
             attestation,
             projects: Mutex::new(Cache::new(CACHED_PROJECTS)),
             guards: AsyncMutex::new(Cache::new(CACHED_PROJECTS)),
@@ -218,6 +225,7 @@ impl<P: Platform> Realm<P> {
                 .unwrap_or_else(PoisonError::into_inner)
                 .forget_expired(now);
         }
+        self.waiting.sweep(now);
     }
 
     /// Registers again at every holder, with the keys as they are now.

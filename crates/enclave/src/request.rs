@@ -18,19 +18,21 @@ use std::sync::{Mutex, PoisonError};
 
 use alloy_primitives::{Address, B256};
 use keyfold_crypto::jwk::{PublicJwk, Thumbprint};
+use keyfold_protocol::account::{ConfirmTotp, UnlinkIdentity};
 use keyfold_protocol::client_api::{
     ApproveDevice, CreateProject, CreateWallet, MAX_BODY, Nothing, SignRequest, header,
 };
-use keyfold_protocol::config::{OfWallet, UpdateConfig, published_root};
+use keyfold_protocol::config::{ConfigChange, OfWallet, UpdateConfig, published_root};
 use keyfold_protocol::error_code::Code;
 use keyfold_protocol::evidence::{AccountRef, Evidence, Item};
 use keyfold_protocol::ids::{Digest32, InstanceId, KeyId, ProjectId, RealmId, RequestId};
 use keyfold_protocol::intent::{Intent, KeyUse, Operation};
 use keyfold_protocol::ohttp::InnerRequest;
+use keyfold_protocol::project::{StepUp, StepUpRules};
 use keyfold_protocol::session::{
     AttestationKeySet, Expired, SessionError, SessionExpectation, VerifiedSession, verify,
 };
-use keyfold_protocol::sign_in::{SignInFinish, SignInStart};
+use keyfold_protocol::sign_in::{ShowProof, SignInFinish, SignInStart};
 use keyfold_protocol::signed_request::{
     Components, DeviceHeaders, Profile, SignatureError, SignedComponents, VerifiedRequest,
     check_body, verify_device,
@@ -378,8 +380,25 @@ plain_bodies!(
     Nothing,
     CreateWallet,
     OfWallet,
-    CreateProject
+    CreateProject,
+    UnlinkIdentity,
+    ConfirmTotp,
+    StepUpRules
 );
+
+impl Body for ShowProof {
+    type Checked = Self;
+
+    /// To link an identity, the device names what it links in its intent, where holders read it.
+    fn check(self, intent: &Intent) -> Result<Self, Problem> {
+        match intent {
+            Intent::LinkIdentity { proof, .. } if *proof != self.proof.digest() => {
+                Err(Code::IntentMismatch.into())
+            }
+            _ => Ok(self),
+        }
+    }
+}
 
 impl NamesDevice for SignInStart {
     fn device(&self) -> &PublicJwk {
@@ -478,6 +497,9 @@ pub(crate) trait Order: Send + Sync {
     /// Which of its keys, for which digest.
     fn key_use(&self) -> &KeyUse;
 
+    /// What fresh proof it needs, of the rules that hold.
+    fn rule(&self, rules: &StepUpRules) -> Option<StepUp>;
+
     /// The key.
     fn key(&self) -> KeyId {
         self.key_use().key
@@ -494,6 +516,10 @@ impl Order for SignOrder {
         self.request.wallet
     }
 
+    fn rule(&self, rules: &StepUpRules) -> Option<StepUp> {
+        rules.signing
+    }
+
     fn key_use(&self) -> &KeyUse {
         &self.key_use
     }
@@ -502,6 +528,19 @@ impl Order for SignOrder {
 impl Order for UpdateOrder {
     fn wallet(&self) -> Address {
         self.update.wallet
+    }
+
+    /// Who may sign for a wallet, or take it over, is what recovery is about.
+    fn rule(&self, rules: &StepUpRules) -> Option<StepUp> {
+        let who_decides = matches!(
+            self.update.change,
+            ConfigChange::AddKey { .. }
+                | ConfigChange::AddPasskey { .. }
+                | ConfigChange::AddRecovery { .. }
+                | ConfigChange::RemoveRecovery { .. }
+                | ConfigChange::RotateOwner { .. }
+        );
+        rules.signing.max(rules.recovery.filter(|_| who_decides))
     }
 
     fn key_use(&self) -> &KeyUse {

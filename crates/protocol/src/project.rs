@@ -329,6 +329,16 @@ impl StepUpRules {
         }
     }
 
+    /// Returns the strongest proof that any of them asks for.
+    #[must_use]
+    pub fn strongest(&self) -> Option<StepUp> {
+        self.export
+            .max(self.recovery)
+            .max(self.new_device)
+            .max(self.guard_review)
+            .max(self.signing)
+    }
+
     /// Joins two sets of rules: of each the stronger.
     #[must_use]
     pub fn and(&self, other: &Self) -> Self {

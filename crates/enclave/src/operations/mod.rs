@@ -2,12 +2,15 @@
 
 mod config;
 mod devices;
+mod identities;
 mod owner_key;
 mod projects;
 mod release;
 mod session;
 mod sign;
 pub(crate) mod sign_in;
+mod step_up;
+mod totp;
 mod wallets;
 
 use keyfold_protocol::client_api::path;
@@ -55,6 +58,14 @@ pub(crate) async fn answer<P: Platform>(
         path::SIGN_IN_START => before_session!(SignInStart, sign_in::start),
         path::SIGN_IN_FINISH => before_session!(SignInFinish, sign_in::finish),
         path::PROJECT_CREATE => before_session!(CreateProject, projects::create),
+        path::STEP_UP => in_session!(StepUp, step_up::step_up),
+        path::STEP_UP_RULES => in_session!(SetStepUpRules, step_up::set_rules),
+        path::IDENTITY_LIST => in_session!(ListIdentities, identities::list),
+        path::IDENTITY_LINK => in_session!(LinkIdentity, identities::link),
+        path::IDENTITY_UNLINK => in_session!(UnlinkIdentity, identities::unlink),
+        path::TOTP_BEGIN => in_session!(BeginTotp, totp::begin),
+        path::TOTP_CONFIRM => in_session!(ConfirmTotp, totp::confirm),
+        path::TOTP_REMOVE => in_session!(RemoveTotp, totp::remove),
         path::RENEW => in_session!(Renew, session::renew),
         path::SIGN_OUT => in_session!(SignOut, session::sign_out),
         path::WALLET_CREATE => in_session!(CreateWallet, wallets::create),

@@ -21,6 +21,7 @@ use keyfold_wallet::EcdsaSignature;
 use serde::Serialize;
 
 use super::session::was_waiting;
+use super::step_up::require;
 use crate::core::Core;
 use crate::holders::first;
 use crate::keys::RealmKeys;
@@ -109,7 +110,7 @@ pub(super) async fn find_wallet<P: Platform, B: Body<Checked: Order>>(
     let id = realm.account_id(&request.owner());
     let maybe_old = realm.records.account_maybe_old(id).await?;
     if let Some(held) = &maybe_old
-        && let Ok(wallet) = wallet_in(realm, request, held)
+        && let Ok(wallet) = wallet_in(realm, request, held).await
     {
         return Ok(wallet);
     }
@@ -118,16 +119,20 @@ pub(super) async fn find_wallet<P: Platform, B: Body<Checked: Order>>(
         .read::<Account>(id)
         .await?
         .ok_or(Code::SessionInvalid)?;
-    wallet_in(realm, request, &realm.records.remember(id, held))
+    wallet_in(realm, request, &realm.records.remember(id, held)).await
 }
 
-pub(super) fn wallet_in<P: Platform, B: Body<Checked: Order>>(
+pub(super) async fn wallet_in<P: Platform, B: Body<Checked: Order>>(
     realm: &Realm<P>,
     request: &SessionRequest<B>,
     held: &Held<Account>,
 ) -> Result<Wallet, Problem> {
     realm.check_session(&held.value, request)?;
     let order = request.body();
+    let project = realm.project(request.project()).await?;
+    require(realm, &project, &held.value, request, |rules| {
+        order.rule(rules)
+    })?;
     let record = held
         .value
         .wallet(&order.wallet())
@@ -298,7 +303,8 @@ async fn current_wallet<P: Platform, B: Body<Checked: Order>>(
         // t holders that never heard of a version that a write quorum confirmed: somebody lies.
         return Err(Code::RecordRolledBack.into());
     }
-    let wallet = wallet_in(realm, request, &realm.records.remember(id, current))?.record;
+    let current = realm.records.remember(id, current);
+    let wallet = wallet_in(realm, request, &current).await?.record;
     let same = wallet.key == used.record.key
         && wallet.generation == used.record.generation
         && wallet.leaf == used.record.leaf

@@ -76,7 +76,7 @@ async fn approve_publication<P: Platform>(
     // What is the latest depends on what is there, so nothing that may be old will do.
     let id = realm.account_id(&request.owner());
     let held = realm.session_account(request).await?;
-    let wallet = wallet_in(realm, request, &realm.records.remember(id, held))?;
+    let wallet = wallet_in(realm, request, &realm.records.remember(id, held)).await?;
     let chain = Chain::of(&wallet.record)?;
     check_latest(&chain, root)?;
     let project = realm.project(request.project()).await?;

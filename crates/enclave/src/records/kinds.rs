@@ -107,7 +107,8 @@ impl Body for Project {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Identity {
     pub(crate) v: One,
-    pub(crate) account: AccountId,
+    /// Nobody's, once it was taken off its account.
+    pub(crate) account: Option<AccountId>,
 }
 
 impl Body for Identity {

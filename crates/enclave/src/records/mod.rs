@@ -32,7 +32,7 @@ use catch_up::CatchUp;
 pub(crate) use catch_up::Message;
 pub(crate) use kinds::{
     Account, DeviceRecord, Identity, IdentityRecord, OwnerKey, Project, RealmKeysRecord,
-    SessionRecord, StoredAttestationKey, UpdateRecord, WalletRecord,
+    SessionRecord, StoredAttestationKey, TotpRecord, UpdateRecord, WalletRecord,
 };
 use memory::Asker;
 

@@ -12,7 +12,9 @@ use keyfold_protocol::ids::{AddressId, Digest32, RealmId, RequestId};
 use keyfold_protocol::intent::{Intent, KeyUse, Operation};
 use keyfold_protocol::ohttp::{EncodedKeyConfig, InnerRequest, encapsulate};
 use keyfold_protocol::session::attestation_hash;
-use keyfold_protocol::sign_in::{Method, Proof, SignInFinish, SignInStart, SignInStarted};
+use keyfold_protocol::sign_in::{
+    Method, Proof, ShowProof, SignInFinish, SignInStart, SignInStarted,
+};
 use keyfold_protocol::signed_request::{
     Components, DeviceHeaders, Profile, SignatureParams, UnsignedRequest, content_digest,
 };
@@ -217,29 +219,55 @@ impl Device {
         self.in_session(path, operation, body).await
     }
 
-    pub(crate) async fn start(&self, email: &str) -> Reply {
+    /// Begins a sign-in by any method.
+    pub(crate) async fn start_by(&self, how: Method) -> Reply {
         let body = SignInStart {
-            how: Method::EmailCode {
-                email: email.to_owned(),
-            },
+            how,
             device: self.jwk(),
         };
         self.before_session(path::SIGN_IN_START, Operation::SignInStart, &body)
             .await
     }
 
-    pub(crate) async fn finish(&self, started: &SignInStarted, code: &str) -> Reply {
+    /// Shows any proof.
+    pub(crate) async fn finish_by(&self, started: &SignInStarted, proof: Proof) -> Reply {
         let body = SignInFinish {
             sign_in: started.sign_in,
-            proof: Proof::EmailCode {
-                code: code.to_owned().into(),
-                new_password: None,
-            },
+            proof,
             device: self.jwk(),
             device_name: "laptop".to_owned(),
         };
         self.before_session(path::SIGN_IN_FINISH, Operation::SignInFinish, &body)
             .await
+    }
+
+    /// Shows a proof within the session.
+    pub(crate) async fn show(&self, path: &str, started: &SignInStarted, proof: Proof) -> Reply {
+        let id = RequestId::from_bytes(self.fresh().to_be_bytes());
+        let intent = match path {
+            path::IDENTITY_LINK => Intent::LinkIdentity {
+                id,
+                proof: proof.digest(),
+            },
+            _ => Intent::Plain {
+                operation: Operation::StepUp,
+                id,
+            },
+        };
+        let body = ShowProof {
+            sign_in: started.sign_in,
+            proof,
+        };
+        self.send(&self.sign(path, &intent, &body)).await
+    }
+
+    pub(crate) async fn start(&self, email: &str) -> Reply {
+        let email = email.to_owned();
+        self.start_by(Method::EmailCode { email }).await
+    }
+
+    pub(crate) async fn finish(&self, started: &SignInStarted, code: &str) -> Reply {
+        self.finish_by(started, by_code(code)).await
     }
 
     pub(crate) async fn sign_in(&mut self, email: &str) -> SignedIn {
@@ -306,5 +334,13 @@ impl Device {
 
     pub(crate) async fn sign_with(&self, wallet: &WalletInfo, request: &SignRequest) -> Reply {
         self.send(&self.order(wallet, request)).await
+    }
+}
+
+/// The proof that a mailed code is.
+pub(crate) fn by_code(code: &str) -> Proof {
+    Proof::EmailCode {
+        code: code.to_owned().into(),
+        new_password: None,
     }
 }

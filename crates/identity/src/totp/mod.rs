@@ -126,6 +126,17 @@ impl TotpSecret {
     }
 
     /// Computes the code of a step.
+    /// Returns the code of a moment, as an app would show it.
+    #[cfg(feature = "testing")]
+    #[must_use]
+    pub fn code_at(&self, now_unix_seconds: u64) -> String {
+        let code = self.code(now_unix_seconds / STEP_SECONDS);
+        let digits = code.as_ref().map(|digits| digits.as_slice());
+        core::str::from_utf8(digits.unwrap_or_default())
+            .unwrap_or_default()
+            .to_owned()
+    }
+
     fn code(&self, step: u64) -> Option<Zeroizing<[u8; DIGITS]>> {
         self.truncated(step)
             .map(|number| digits(number % 1_000_000))

@@ -37,6 +37,15 @@ pub(crate) async fn check(
         Operation::AttestConfig,
         Operation::PrepareOwner,
         Operation::UpdateConfig,
+        Operation::StepUp,
+        Operation::LinkIdentity,
+        Operation::UnlinkIdentity,
+        Operation::ListIdentities,
+        Operation::BeginTotp,
+        Operation::ConfirmTotp,
+        Operation::RemoveTotp,
+        Operation::SetStepUpRules,
+        Operation::IssueIdToken,
     ];
     let operation = verify_session(holder, &member, &message.evidence, &allowed, now)?;
     let (owner, device) = (operation.owner().clone(), operation.device());

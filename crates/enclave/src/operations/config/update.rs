@@ -39,7 +39,7 @@ pub(in crate::operations) async fn update<P: Platform>(
         check_active(realm, &request).await?;
         return Ok(done);
     }
-    let wallet = wallet_in(realm, &request, &realm.records.remember(id, held))?;
+    let wallet = wallet_in(realm, &request, &realm.records.remember(id, held)).await?;
     let chain = Chain::of(&wallet.record)?;
     if chain.latest_root() != order.update.previous {
         return Err(Code::ConfigStale.into());

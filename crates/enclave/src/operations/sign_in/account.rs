@@ -25,10 +25,12 @@ pub(super) async fn find<P: Platform>(
 ) -> Result<Option<AccountRef>, Problem> {
     let identity = realm.records.id::<Identity>(Some(project), hash.as_bytes());
     let held = realm.records.read::<Identity>(identity).await?;
-    Ok(held.map(|held| AccountRef {
-        project: project.clone(),
-        account: held.value.account,
-    }))
+    Ok(held
+        .and_then(|held| held.value.account)
+        .map(|account| AccountRef {
+            project: project.clone(),
+            account,
+        }))
 }
 
 /// The account that an identity belongs to; makes one for an identity that belongs to none.
@@ -94,14 +96,17 @@ pub(super) async fn claim<P: Platform>(
     realm
         .records
         .change(identity, |current: Option<Identity>| match current {
-            None => {
+            Some(Identity {
+                account: Some(winner),
+                ..
+            }) => Ok(Change::Keep(winner)),
+            _ => {
                 let identity = Identity {
                     v: Default::default(),
-                    account: owner.account,
+                    account: Some(owner.account),
                 };
                 Ok(Change::Write(identity, owner.account))
             }
-            Some(winner) => Ok(Change::Keep(winner.account)),
         })
         .await
 }

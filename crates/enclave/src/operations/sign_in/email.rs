@@ -1,7 +1,5 @@
 //! Codes by mail.
 
-use std::sync::PoisonError;
-
 use keyfold_identity::mail::{CodeMail, DisplayName, Sender};
 use keyfold_identity::pending::StartError;
 use keyfold_identity::{EmailAddress, OneTimeCode, SignInId};
@@ -45,9 +43,7 @@ pub(super) async fn start<P: Platform>(
     // First what costs nobody else anything: a mail that is refused here is not counted there.
     let (id, code) = realm
         .waiting
-        .codes
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
+        .codes()
         .start(
             asker.project.as_str(),
             &email,
@@ -86,13 +82,11 @@ pub(super) fn finish<P: Platform>(
     asker: &Asker<'_>,
     sign_in: &SignInHandle,
     code: &str,
-) -> Result<Proven, Problem> {
+) -> Result<(Proven, EmailAddress), Problem> {
     let code = OneTimeCode::parse(code).map_err(|_| Code::SignInRefused)?;
     let proven = realm
         .waiting
-        .codes
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
+        .codes()
         .finish(
             &SignInId::from_bytes(*sign_in.as_bytes()),
             asker.project.as_str(),
@@ -101,7 +95,8 @@ pub(super) fn finish<P: Platform>(
             realm.now(),
         )
         .map_err(|_| Code::SignInRefused)?;
-    Ok(of_address(realm, asker.project, proven.email()))
+    let email = proven.email();
+    Ok((of_address(realm, asker.project, email), email.clone()))
 }
 
 /// What a code proves, and a password: who reads, or once read, this mailbox.
@@ -114,10 +109,11 @@ pub(super) fn of_address<P: Platform>(
         method: EMAIL.to_owned(),
         hash: realm.keys.identity(project, EMAIL, email.lookup_bytes()),
         label: email.as_str().to_owned(),
-        amr: "otp",
+        amr: &["otp"],
         acr: "email-code",
         level: Level::Code,
         keep: Keep::default(),
+        is_new: false,
         evidence: Vec::new(),
     }
 }

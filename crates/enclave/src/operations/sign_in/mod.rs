@@ -4,10 +4,16 @@
 //! done with that is the same for all: an account is found or made, the device is enrolled, a
 //! session begins; or an identity is linked, or a session stepped up.
 
-mod account;
+pub(super) mod account;
+pub(super) mod attempts;
 mod email;
+mod passkey;
+mod password;
+mod provider;
+mod wallet;
 
 use keyfold_crypto::jwk::Thumbprint;
+use keyfold_identity::challenge::{CHALLENGE_SECONDS, Challenge, ChallengeMethod};
 use keyfold_identity::passkey::PasskeyCredential;
 use keyfold_protocol::client_api::SignedIn;
 use keyfold_protocol::error_code::Code;
@@ -15,7 +21,7 @@ use keyfold_protocol::evidence::Item;
 use keyfold_protocol::holder_api::DeviceState;
 use keyfold_protocol::ids::{Digest32, ProjectId, SessionId, SignInHandle};
 use keyfold_protocol::project::StepUp as Level;
-use keyfold_protocol::sign_in::{Method, Proof, SignInFinish, SignInStart, SignInStarted};
+use keyfold_protocol::sign_in::{Method, Next, Proof, SignInFinish, SignInStart, SignInStarted};
 use keyfold_protocol::text::is_name;
 
 use super::session::issue;
@@ -24,6 +30,7 @@ use crate::problem::Problem;
 use crate::realm::Realm;
 use crate::records::{Account, IdentityRecord, Project, SessionRecord, WalletRecord};
 use crate::request::SignInRequest;
+use crate::waiting::Step;
 
 /// Who wants to sign in, as the request's signature says.
 pub(crate) struct Asker<'a> {
@@ -40,13 +47,15 @@ pub(crate) struct Proven {
     /// What the person knows it by.
     pub(crate) label: String,
     /// How it was proved (RFC 8176).
-    pub(crate) amr: &'static str,
+    pub(crate) amr: &'static [&'static str],
     /// How well.
     pub(crate) acr: &'static str,
     /// As what it counts where a fresh proof is needed.
     pub(crate) level: Level,
     /// What goes into the account's record with it.
     pub(crate) keep: Keep,
+    /// Whether it was made just now, so that nobody can have it yet.
+    pub(crate) is_new: bool,
     /// What holders can verify themselves.
     pub(crate) evidence: Vec<Item>,
 }
@@ -76,7 +85,7 @@ impl Proven {
 
 impl Account {
     /// Takes over what a proof left to be kept. `false` if the identity is not the account's.
-    fn keep(&mut self, proven: &Proven) -> bool {
+    pub(crate) fn keep(&mut self, proven: &Proven) -> bool {
         let known = self.identities.iter_mut();
         let Some(identity) = known.into_iter().find(|i| i.hash == proven.hash) else {
             return false;
@@ -114,27 +123,168 @@ async fn begin<P: Platform>(
         Method::EmailCode { email } if project.sign_in.email_code => {
             email::start(realm, asker, project, email).await
         }
+        Method::Password { email } if project.sign_in.password.is_some() => {
+            password::start(realm, asker, email)
+        }
+        Method::Provider { name, redirect_uri } => {
+            provider::start(realm, asker, project, name, redirect_uri).await
+        }
+        Method::Token { issuer, commitment } => {
+            provider::start_token(realm, asker, project, issuer, commitment)
+        }
+        Method::Ethereum {} if project.sign_in.ethereum.is_some() => {
+            wallet::start(realm, asker, ChallengeMethod::Ethereum, Step::Ethereum)
+        }
+        Method::Solana {} if project.sign_in.solana.is_some() => {
+            wallet::start(realm, asker, ChallengeMethod::Solana, Step::Solana)
+        }
+        Method::Farcaster {} if project.sign_in.farcaster.is_some() => {
+            wallet::start(realm, asker, ChallengeMethod::Farcaster, Step::Farcaster)
+        }
+        Method::Passkey {} => passkey::start(realm, asker, project),
+        Method::NewPasskey { name } => passkey::start_new(realm, asker, project, name),
+        Method::Totp {} => second_factor(realm, asker, Step::Totp),
+        Method::RecoveryCode {} => second_factor(realm, asker, Step::RecoveryCode),
         _ => Err(Code::MethodOff.into()),
     }
+}
+
+/// Begins what steps a session up and signs nobody in.
+fn second_factor<P: Platform>(
+    realm: &Realm<P>,
+    asker: &Asker<'_>,
+    step: Step,
+) -> Result<SignInStarted, Problem> {
+    let now = realm.now();
+    let expires = now.saturating_add(CHALLENGE_SECONDS);
+    let mut rng = realm.core.rng()?;
+    let waiting = &realm.waiting;
+    Ok(SignInStarted {
+        sign_in: waiting.begin(asker.project, asker.device, step, now, expires, &mut rng)?,
+        expires,
+        next: Next::Code {},
+    })
+}
+
+/// A sign-in whose challenge was drawn.
+struct Drawn {
+    sign_in: SignInHandle,
+    challenge: [u8; 32],
+    nonce: String,
+    issued: u64,
+}
+
+impl Drawn {
+    fn started(&self, next: Next) -> SignInStarted {
+        SignInStarted {
+            sign_in: self.sign_in,
+            expires: self.issued.saturating_add(CHALLENGE_SECONDS),
+            next,
+        }
+    }
+}
+
+/// Draws what a proof has to contain. A device has one challenge of each method.
+fn challenge<P: Platform>(
+    realm: &Realm<P>,
+    asker: &Asker<'_>,
+    method: ChallengeMethod,
+    step: Step,
+) -> Result<Drawn, Problem> {
+    let (now, mut rng) = (realm.now(), realm.core.rng()?);
+    let ends = now.saturating_add(CHALLENGE_SECONDS);
+    let project = asker.project.as_str();
+    let (challenge, nonce) = {
+        let mut challenges = realm.waiting.challenges();
+        let drawn = challenges.start(method, project, asker.device.0, now, &mut rng);
+        let drawn = drawn.map_err(|_| Code::RateLimited)?;
+        (drawn.bytes(), drawn.nonce())
+    };
+    let waiting = &realm.waiting;
+    Ok(Drawn {
+        sign_in: waiting.begin(asker.project, asker.device, step, now, ends, &mut rng)?,
+        challenge,
+        nonce,
+        issued: now,
+    })
+}
+
+fn take_challenge<P: Platform>(
+    realm: &Realm<P>,
+    asker: &Asker<'_>,
+    method: ChallengeMethod,
+) -> Result<Challenge, Problem> {
+    let mut challenges = realm.waiting.challenges();
+    challenges
+        .take(method, asker.project.as_str(), &asker.device.0, realm.now())
+        .map_err(|_| Code::SignInRefused.into())
 }
 
 /// Verifies what ends a sign-in that was begun by the same device for the same project.
 pub(super) async fn prove<P: Platform>(
     realm: &Realm<P>,
     asker: &Asker<'_>,
+    project: &Project,
     sign_in: &SignInHandle,
     proof: &Proof,
 ) -> Result<Proven, Problem> {
-    match proof {
-        Proof::EmailCode { code, new_password } => {
-            let proven = email::finish(realm, asker, sign_in, code)?;
-            match new_password {
-                None => Ok(proven),
-                Some(_) => Err(Code::MethodOff.into()),
-            }
-        }
-        _ => Err(Code::MethodOff.into()),
+    if let Proof::EmailCode { code, new_password } = proof {
+        return match new_password {
+            None => Ok(email::finish(realm, asker, sign_in, code)?.0),
+            Some(new) => set_password(realm, asker, project, sign_in, code, new).await,
+        };
     }
+    // Whatever the proof is worth, it was shown: what was begun is used up by it.
+    let step = realm
+        .waiting
+        .take(asker.project, asker.device, sign_in, realm.now())?;
+    match (step, proof) {
+        (Step::Password(email), Proof::Password { password }) => {
+            password::finish(realm, asker, project, &email, password).await
+        }
+        (Step::Provider { name, id }, Proof::Provider { callback }) => {
+            provider::finish(realm, asker, project, (name, id), callback).await
+        }
+        (Step::Token { issuer }, Proof::Token { token }) => {
+            provider::finish_token(realm, asker, project, issuer, token).await
+        }
+        (Step::Ethereum, Proof::Ethereum { message, signature }) => {
+            wallet::ethereum(realm, asker, project, message, signature).await
+        }
+        (Step::Solana, Proof::Solana { message, signature }) => {
+            wallet::solana(realm, asker, project, message, signature)
+        }
+        (Step::Farcaster, Proof::Farcaster { message, signature }) => {
+            wallet::farcaster(realm, asker, project, message, signature).await
+        }
+        (Step::Passkey, Proof::Passkey(assertion)) => {
+            passkey::finish(realm, asker, project, assertion).await
+        }
+        (Step::NewPasskey { user, name }, Proof::NewPasskey(made)) => {
+            passkey::finish_new(realm, asker, project, (user, name), made)
+        }
+        // A second factor alone, or the proof of another method than was begun.
+        _ => Err(Code::SignInRefused.into()),
+    }
+}
+
+/// Takes a new password for an address on the word of a code that was mailed to it.
+async fn set_password<P: Platform>(
+    realm: &Realm<P>,
+    asker: &Asker<'_>,
+    project: &Project,
+    sign_in: &SignInHandle,
+    code: &str,
+    new: &str,
+) -> Result<Proven, Problem> {
+    if project.sign_in.password.is_none() {
+        return Err(Code::MethodOff.into());
+    }
+    // Before the code, so that a password that will not do does not use it up.
+    let new = password::parse_new(new)?;
+    let (mut proven, email) = email::finish(realm, asker, sign_in, code)?;
+    proven.keep.password = Some(password::hash(realm, asker, project, &email, &new).await?);
+    Ok(proven)
 }
 
 /// Checks the proof, finds or makes the account, enrols the device, starts a session.
@@ -154,7 +304,7 @@ pub(super) async fn finish<P: Platform>(
         project: request.project(),
         device: request.thumbprint(),
     };
-    let mut proven = prove(realm, &asker, &body.sign_in, &body.proof).await?;
+    let mut proven = prove(realm, &asker, &project, &body.sign_in, &body.proof).await?;
     let auth_time = realm.now();
 
     let owner = account::find_or_make(realm, request.project(), &proven).await?;
@@ -165,7 +315,7 @@ pub(super) async fn finish<P: Platform>(
         jkt: request.thumbprint(),
         auth_time,
         ends: auth_time.saturating_add(project.sign_in.session_seconds),
-        amr: vec![proven.amr.to_owned()],
+        amr: proven.amr.iter().map(|&amr| amr.to_owned()).collect(),
         acr: proven.acr.to_owned(),
         proved: Some((proven.level, auth_time)),
     };
@@ -190,4 +340,10 @@ pub(super) async fn finish<P: Platform>(
         device: state,
         wallets: shown.map(WalletRecord::info).collect(),
     })
+}
+
+/// Settings are checked before they are kept, so this is a defect.
+fn unusable(error: impl core::fmt::Display) -> Problem {
+    tracing::error!(%error, "a stored project's settings");
+    Problem::internal("a stored project's settings are not usable")
 }

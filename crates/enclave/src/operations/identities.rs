@@ -1,0 +1,153 @@
+//! The identities of an account: list, link, unlink.
+//!
+//! An identity is linked by fresh proof of both: of the account, by its session, and of the identity
+//! itself. That two of them show the same address links nothing.
+
+use keyfold_protocol::account::{Identities, IdentityInfo, UnlinkIdentity};
+use keyfold_protocol::client_api::Nothing;
+use keyfold_protocol::error_code::Code;
+use keyfold_protocol::evidence::AccountRef;
+use keyfold_protocol::ids::Digest32;
+use keyfold_protocol::project::StepUp;
+use keyfold_protocol::sign_in::ShowProof;
+
+use super::session::check_active;
+use super::sign_in::{Asker, account::claim, prove};
+use super::step_up::require;
+use crate::limits::MAX_IDENTITIES;
+use crate::platform::Platform;
+use crate::problem::Problem;
+use crate::realm::Realm;
+use crate::records::{Account, Change, Identity};
+use crate::request::SessionRequest;
+
+/// Lists the account's identities.
+pub(super) async fn list<P: Platform>(
+    realm: &Realm<P>,
+    request: SessionRequest<Nothing>,
+) -> Result<Identities, Problem> {
+    check_active(realm, &request).await?;
+    let account = realm.session_account(&request).await?.value;
+    Ok(shown(&account))
+}
+
+fn shown(account: &Account) -> Identities {
+    let left = account.recovery_codes.as_ref().map_or(0, |c| c.left());
+    Identities {
+        identities: account
+            .identities
+            .iter()
+            .map(|identity| IdentityInfo {
+                id: identity.hash,
+                method: identity.method.clone(),
+                label: identity.address.clone(),
+                added: identity.added,
+            })
+            .collect(),
+        totp: account.totp.as_ref().is_some_and(|totp| totp.confirmed),
+        recovery_codes: u8::try_from(left).unwrap_or(u8::MAX),
+    }
+}
+
+/// Links an identity to the account of the session.
+pub(super) async fn link<P: Platform>(
+    realm: &Realm<P>,
+    request: SessionRequest<ShowProof>,
+) -> Result<Identities, Problem> {
+    check_active(realm, &request).await?;
+    let project = realm.project(request.project()).await?;
+    let account = realm.session_account(&request).await?.value;
+    require(realm, &project, &account, &request, |rules| {
+        rules.recovery.max(Some(StepUp::Code))
+    })?;
+    let body = request.body();
+    let asker = Asker {
+        project: request.project(),
+        device: request.thumbprint(),
+    };
+    let proven = prove(realm, &asker, &project, &body.sign_in, &body.proof).await?;
+    let owner = request.owner();
+    // The identity first, so that no two accounts ever have it. One that then does not reach the
+    // account's record signs nobody in, and is linked by asking again.
+    if claim(realm, &owner, &proven.hash).await? != owner.account {
+        return Err(Code::IdentityTaken.into());
+    }
+    let now = realm.now();
+    realm
+        .records
+        .change(realm.account_id(&owner), |current: Option<Account>| {
+            let mut account = current.ok_or(Code::SessionInvalid)?;
+            realm.check_session(&account, &request)?;
+            if !account.keep(&proven) {
+                if account.identities.len() >= MAX_IDENTITIES {
+                    return Err(Problem::new(
+                        Code::RateLimited,
+                        "the account has as many identities as it may have",
+                    ));
+                }
+                account.identities.push(proven.record(now));
+            }
+            let all = shown(&account);
+            Ok(Change::Write(account, all))
+        })
+        .await
+}
+
+/// Takes an identity off the account. Asked again, it does what was left undone.
+pub(super) async fn unlink<P: Platform>(
+    realm: &Realm<P>,
+    request: SessionRequest<UnlinkIdentity>,
+) -> Result<Identities, Problem> {
+    check_active(realm, &request).await?;
+    let project = realm.project(request.project()).await?;
+    let (owner, id) = (request.owner(), request.body().id);
+    let (known, all) = realm
+        .records
+        .change(realm.account_id(&owner), |current: Option<Account>| {
+            let mut account = current.ok_or(Code::SessionInvalid)?;
+            realm.check_session(&account, &request)?;
+            require(realm, &project, &account, &request, |rules| {
+                rules.recovery.max(Some(StepUp::Code))
+            })?;
+            let before = account.identities.len();
+            account.identities.retain(|identity| identity.hash != id);
+            if account.identities.is_empty() {
+                return Err(Code::LastIdentity.into());
+            }
+            let (known, all) = (account.identities.len() < before, shown(&account));
+            Ok(if known {
+                Change::Write(account, (known, all))
+            } else {
+                Change::Keep((known, all))
+            })
+        })
+        .await?;
+    if !free(realm, &owner, &id).await? && !known {
+        return Err(Code::IdentityUnknown.into());
+    }
+    Ok(all)
+}
+
+/// Lets an identity belong to nobody, if it belongs to this account.
+async fn free<P: Platform>(
+    realm: &Realm<P>,
+    owner: &AccountRef,
+    hash: &Digest32,
+) -> Result<bool, Problem> {
+    let record = realm
+        .records
+        .id::<Identity>(Some(&owner.project), hash.as_bytes());
+    realm
+        .records
+        .change(record, |current: Option<Identity>| match current {
+            Some(identity) if identity.account == Some(owner.account) => {
+                let nobodys = Identity {
+                    v: Default::default(),
+                    account: None,
+                };
+                Ok(Change::Write(nobodys, true))
+            }
+            _ => Ok(Change::Keep(false)),
+        })
+        .await
+}

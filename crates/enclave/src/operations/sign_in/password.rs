@@ -1,0 +1,179 @@
+//! Passwords: set by a mailed code, checked by Argon2id (RFC 9106).
+
+use keyfold_identity::EmailAddress;
+use keyfold_identity::password::{
+    self, Cost, MemoryPermit, Password, PasswordAccount, PasswordError, PasswordHash, VerifyError,
+};
+use keyfold_protocol::error_code::Code;
+use keyfold_protocol::evidence::AccountRef;
+use keyfold_protocol::ids::AccountId;
+use keyfold_protocol::sign_in::{Next, SignInStarted};
+
+use super::attempts::{self, Kind};
+use super::{Asker, Proven, account::find, email, unusable};
+use crate::limits::{PASSWORD_PAUSE, PASSWORD_SECONDS, PASSWORD_TRIES};
+use crate::platform::Platform;
+use crate::problem::Problem;
+use crate::realm::Realm;
+use crate::records::{Account, Project};
+use crate::settings;
+use crate::waiting::Step;
+
+/// Begins: nothing is looked up, so nothing is told.
+pub(super) fn start<P: Platform>(
+    realm: &Realm<P>,
+    asker: &Asker<'_>,
+    address: &str,
+) -> Result<SignInStarted, Problem> {
+    let step = Step::Password(email::parse(address)?);
+    let now = realm.now();
+    let expires = now.saturating_add(PASSWORD_SECONDS);
+    let sign_in = realm.waiting.begin(
+        asker.project,
+        asker.device,
+        step,
+        now,
+        expires,
+        &mut realm.core.rng()?,
+    )?;
+    Ok(SignInStarted {
+        sign_in,
+        expires,
+        next: Next::Password {},
+    })
+}
+
+/// Checks a password.
+///
+/// # Security
+///
+/// The same records are read and the same work is done whether there is an account, a password or
+/// neither. Attempts are counted at the holders before the password is looked at: by address, and
+/// apart for each device that the account knows, so that strangers who guess do not lock its owner
+/// out.
+pub(super) async fn finish<P: Platform>(
+    realm: &Realm<P>,
+    asker: &Asker<'_>,
+    project: &Project,
+    address: &EmailAddress,
+    text: &str,
+) -> Result<Proven, Problem> {
+    let cost = cost(project)?;
+    let password = Password::parse(text).map_err(|_| Code::SignInRefused)?;
+    let mut proven = email::of_address(realm, asker.project, address);
+    let owner = find(realm, asker.project, &proven.hash).await?;
+    let account = read(realm, asker, owner.as_ref(), &proven).await?;
+    let known = account.as_ref().is_some_and(|account| {
+        let mut devices = account.devices.iter();
+        devices.any(|device| device.jkt == asker.device && !device.waiting)
+    });
+    attempts::reserve(realm, asker, Kind::Password, &proven.hash, known).await?;
+    let stored = account.as_ref().and_then(|account| {
+        let mut identities = account.identities.iter();
+        let identity = identities.find(|identity| identity.hash == proven.hash)?;
+        PasswordHash::parse(identity.password.as_deref()?).ok()
+    });
+    let wanted = stored.as_ref().map_or(cost, PasswordHash::cost);
+    let mut permit = permit(realm, wanted).await?;
+    let whose = PasswordAccount {
+        project: asker.project.as_str(),
+        identity: address.lookup_bytes(),
+    };
+    let verified = password::verify(
+        &password,
+        &whose,
+        asker.device.0,
+        stored.as_ref(),
+        cost,
+        realm.keys.peppers(),
+        &mut permit,
+        realm.now(),
+    );
+    drop(permit);
+    let verified = verified.map_err(|error| match error {
+        VerifyError::Wrong => Problem::from(Code::SignInRefused),
+        VerifyError::UnknownPepper => Problem::internal("a stored password has another pepper"),
+        VerifyError::Hash(_) => Code::Unavailable.into(),
+    })?;
+    if verified.needs_upgrade() {
+        proven.keep.password = Some(hash(realm, asker, project, address, &password).await?);
+    }
+    Ok(Proven {
+        amr: &["pwd"],
+        acr: "password",
+        ..proven
+    })
+}
+
+/// Reads a new password.
+pub(super) fn parse_new(text: &str) -> Result<Password, Problem> {
+    Password::parse(text)
+        .map_err(|error: PasswordError| Problem::new(Code::PasswordUnsuitable, error.to_string()))
+}
+
+/// Hashes a password that is known to be right, or is to become the address's.
+pub(super) async fn hash<P: Platform>(
+    realm: &Realm<P>,
+    asker: &Asker<'_>,
+    project: &Project,
+    address: &EmailAddress,
+    password: &Password,
+) -> Result<String, Problem> {
+    let cost = cost(project)?;
+    let mut permit = permit(realm, cost).await?;
+    let whose = PasswordAccount {
+        project: asker.project.as_str(),
+        identity: address.lookup_bytes(),
+    };
+    let pepper = realm.keys.peppers().first();
+    let pepper = pepper.ok_or_else(|| Problem::internal("there is no pepper"))?;
+    password::hash(
+        password,
+        &whose,
+        cost,
+        pepper,
+        &mut permit,
+        &mut realm.core.rng()?,
+    )
+    .map(|hash| hash.to_string())
+    .map_err(|_| Code::Unavailable.into())
+}
+
+fn cost(project: &Project) -> Result<Cost, Problem> {
+    settings::password(&project.sign_in)
+        .map_err(unusable)?
+        .ok_or(Code::MethodOff.into())
+}
+
+/// Reads as much where there is no account as where there is one.
+async fn read<P: Platform>(
+    realm: &Realm<P>,
+    asker: &Asker<'_>,
+    owner: Option<&AccountRef>,
+    proven: &Proven,
+) -> Result<Option<Account>, Problem> {
+    let nobody = || {
+        let mut id = [0; AccountId::LEN];
+        for (out, byte) in id.iter_mut().zip(proven.hash.as_bytes()) {
+            *out = *byte;
+        }
+        AccountRef {
+            project: asker.project.clone(),
+            account: AccountId::from_bytes(id),
+        }
+    };
+    let owner = owner.cloned().unwrap_or_else(nobody);
+    let held = realm.records.read::<Account>(realm.account_id(&owner));
+    Ok(held.await?.map(|held| held.value))
+}
+
+/// Waits for memory; there is only so much for all hashes together, whatever the load.
+async fn permit<P: Platform>(realm: &Realm<P>, cost: Cost) -> Result<MemoryPermit, Problem> {
+    for _ in 0..PASSWORD_TRIES {
+        if let Some(permit) = realm.password_memory.try_take(cost.memory_kib()) {
+            return Ok(permit);
+        }
+        realm.core.platform().sleep(PASSWORD_PAUSE).await;
+    }
+    Err(Code::RateLimited.into())
+}
