@@ -223,6 +223,41 @@ pub fn erc6492_unwrap(bytes: &[u8]) -> Option<Erc6492> {
     })
 }
 
+/// Encodes the creation of a `SignatureCheck`, given its creation code: what an `eth_call` without
+/// recipient runs to tell whether a contract accepts a signature, plain (ERC-1271) or with its
+/// deployment around it (ERC-6492). `None` if it ends like the latter and is malformed.
+///
+/// # Security
+/// For untrusted signatures. The deployment is the sender's choice: a call that keeps nothing may
+/// make it, a transaction must not.
+#[must_use]
+pub fn signature_check(
+    code: &[u8],
+    signer: &Address,
+    hash: &B256,
+    signature: &[u8],
+) -> Option<Bytes> {
+    let parts = if signature.ends_with(ERC6492_SUFFIX.as_slice()) {
+        erc6492_unwrap(signature)?
+    } else {
+        Erc6492 {
+            factory: Address::ZERO,
+            deploy_data: Bytes::new(),
+            signature: Bytes::copy_from_slice(signature),
+        }
+    };
+    Some(encode(
+        code,
+        &[
+            Argument::Word(signer.into_word()),
+            Argument::Word(*hash),
+            Argument::Word(parts.factory.into_word()),
+            Argument::Bytes(&parts.deploy_data),
+            Argument::Bytes(&parts.signature),
+        ],
+    ))
+}
+
 fn dynamic(body: &[u8], offset: &B256) -> Option<Bytes> {
     let offset = usize::try_from(U256::from_be_bytes(offset.0)).ok()?;
     let mut reader = Reader::new(body.get(offset..)?);
@@ -267,6 +302,25 @@ mod tests {
     const WALLET: Address = Address::repeat_byte(1);
     const SIGNER: Address = Address::repeat_byte(2);
     const RECOVERY: Address = Address::repeat_byte(3);
+
+    #[test]
+    fn a_check_of_a_signature_is_what_another_implementation_of_the_abi_writes() {
+        use alloy_sol_types::SolValue as _;
+        let (hash, factory) = (B256::repeat_byte(7), Address::repeat_byte(8));
+        let (make, inner) = (Bytes::from(vec![9; 40]), Bytes::from(vec![10; 65]));
+        let check = |signature: &[u8]| signature_check(b"code", &SIGNER, &hash, signature);
+        let expected = |factory: Address, make: &Bytes| {
+            let arguments =
+                (SIGNER, hash, factory, make.clone(), inner.clone()).abi_encode_params();
+            Bytes::from([&b"code"[..], &arguments].concat())
+        };
+        assert_eq!(check(&inner), Some(expected(Address::ZERO, &Bytes::new())));
+        let body = (factory, make.clone(), inner.clone()).abi_encode_params();
+        let wrapped = [&body[..], ERC6492_SUFFIX.as_slice()].concat();
+        assert_eq!(check(&wrapped), Some(expected(factory, &make)));
+        assert_eq!(check(&wrapped[1..]), None);
+        assert_eq!(check(ERC6492_SUFFIX.as_slice()), None);
+    }
 
     #[test]
     fn calls_of_extensions_are_what_another_implementation_of_the_abi_writes() {

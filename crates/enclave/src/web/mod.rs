@@ -8,6 +8,7 @@
 //!
 //! Public so that a platform can be tested with what runs on it.
 
+mod chain;
 mod kept;
 mod oauth;
 mod providers;
@@ -21,6 +22,7 @@ use keyfold_identity::oidc::token::TokenResponseError;
 use keyfold_identity::oidc::url::HttpsUrl;
 use keyfold_protocol::gateway_api::HOST_AUTHORITY;
 
+pub use self::chain::{MAX_NODES, Node, check_contract, look_up_farcaster};
 pub use self::oauth::{redeem, user_info};
 pub use self::providers::Providers;
 use crate::platform::{Peer, PeerError, PeerRequest, PeerResponse, PeerTrust, Platform};
