@@ -1,14 +1,17 @@
 //! The evidence that an enclave shows to a key holder, and what the holder learns from it.
 //!
 //! A versioned list: a holder verifies every item by itself and takes nothing on the enclave's
-//! word. Later releases add items (passkey assertions, ID tokens); a holder that does not know an
-//! item ignores it and decides on the rest, so unknown evidence never widens what is allowed.
+//! word. Later releases add items; a holder that does not know an item ignores it and decides on
+//! the rest, so unknown evidence never widens what is allowed.
 
+use keyfold_crypto::b64;
 use keyfold_crypto::hash::sha256;
 use keyfold_crypto::jwk::PublicJwk;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{AccountId, Digest32, InstanceId, ProjectId, RealmId};
+use crate::secret_text::SecretText;
+use crate::sign_in::{PasskeyAssertion, PasskeyRegistration};
 use crate::signed_request::{
     Profile, SignatureError, SignedComponents, VerifiedRequest, verify_device,
 };
@@ -47,9 +50,71 @@ pub enum Item {
         /// Compact JWT.
         attestation: String,
     },
+    /// A passkey that vouches for the device.
+    Passkey(ShownPasskey),
+    /// A passkey that was made now, on the device.
+    NewPasskey(ShownNewPasskey),
+    /// An issuer's word on who asked for a token, with the device's key in its nonce.
+    IdToken(ShownIdToken),
     /// Evidence of a later release.
     #[serde(other)]
     Unknown,
+}
+
+/// An assertion, with all that its challenge was computed from but project and device: those are
+/// the signed request's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShownPasskey {
+    /// As the browser gave it.
+    pub assertion: PasskeyAssertion,
+    /// Unix seconds at which the challenge was drawn.
+    pub issued: u64,
+    /// The challenge's random part.
+    #[serde(with = "b64")]
+    pub random: [u8; 32],
+}
+
+/// A registration, with all that its challenge was computed from but project and device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShownNewPasskey {
+    /// The enclaves' name for the identity, as its owner sees it and unlinks it by.
+    pub identity: Digest32,
+    /// As the browser gave it.
+    pub registration: PasskeyRegistration,
+    /// The relying party's id; the authenticator's data has its hash.
+    pub relying_party: String,
+    /// Unix seconds at which the challenge was drawn.
+    pub issued: u64,
+    /// The challenge's random part.
+    #[serde(with = "b64")]
+    pub random: [u8; 32],
+}
+
+/// An ID token, with what its nonce was computed from but project and device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShownIdToken {
+    /// The enclaves' name for the identity, as its owner sees it and unlinks it by.
+    pub identity: Digest32,
+    /// Compact JWT.
+    pub token: SecretText,
+    /// Whose it is said to be; the token must say the same.
+    pub issuer: String,
+    /// For whom it is said to be: the project's client id at the issuer.
+    pub client_id: String,
+    /// The nonce's salt.
+    #[serde(with = "b64")]
+    pub salt: [u8; 32],
+}
+
+/// What was shown beside the request, each at most once. Nothing of it is verified.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Shown {
+    /// A passkey that vouches.
+    pub passkey: Option<ShownPasskey>,
+    /// A passkey that was made.
+    pub new_passkey: Option<ShownNewPasskey>,
+    /// A token.
+    pub id_token: Option<ShownIdToken>,
 }
 
 /// Says why evidence was refused.
@@ -92,6 +157,8 @@ pub struct VerifiedEvidence {
     pub jwk: PublicJwk,
     /// The attestation whose hash the device signed; its own signature is not verified yet.
     pub attestation: Option<String>,
+    /// What else was shown; not verified.
+    pub shown: Shown,
 }
 
 impl Evidence {
@@ -112,7 +179,7 @@ impl Evidence {
     /// # Security
     ///
     /// Does not check: the attestation's signature, that the nonce is new, that the device is on
-    /// a list. Those need the holder's own state.
+    /// a list, what passkeys and tokens are worth. Those need the holder's own state.
     pub fn verify(
         &self,
         profile: Profile,
@@ -123,10 +190,14 @@ impl Evidence {
             return Err(EvidenceError::Malformed);
         }
         let (mut request, mut attestation) = (None, None);
+        let mut shown = Shown::default();
         for item in &self.items {
             let twice = match item {
                 Item::Request { signed, jwk } => request.replace((signed, jwk)).is_some(),
                 Item::Session { attestation: jwt } => attestation.replace(jwt).is_some(),
+                Item::Passkey(item) => shown.passkey.replace(item.clone()).is_some(),
+                Item::NewPasskey(item) => shown.new_passkey.replace(item.clone()).is_some(),
+                Item::IdToken(item) => shown.id_token.replace(item.clone()).is_some(),
                 Item::Unknown => false,
             };
             if twice {
@@ -151,6 +222,7 @@ impl Evidence {
             request: verified,
             jwk: *jwk,
             attestation: attestation.cloned(),
+            shown,
         })
     }
 }

@@ -78,6 +78,17 @@ pub mod path {
     pub const ANCHOR_REPAIR: &str = "/v1/anchors/repair";
     /// One more mail to an address: [`MailReserve`](super::MailReserve) to [`Empty`](super::Empty).
     pub const MAIL_RESERVE: &str = "/v1/mail/reserve";
+    /// One more attempt at a secret: [`AttemptReserve`](super::AttemptReserve) to
+    /// [`Empty`](super::Empty), or `attempt_limit`.
+    pub const ATTEMPT_RESERVE: &str = "/v1/attempts/reserve";
+    /// An identity that is to vouch for the account's devices: [`InSession`](super::InSession), with
+    /// a [`ShownNewPasskey`](crate::evidence::ShownNewPasskey) or a
+    /// [`ShownIdToken`](crate::evidence::ShownIdToken) in its evidence, to
+    /// [`IdentityLinked`](super::IdentityLinked). Repeatable.
+    pub const IDENTITY_LINK: &str = "/v1/identities/link";
+    /// An identity that vouches no more: [`InSession`](super::InSession) to
+    /// [`Empty`](super::Empty). Repeatable.
+    pub const IDENTITY_UNLINK: &str = "/v1/identities/unlink";
     /// The holder's time: [`TimeRequest`](super::TimeRequest) to [`SignedTime`](super::SignedTime).
     pub const TIME: &str = "/v1/time";
 }
@@ -506,6 +517,42 @@ pub struct MailReserve {
     pub project: ProjectId,
     /// Keyed hash of the address.
     pub address: Digest32,
+}
+
+/// Counts one attempt at a secret that somebody could guess, before it is compared.
+///
+/// Nothing clears a count but time: whoever counts cannot be made to forget by a success, by
+/// beginning again, or by the enclave's host.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AttemptReserve {
+    /// The project that the secret belongs to.
+    pub project: ProjectId,
+    /// What is guessed at.
+    pub kind: AttemptKind,
+    /// Keyed hash of whose secret it is and from where it is guessed at. An enclave uses one for
+    /// each device that the account knows, and one for all others, so that a stranger's guesses
+    /// leave the owner theirs.
+    pub subject: Digest32,
+}
+
+/// A secret that can be guessed at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AttemptKind {
+    /// A password.
+    Password,
+    /// A code of an app.
+    Totp,
+    /// A code on paper.
+    RecoveryCode,
+}
+
+/// Confirms that an identity belongs to an account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IdentityLinked {
+    /// Unix seconds, by the holder's clock, from which it vouches for devices.
+    pub counts_from: u64,
 }
 
 /// Asks for the holder's time.

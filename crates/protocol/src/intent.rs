@@ -241,6 +241,21 @@ pub enum Intent {
         /// The session that is ended.
         session: SessionId,
     },
+    /// A sign-in whose proof the device names, so that holders, who are shown it, know that the
+    /// device showed it. [`Intent::Plain`] names none: a digest of a password tells too much.
+    FinishSignIn {
+        /// The request's id.
+        id: RequestId,
+        /// [`Proof::digest`](crate::sign_in::Proof::digest).
+        proof: Digest32,
+    },
+    /// An identity that is to belong to the account no more.
+    UnlinkIdentity {
+        /// The request's id.
+        id: RequestId,
+        /// From [`IdentityInfo`](crate::account::IdentityInfo).
+        identity: Digest32,
+    },
     /// An identity that is to belong to the account.
     LinkIdentity {
         /// The request's id.
@@ -260,6 +275,8 @@ impl Intent {
             Self::RevokeDevice { .. } => Operation::RevokeDevice,
             Self::RevokeSession { .. } => Operation::RevokeSession,
             Self::LinkIdentity { .. } => Operation::LinkIdentity,
+            Self::UnlinkIdentity { .. } => Operation::UnlinkIdentity,
+            Self::FinishSignIn { .. } => Operation::SignInFinish,
         }
     }
 
@@ -272,7 +289,9 @@ impl Intent {
             | Self::ApproveDevice { id, .. }
             | Self::RevokeDevice { id, .. }
             | Self::RevokeSession { id, .. }
-            | Self::LinkIdentity { id, .. } => *id,
+            | Self::LinkIdentity { id, .. }
+            | Self::UnlinkIdentity { id, .. }
+            | Self::FinishSignIn { id, .. } => *id,
         }
     }
 
@@ -312,7 +331,10 @@ impl Intent {
                 format!("{head}, device=\"{device}\"")
             }
             Self::RevokeSession { session, .. } => format!("{head}, session=\"{session}\""),
-            Self::LinkIdentity { proof, .. } => format!("{head}, proof=\"{proof}\""),
+            Self::LinkIdentity { proof, .. } | Self::FinishSignIn { proof, .. } => {
+                format!("{head}, proof=\"{proof}\"")
+            }
+            Self::UnlinkIdentity { identity, .. } => format!("{head}, identity=\"{identity}\""),
         }
     }
 
@@ -402,6 +424,14 @@ impl Intent {
                 id,
                 proof: digest("proof")?,
             },
+            Operation::UnlinkIdentity => Self::UnlinkIdentity {
+                id,
+                identity: digest("identity")?,
+            },
+            Operation::SignInFinish if members.contains_key("proof") => Self::FinishSignIn {
+                id,
+                proof: digest("proof")?,
+            },
             _ => Self::Plain { operation, id },
         };
         if intent.to_field() != text {
@@ -483,6 +513,18 @@ mod tests {
             Intent::LinkIdentity {
                 id: RequestId::from_bytes([1; 16]),
                 proof: Digest32::from_bytes([7; 32]),
+            },
+            Intent::UnlinkIdentity {
+                id: RequestId::from_bytes([1; 16]),
+                identity: Digest32::from_bytes([7; 32]),
+            },
+            Intent::FinishSignIn {
+                id: RequestId::from_bytes([1; 16]),
+                proof: Digest32::from_bytes([7; 32]),
+            },
+            Intent::Plain {
+                operation: Operation::SignInFinish,
+                id: RequestId::from_bytes([1; 16]),
             },
             update(),
         ];

@@ -86,6 +86,22 @@ pub enum Event<'a> {
         /// The session.
         session: SessionId,
     },
+    /// Bound an identity to an account, so that it vouches for devices.
+    IdentityLinked {
+        /// Whose.
+        owner: &'a AccountRef,
+        /// The enclaves' name for it.
+        identity: Digest32,
+        /// Unix seconds from which it counts.
+        counts_from: u64,
+    },
+    /// Took an identity off an account.
+    IdentityUnlinked {
+        /// Whose.
+        owner: &'a AccountRef,
+        /// The enclaves' name for it.
+        identity: Digest32,
+    },
 }
 
 impl Canonical for LogEntry<'_> {
@@ -164,6 +180,24 @@ impl Canonical for LogEntry<'_> {
                 out.u8(7);
                 owner(out, whose);
                 out.bytes(session.as_bytes());
+            }
+            Event::IdentityLinked {
+                owner: whose,
+                identity,
+                counts_from,
+            } => {
+                out.u8(11);
+                owner(out, whose);
+                out.bytes(identity.as_bytes());
+                out.u64(*counts_from);
+            }
+            Event::IdentityUnlinked {
+                owner: whose,
+                identity,
+            } => {
+                out.u8(12);
+                owner(out, whose);
+                out.bytes(identity.as_bytes());
             }
         }
     }

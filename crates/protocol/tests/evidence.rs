@@ -4,9 +4,12 @@
 use keyfold_crypto::hash::sha256;
 use keyfold_crypto::jwk::DeviceSigningKey;
 use keyfold_crypto::testing::SeededRng;
-use keyfold_protocol::evidence::{Addressee, Evidence, EvidenceError, Item};
+use keyfold_protocol::evidence::{
+    Addressee, Evidence, EvidenceError, Item, ShownIdToken, ShownNewPasskey,
+};
 use keyfold_protocol::ids::{Digest32, InstanceId, ProjectId, RealmId, RequestId};
 use keyfold_protocol::intent::{Intent, Operation};
+use keyfold_protocol::sign_in::PasskeyRegistration;
 use keyfold_protocol::signed_request::{
     Components, DeviceHeaders, Profile, SignatureError, SignatureParams, UnsignedRequest,
     content_digest,
@@ -190,4 +193,61 @@ fn evidence_older_than_its_signature_is_refused() {
         verdict,
         Err(EvidenceError::Signature(SignatureError::Expired))
     );
+}
+
+fn new_passkey() -> Item {
+    Item::NewPasskey(ShownNewPasskey {
+        identity: Digest32::from_bytes([5; 32]),
+        registration: PasskeyRegistration {
+            id: vec![1; 16],
+            client_data_json: b"{}".to_vec(),
+            attestation_object: vec![0xa0],
+        },
+        relying_party: "app.example".to_owned(),
+        issued: NOW,
+        random: [7; 32],
+    })
+}
+
+fn id_token(token: &str) -> Item {
+    Item::IdToken(ShownIdToken {
+        identity: Digest32::from_bytes([5; 32]),
+        token: token.to_owned().into(),
+        issuer: "https://issuer.example".to_owned(),
+        client_id: "client".to_owned(),
+        salt: [8; 32],
+    })
+}
+
+#[test]
+fn what_vouches_for_a_device_travels_beside_its_request() {
+    let items = vec![
+        request(Some(JWT)),
+        session(JWT),
+        new_passkey(),
+        id_token("a.b.c"),
+    ];
+    let json = serde_json::to_string(&Evidence::new(items)).unwrap();
+    let again: Evidence = serde_json::from_str(&json).unwrap();
+    let verified = again.verify(Profile::Request, &addressee(), NOW).unwrap();
+    let shown = verified.shown;
+    assert_eq!(shown.new_passkey.unwrap().relying_party, "app.example");
+    let token = shown.id_token.unwrap();
+    assert_eq!((&*token.token, token.salt), ("a.b.c", [8; 32]));
+    assert!(shown.passkey.is_none());
+    assert!(
+        !format!("{again:?}").contains("a.b.c"),
+        "a token that is printed can be used"
+    );
+}
+
+#[test]
+fn of_two_tokens_or_passkeys_none_is_chosen() {
+    for (one, other) in [
+        (id_token("a.b.c"), id_token("d.e.f")),
+        (new_passkey(), new_passkey()),
+    ] {
+        let items = vec![request(Some(JWT)), session(JWT), one, other];
+        assert_eq!(verdict(items), Err(EvidenceError::Malformed));
+    }
 }

@@ -4,7 +4,8 @@
 use keyfold_protocol::anchor::{Anchor, AnchorStep};
 use keyfold_protocol::evidence::{EVIDENCE_VERSION, Evidence};
 use keyfold_protocol::holder_api::{
-    AnchorCommit, AnchorRead, AnchorRepair, InSession, MailReserve, TimeRequest,
+    AnchorCommit, AnchorRead, AnchorRepair, AttemptKind, AttemptReserve, InSession, MailReserve,
+    TimeRequest,
 };
 use keyfold_protocol::ids::{Digest32, RecordId};
 use serde::Serialize;
@@ -41,6 +42,11 @@ fn an_unknown_field_in_a_request_of_an_enclave_is_refused() {
     takes_nothing_more(&MailReserve {
         project: "app.example".parse().unwrap(),
         address: digest,
+    });
+    takes_nothing_more(&AttemptReserve {
+        project: "app.example".parse().unwrap(),
+        kind: AttemptKind::Password,
+        subject: digest,
     });
     takes_nothing_more(&TimeRequest { nonce: digest });
     takes_nothing_more(&InSession {

@@ -15,6 +15,7 @@ use std::fmt::Write as _;
 
 use keyfold_crypto::commitment::{ShareCommitment, SharePurpose};
 use keyfold_crypto::ed25519::SigningKey;
+use keyfold_crypto::hash::sha256;
 use keyfold_crypto::hpke::HpkePublicKey;
 use keyfold_crypto::jwk::Thumbprint;
 use keyfold_crypto::{Canonical, Secret};
@@ -29,6 +30,7 @@ use keyfold_protocol::intent::{Intent, KeyUse, Operation};
 use keyfold_protocol::log_entry::{Event, LogEntry};
 use keyfold_protocol::realm::{HolderCard, RealmRecord, RootKind};
 use keyfold_protocol::registration::InstanceBinding;
+use keyfold_protocol::sign_in::{PasskeyRegistration, Proof};
 use keyfold_protocol::signed_request::{
     Components, DeviceHeaders, Profile, SignatureParams, UnsignedRequest, content_digest,
 };
@@ -81,6 +83,15 @@ impl Listing {
             hex::encode(signed),
             "{file}: not what is signed"
         );
+        compare(file, &self.text);
+    }
+}
+
+impl Listing {
+    /// Where only the hash is to be had.
+    fn check_hash(self, file: &str, digest: Digest32) {
+        let hash = Digest32::from_bytes(sha256(&self.bytes));
+        assert_eq!(hash, digest, "{file}: not what is hashed");
         compare(file, &self.text);
     }
 }
@@ -327,6 +338,77 @@ fn log_entry_of_a_release() {
     l.u32("generation", 1);
     l.bytes("digest to be signed", &[0xf4; 32]);
     l.check("holder-log-entry-released", &entry.to_signed_bytes());
+}
+
+#[test]
+fn log_entries_of_identities() {
+    let owner = owner();
+    let entry = |event| LogEntry {
+        realm: realm(),
+        unix_ms: 1_800_000_000_123,
+        instance: InstanceId::from_bytes([0xf2; 16]),
+        event,
+    };
+    let listing = |purpose, number| {
+        let mut l = Listing::new("keyfold/holder-log-entry/v1", purpose);
+        l.bytes("realm id", &[0xa1; 32]);
+        l.u64("Unix milliseconds", 1_800_000_000_123);
+        l.bytes("instance id", &[0xf2; 16]);
+        l.u8("event: 11 linked, 12 unlinked", number);
+        l.bytes("project", b"app.example");
+        l.bytes("account", &[0xa2; 16]);
+        l.bytes("identity", &[0xc2; 32]);
+        l
+    };
+    let identity = Digest32::from_bytes([0xc2; 32]);
+    let linked = entry(Event::IdentityLinked {
+        owner: &owner,
+        identity,
+        counts_from: 1_800_086_400,
+    });
+    let mut l = listing(
+        "A leaf of a holder's log: here an identity that is to vouch for devices.",
+        11,
+    );
+    l.u64("counts from (Unix s)", 1_800_086_400);
+    l.check("holder-log-entry-identity", &linked.to_signed_bytes());
+    let unlinked = entry(Event::IdentityUnlinked {
+        owner: &owner,
+        identity,
+    });
+    let l = listing(
+        "A leaf of a holder's log: here an identity that vouches no more.",
+        12,
+    );
+    l.check("holder-log-entry-unlinked", &unlinked.to_signed_bytes());
+}
+
+#[test]
+fn digests_of_proofs() {
+    let token = Proof::Token {
+        token: "a.b.c".to_owned().into(),
+    };
+    let mut l = Listing::new(
+        "keyfold/proof/v1",
+        "SHA-256 of it is how an intent names a token that the device shows.",
+    );
+    l.bytes("method", b"token");
+    l.bytes("token", b"a.b.c");
+    l.check_hash("proof-token", token.digest());
+    let passkey = Proof::NewPasskey(PasskeyRegistration {
+        id: vec![0xd1; 16],
+        client_data_json: b"{}".to_vec(),
+        attestation_object: vec![0xd2; 3],
+    });
+    let mut l = Listing::new(
+        "keyfold/proof/v1",
+        "SHA-256 of it is how an intent names a passkey that was made on the device.",
+    );
+    l.bytes("method", b"new-passkey");
+    l.bytes("rawId", &[0xd1; 16]);
+    l.bytes("clientDataJSON", b"{}");
+    l.bytes("attestationObject", &[0xd2; 3]);
+    l.check_hash("proof-new-passkey", passkey.digest());
 }
 
 #[test]

@@ -19,6 +19,36 @@ struct Collected {
     top_origin: Option<String>,
 }
 
+/// Where a ceremony was, as the client says; nothing of it is checked.
+pub(super) struct Claimed {
+    pub(super) origin: String,
+    pub(super) top_origin: Option<String>,
+}
+
+impl Claimed {
+    /// Reads the origins alone.
+    pub(super) fn read(json: &[u8]) -> Result<Self, PasskeyError> {
+        let said = Collected::read(json)?;
+        Ok(Self {
+            origin: said.origin,
+            top_origin: said.top_origin,
+        })
+    }
+}
+
+impl Collected {
+    fn read(json: &[u8]) -> Result<Self, PasskeyError> {
+        if json.len() > MAX_CLIENT_DATA_LEN {
+            return Err(PasskeyError::TooLong);
+        }
+        // A sequence of the fields' values would read as well, and is nothing that a browser writes.
+        if json.first() != Some(&b'{') {
+            return Err(PasskeyError::MalformedClientData);
+        }
+        serde_json::from_slice(json).map_err(|_| PasskeyError::MalformedClientData)
+    }
+}
+
 /// Checks the text against what is expected; WebAuthn sections 7.1 (5 to 11) and 7.2 (9 to 14).
 pub(super) fn check(
     json: &[u8],
@@ -26,15 +56,7 @@ pub(super) fn check(
     challenge: &[u8; 32],
     party: &RelyingParty,
 ) -> Result<(), PasskeyError> {
-    if json.len() > MAX_CLIENT_DATA_LEN {
-        return Err(PasskeyError::TooLong);
-    }
-    // A sequence of the fields' values would read as well, and is nothing that a browser writes.
-    if json.first() != Some(&b'{') {
-        return Err(PasskeyError::MalformedClientData);
-    }
-    let said: Collected =
-        serde_json::from_slice(json).map_err(|_| PasskeyError::MalformedClientData)?;
+    let said = Collected::read(json)?;
     let kind = match ceremony {
         Ceremony::Registration => "webauthn.create",
         Ceremony::Assertion => "webauthn.get",

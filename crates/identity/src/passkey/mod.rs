@@ -34,6 +34,7 @@ mod registration;
 mod tests;
 #[cfg(test)]
 mod vectors;
+mod witness;
 
 use core::fmt;
 
@@ -47,6 +48,7 @@ pub use credential::{PasskeyCredential, UserHandle};
 pub use registration::{
     Attestation, MAX_ATTESTATION_LEN, RegisteredPasskey, RegistrationResponse, verify_registration,
 };
+pub use witness::WitnessedPasskey;
 
 use crate::challenge::{Bound, Challenge, ChallengeError, ChallengeMethod, bound_proof};
 use crate::origin::{Origin, OriginError, is_host};

@@ -8,6 +8,7 @@ use super::*;
 mod assertion;
 mod decoders;
 mod registration;
+mod witness;
 
 const NOW: u64 = 1_800_000_000;
 const DEVICE: [u8; 32] = [7; 32];
