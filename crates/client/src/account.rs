@@ -52,9 +52,12 @@ impl<T: Transport, C: Credential, E: Environment> Client<T, C, E> {
         pending: &PendingSignIn,
         proof: Proof,
     ) -> Result<Identities, ClientError> {
-        let intent = Intent::LinkIdentity {
-            id: self.request_id()?,
-            proof: proof.digest(),
+        let intent = match proof.is_evidence() {
+            true => Intent::LinkIdentity {
+                id: self.request_id()?,
+                proof: proof.digest(),
+            },
+            false => self.plain(Operation::LinkIdentity)?,
         };
         let body = ShowProof {
             sign_in: pending.handle(),
@@ -74,7 +77,10 @@ impl<T: Transport, C: Credential, E: Environment> Client<T, C, E> {
         session: &Session,
         id: Digest32,
     ) -> Result<Identities, ClientError> {
-        let intent = self.plain(Operation::UnlinkIdentity)?;
+        let intent = Intent::UnlinkIdentity {
+            id: self.request_id()?,
+            identity: id,
+        };
         let body = json(&UnlinkIdentity { id })?;
         self.call_in_session(session, path::IDENTITY_UNLINK, intent, body)
             .await
@@ -159,8 +165,8 @@ impl<T: Transport, C: Credential, E: Environment> Client<T, C, E> {
         intent: Intent,
         body: &ShowProof,
     ) -> Result<R, ClientError> {
-        let wanted = Some(pending.instance());
-        self.call_in_session_at(session, path, intent, json(body)?, wanted)
+        let instance = pending.instance();
+        self.call_in_session_at(session, path, intent, json(body)?, instance)
             .await
             .map_err(|error| {
                 if error.is(Code::UnknownInstance) {

@@ -23,6 +23,7 @@
 #![deny(missing_docs)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+mod account;
 mod attestation;
 mod channel;
 mod client;
@@ -67,4 +68,6 @@ pub use wallet::{GuardRule, Wallet, WalletRefused, WalletRules};
 /// What a call does.
 pub use keyfold_guard::Reading;
 /// Messages and names that the client's calls take and return.
-pub use keyfold_protocol::{client_api, config as config_api, ids, relayer_api};
+pub use keyfold_protocol::{
+    account as account_api, client_api, project as project_api, sign_in as sign_in_api, config as config_api, ids, relayer_api,
+};

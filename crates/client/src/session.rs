@@ -6,7 +6,7 @@ use alloy_primitives::Address;
 use keyfold_crypto::jwk::Thumbprint;
 use keyfold_protocol::client_api::{Nothing, Renewed, Revocation, SignedIn, SignedOut, path};
 use keyfold_protocol::holder_api::DeviceState;
-use keyfold_protocol::ids::{AccountId, AddressId, ProjectId, RealmId, SessionId};
+use keyfold_protocol::ids::{AccountId, AddressId, InstanceId, ProjectId, RealmId, SessionId};
 use keyfold_protocol::intent::{Intent, Operation};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -247,6 +247,28 @@ impl<T: Transport, C: Credential, E: Environment> Client<T, C, E> {
         self.refresh(session).await?;
         self.call_with_attestation(session, path, intent, body)
             .await
+    }
+
+    /// As [`Client::call_in_session`], to one instance and no other.
+    pub(crate) async fn call_in_session_at<R: DeserializeOwned>(
+        &self,
+        session: &Session,
+        path: &'static str,
+        intent: Intent,
+        body: Vec<u8>,
+        instance: InstanceId,
+    ) -> Result<R, ClientError> {
+        self.check_session(session)?;
+        self.refresh(session).await?;
+        let call = Call {
+            path,
+            intent,
+            project: session.project(),
+            body,
+            attestation: Some(session.attestation()),
+        };
+        let (reply, _) = self.call(&call, Some(instance)).await?;
+        Ok(reply)
     }
 
     async fn call_with_attestation<R: DeserializeOwned>(

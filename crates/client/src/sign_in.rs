@@ -3,7 +3,7 @@
 use keyfold_protocol::client_api::{SignedIn, path};
 use keyfold_protocol::error_code::Code;
 use keyfold_protocol::ids::{Digest32, InstanceId, ProjectId, SignInHandle};
-use keyfold_protocol::intent::Operation;
+use keyfold_protocol::intent::{Intent, Operation};
 use keyfold_protocol::sign_in::{Method, Next, Proof, SignInFinish, SignInStart, SignInStarted};
 
 use crate::client::Client;
@@ -34,6 +34,14 @@ impl PendingSignIn {
     /// Returns when it is over, in Unix seconds.
     pub fn expires(&self) -> u64 {
         self.expires
+    }
+
+    pub(crate) fn handle(&self) -> SignInHandle {
+        self.sign_in
+    }
+
+    pub(crate) fn instance(&self) -> InstanceId {
+        self.instance
     }
 
     /// Returns the project.
@@ -130,7 +138,13 @@ impl<T: Transport, C: Credential, E: Environment> Client<T, C, E> {
             device: self.credential.public_jwk(),
             device_name: device_name.to_owned(),
         };
-        let intent = self.plain(Operation::SignInFinish)?;
+        let intent = match body.proof.is_evidence() {
+            true => Intent::FinishSignIn {
+                id: self.request_id()?,
+                proof: body.proof.digest(),
+            },
+            false => self.plain(Operation::SignInFinish)?,
+        };
         let wanted = Some(pending.instance);
         let outcome: Result<(SignedIn, _), _> = self
             .call_before_session(

@@ -376,27 +376,51 @@ macro_rules! plain_bodies {
 
 plain_bodies!(
     SignInStart,
-    SignInFinish,
     Nothing,
     CreateWallet,
     OfWallet,
     CreateProject,
-    UnlinkIdentity,
     ConfirmTotp,
     StepUpRules
 );
+
+impl Body for UnlinkIdentity {
+    type Checked = Self;
+
+    fn check(self, intent: &Intent) -> Result<Self, Problem> {
+        match intent {
+            Intent::UnlinkIdentity { identity, .. } if *identity == self.id => Ok(self),
+            _ => Err(Code::IntentMismatch.into()),
+        }
+    }
+}
+
+impl Body for SignInFinish {
+    type Checked = Self;
+
+    /// What holders are to see, the device names.
+    fn check(self, intent: &Intent) -> Result<Self, Problem> {
+        let right = match intent {
+            Intent::FinishSignIn { proof, .. } => *proof == self.proof.digest(),
+            _ => !self.proof.is_evidence(),
+        };
+        right.then_some(self).ok_or(Code::IntentMismatch.into())
+    }
+}
 
 impl Body for ShowProof {
     type Checked = Self;
 
     /// To link an identity, the device names what it links in its intent, where holders read it.
     fn check(self, intent: &Intent) -> Result<Self, Problem> {
-        match intent {
-            Intent::LinkIdentity { proof, .. } if *proof != self.proof.digest() => {
-                Err(Code::IntentMismatch.into())
+        let right = match intent {
+            Intent::LinkIdentity { proof, .. } => *proof == self.proof.digest(),
+            Intent::Plain { operation, .. } => {
+                *operation == Operation::StepUp || !self.proof.is_evidence()
             }
-            _ => Ok(self),
-        }
+            _ => false,
+        };
+        right.then_some(self).ok_or(Code::IntentMismatch.into())
     }
 }
 

@@ -256,7 +256,8 @@ pub enum Intent {
         /// From [`IdentityInfo`](crate::account::IdentityInfo).
         identity: Digest32,
     },
-    /// An identity that is to belong to the account.
+    /// An identity that is to belong to the account, by a proof that holders are shown too.
+    /// [`Intent::Plain`] names none: a digest of a password or code tells too much.
     LinkIdentity {
         /// The request's id.
         id: RequestId,
@@ -420,7 +421,7 @@ impl Intent {
                     .parse()
                     .map_err(|_| IntentError::WrongMembers)?,
             },
-            Operation::LinkIdentity => Self::LinkIdentity {
+            Operation::LinkIdentity if members.contains_key("proof") => Self::LinkIdentity {
                 id,
                 proof: digest("proof")?,
             },
@@ -524,6 +525,10 @@ mod tests {
             },
             Intent::Plain {
                 operation: Operation::SignInFinish,
+                id: RequestId::from_bytes([1; 16]),
+            },
+            Intent::Plain {
+                operation: Operation::LinkIdentity,
                 id: RequestId::from_bytes([1; 16]),
             },
             update(),

@@ -264,6 +264,15 @@ pub struct ShowProof {
 }
 
 impl Proof {
+    /// Tells whether holders are shown the proof, so that the device names it in its intent.
+    #[must_use]
+    pub fn is_evidence(&self) -> bool {
+        matches!(
+            self,
+            Self::Passkey(_) | Self::NewPasskey(_) | Self::Provider { .. } | Self::Token { .. }
+        )
+    }
+
     /// Returns the digest that a signed intent names the proof by.
     ///
     /// A holder that is shown the proof itself computes the same, and so knows that the device asked

@@ -237,7 +237,14 @@ impl Device {
             device: self.jwk(),
             device_name: "laptop".to_owned(),
         };
-        self.before_session(path::SIGN_IN_FINISH, Operation::SignInFinish, &body)
+        let intent = match body.proof.is_evidence() {
+            true => Intent::FinishSignIn {
+                id: RequestId::from_bytes(self.fresh().to_be_bytes()),
+                proof: body.proof.digest(),
+            },
+            false => self.plain(Operation::SignInFinish),
+        };
+        self.send(&self.sign(path::SIGN_IN_FINISH, &intent, &body))
             .await
     }
 
@@ -245,14 +252,12 @@ impl Device {
     pub(crate) async fn show(&self, path: &str, started: &SignInStarted, proof: Proof) -> Reply {
         let id = RequestId::from_bytes(self.fresh().to_be_bytes());
         let intent = match path {
-            path::IDENTITY_LINK => Intent::LinkIdentity {
+            path::IDENTITY_LINK if proof.is_evidence() => Intent::LinkIdentity {
                 id,
                 proof: proof.digest(),
             },
-            _ => Intent::Plain {
-                operation: Operation::StepUp,
-                id,
-            },
+            path::IDENTITY_LINK => self.plain(Operation::LinkIdentity),
+            _ => self.plain(Operation::StepUp),
         };
         let body = ShowProof {
             sign_in: started.sign_in,
