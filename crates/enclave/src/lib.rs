@@ -30,6 +30,7 @@ mod records;
 mod released;
 mod request;
 mod rng;
+mod settings;
 mod waiting;
 
 pub use enclave::{BootError, Enclave};

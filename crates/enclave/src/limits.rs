@@ -2,12 +2,6 @@
 
 use core::time::Duration;
 
-/// Devices of one account.
-pub(crate) const MAX_DEVICES: usize = 32;
-/// Wallets of one account.
-pub(crate) const MAX_WALLETS: usize = 16;
-/// Sessions of one account; the oldest that ended make room.
-pub(crate) const MAX_SESSIONS: usize = 64;
 /// Opened account records that are kept in memory.
 pub(crate) const CACHED_ACCOUNTS: usize = 4_096;
 /// Project records that are kept in memory, and for how many seconds.
