@@ -69,5 +69,6 @@ pub use wallet::{GuardRule, Wallet, WalletRefused, WalletRules};
 pub use keyfold_guard::Reading;
 /// Messages and names that the client's calls take and return.
 pub use keyfold_protocol::{
-    account as account_api, client_api, project as project_api, sign_in as sign_in_api, config as config_api, ids, relayer_api,
+    account as account_api, client_api, config as config_api, ids, project as project_api,
+    relayer_api, sign_in as sign_in_api,
 };

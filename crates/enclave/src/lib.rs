@@ -31,6 +31,7 @@ mod records;
 mod released;
 mod request;
 mod rng;
+mod settings;
 mod waiting;
 pub mod web;
 

@@ -2,8 +2,6 @@
 
 use core::time::Duration;
 
-/// Devices of one account.
-pub(crate) const MAX_DEVICES: usize = 32;
 /// Identities of one account.
 pub(crate) const MAX_IDENTITIES: usize = 16;
 /// How long a fresh proof counts as one.
@@ -15,10 +13,6 @@ pub(crate) const PASSWORD_MEMORY_KIB: u32 = 256 * 1024;
 /// How often, and how far apart, a hash asks for its part of it.
 pub(crate) const PASSWORD_TRIES: usize = 100;
 pub(crate) const PASSWORD_PAUSE: Duration = Duration::from_millis(50);
-/// Wallets of one account.
-pub(crate) const MAX_WALLETS: usize = 16;
-/// Sessions of one account; the oldest that ended make room.
-pub(crate) const MAX_SESSIONS: usize = 64;
 /// Opened account records that are kept in memory.
 pub(crate) const CACHED_ACCOUNTS: usize = 4_096;
 /// Project records that are kept in memory, and for how many seconds.

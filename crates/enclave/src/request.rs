@@ -205,7 +205,12 @@ impl<B: Body> SessionRequest<B> {
 
     /// What holders are shown.
     pub(crate) fn evidence(&self) -> Evidence {
-        Evidence::new(vec![
+        self.evidence_and(Vec::new())
+    }
+
+    /// As [`SessionRequest::evidence`], and what else they can verify themselves.
+    pub(crate) fn evidence_and(&self, more: Vec<Item>) -> Evidence {
+        let mut items = vec![
             Item::Request {
                 signed: self.signed.clone(),
                 jwk: self.device,
@@ -213,7 +218,9 @@ impl<B: Body> SessionRequest<B> {
             Item::Session {
                 attestation: self.attestation.clone(),
             },
-        ])
+        ];
+        items.extend(more);
+        Evidence::new(items)
     }
 }
 

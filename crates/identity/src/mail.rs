@@ -70,6 +70,103 @@ impl DisplayName {
     }
 }
 
+/// Says what is wrong with a text of a mail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum CodeTextError {
+    /// Empty, or longer than it may be.
+    #[error("a subject is 1 to 100 characters, an intro 1 to 300")]
+    Length,
+    /// A character that a plain sentence does without.
+    #[error("a text is letters, digits, single spaces, and any of - . , ' & + ! ? ( ) ; :")]
+    Character,
+    /// A full stop or colon within a word, which makes a mail program show a link.
+    #[error("a full stop or a colon stands at the end of a word")]
+    Link,
+    /// A number that could be taken for the code.
+    #[error("a number has at most three digits")]
+    Number,
+    /// A brace that is not of `{project}`.
+    #[error("the one placeholder is {{project}}")]
+    Placeholder,
+}
+
+/// Where the name of the project goes.
+const PLACEHOLDER: &str = "{project}";
+const MAX_SUBJECT_CHARS: usize = 100;
+const MAX_INTRO_CHARS: usize = 300;
+
+/// What the mail with a code says around it: a project's own words, or the usual ones.
+///
+/// # Security
+///
+/// The words are an administrator's, the mail is the realm's. So they can neither break a header nor
+/// show a link, an address or another number, and what the mail says about the code (that it works
+/// once, and is nobody else's business) is not theirs to change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CodeTexts {
+    subject: String,
+    intro: String,
+}
+
+impl Default for CodeTexts {
+    fn default() -> Self {
+        Self {
+            subject: "Your sign-in code for {project}".to_owned(),
+            intro: "Your code to sign in to {project} is".to_owned(),
+        }
+    }
+}
+
+impl CodeTexts {
+    /// Parses the texts; the usual ones where absent. `{project}` stands for the project's name.
+    ///
+    /// # Errors
+    ///
+    /// [`CodeTextError`].
+    pub fn parse(subject: Option<&str>, intro: Option<&str>) -> Result<Self, CodeTextError> {
+        let usual = Self::default();
+        let read = |text: Option<&str>, most, usual| match text {
+            Some(text) => check_text(text, most).map(|()| text.to_owned()),
+            None => Ok(usual),
+        };
+        Ok(Self {
+            subject: read(subject, MAX_SUBJECT_CHARS, usual.subject)?,
+            intro: read(intro, MAX_INTRO_CHARS, usual.intro)?,
+        })
+    }
+}
+
+fn check_text(text: &str, most: usize) -> Result<(), CodeTextError> {
+    // Bytes first, so that a long text is not walked.
+    if !(1..=most * 4).contains(&text.len()) || text.chars().count() > most {
+        return Err(CodeTextError::Length);
+    }
+    // As a word that ends where the placeholder does, so that what stands around it is seen.
+    let text = text.replace(PLACEHOLDER, "X");
+    if text.contains(['{', '}']) {
+        return Err(CodeTextError::Placeholder);
+    }
+    let good =
+        |c: char| (c.is_alphanumeric() && !FILLERS.contains(&c)) || " -.,'&+!?();:".contains(c);
+    if !text.chars().all(good) || text.split(' ').any(str::is_empty) {
+        return Err(CodeTextError::Character);
+    }
+    for word in text.split(' ') {
+        let inner = word.trim_end_matches(['.', ':', ',', '!', '?', ')', ';']);
+        if inner.contains(['.', ':']) {
+            return Err(CodeTextError::Link);
+        }
+    }
+    let mut run = 0;
+    for c in text.chars() {
+        run = if c.is_numeric() { run + 1 } else { 0 };
+        if run > 3 {
+            return Err(CodeTextError::Number);
+        }
+    }
+    Ok(())
+}
+
 /// Reports that a mail could not be composed. No well-typed input causes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the mail could not be composed")]
@@ -104,14 +201,16 @@ impl CodeMail {
         sender: &Sender,
         to: &EmailAddress,
         project: &DisplayName,
+        texts: &CodeTexts,
         code: &OneTimeCode,
         now_unix_seconds: u64,
         message_id: [u8; 16],
     ) -> Result<Self, ComposeError> {
-        let project = project.as_str();
+        let named = |text: &str| text.replace(PLACEHOLDER, project.as_str());
+        let intro = named(&texts.intro);
         let text = code.expose(|digits| {
             format!(
-                "Your code to sign in to {project} is\r\n\
+                "{intro}\r\n\
                  \r\n\
                  {digits}\r\n\
                  \r\n\
@@ -134,7 +233,7 @@ impl CodeMail {
             .to(Mailbox::new(None, address(to)?))
             .date(date)
             .message_id(Some(format!("<{id:032x}@{}>", sender.address.domain())))
-            .subject(format!("Your sign-in code for {project}"))
+            .subject(named(&texts.subject))
             .raw_header(HeaderValue::new(
                 HeaderName::new_from_ascii_str("Auto-Submitted"),
                 "auto-generated".to_owned(),

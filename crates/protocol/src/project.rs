@@ -3,10 +3,44 @@
 //! Plain data. The enclave turns them into the types that verify with them, and refuses what those
 //! do not take.
 
+use core::ops::RangeInclusive;
 use std::collections::BTreeMap;
 
 use keyfold_crypto::jwk::PublicJwk;
 use serde::{Deserialize, Serialize};
+
+use crate::client_api::MailSettings;
+
+/// Most providers of a project.
+pub const MAX_PROVIDERS: usize = 16;
+/// Most redirect addresses of a provider's registration.
+pub const MAX_REDIRECT_URIS: usize = 8;
+/// Most issuers of a project.
+pub const MAX_ISSUERS: usize = 16;
+/// Most chains that a message may name, and most nodes.
+pub const MAX_CHAINS: usize = 16;
+/// Most pages of a project.
+pub const MAX_ORIGINS: usize = 16;
+/// Most apps, and most framing pages, of a project's passkeys.
+pub const MAX_PASSKEY_APPS: usize = 8;
+/// Most keys of an app's servers.
+pub const MAX_SERVERS: usize = 8;
+/// Longest name of a provider, issuer or key, bytes.
+pub const MAX_NAME_LEN: usize = 32;
+/// Longest PEM of roots, bytes.
+pub const MAX_ROOTS_LEN: usize = 32 * 1024;
+/// Session lifetimes, seconds.
+pub const SESSION_SECONDS: RangeInclusive<u64> = 300..=30 * 86_400;
+/// Attestation lifetimes, seconds.
+pub const ATTESTATION_SECONDS: RangeInclusive<u64> = 60..=3_600;
+/// ID token lifetimes, seconds.
+pub const ID_TOKEN_SECONDS: RangeInclusive<u64> = 60..=600;
+/// Devices that an account may be let have.
+pub const DEVICES: RangeInclusive<u8> = 1..=32;
+/// Sessions that an account may be let have.
+pub const SESSIONS: RangeInclusive<u8> = 1..=64;
+/// Wallets that an account may be let have.
+pub const WALLETS: RangeInclusive<u8> = 1..=16;
 
 /// How people sign in to a project, and what that is good for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,6 +87,66 @@ pub struct SignInSettings {
     /// ID tokens for the app's server.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id_tokens: Option<IdTokenSettings>,
+    /// What the mail with a code says.
+    #[serde(skip_serializing_if = "MailTexts::is_usual")]
+    pub mail_texts: MailTexts,
+    /// How much of anything an account may have.
+    pub limits: LimitSettings,
+}
+
+/// What a project's administrators may set, all of it at once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProjectSettings {
+    /// Shown in mails; at most 64 characters.
+    pub display_name: String,
+    /// How codes are mailed. Its password is the project's secret `mail`, and not here.
+    pub mail: MailSettings,
+    /// How people sign in; by code where absent.
+    #[serde(default)]
+    pub sign_in: SignInSettings,
+}
+
+/// What the mail with a code says, where not the usual: plain text, in which `{project}` stands for
+/// the display name. No link, no address, no number of four digits or more.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MailTexts {
+    /// The subject; at most 100 characters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// The words before the code; at most 300 characters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub intro: Option<String>,
+}
+
+impl MailTexts {
+    fn is_usual(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// How much of anything an account may have. How many mails an address gets, each holder decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LimitSettings {
+    /// Devices; 1 to 32.
+    pub devices: u8,
+    /// Sessions; 1 to 64. The oldest makes room.
+    pub sessions: u8,
+    /// Wallets; 1 to 16.
+    pub wallets: u8,
+}
+
+impl Default for LimitSettings {
+    /// As many as there may be.
+    fn default() -> Self {
+        Self {
+            devices: *DEVICES.end(),
+            sessions: *SESSIONS.end(),
+            wallets: *WALLETS.end(),
+        }
+    }
 }
 
 impl Default for SignInSettings {
@@ -73,6 +167,8 @@ impl Default for SignInSettings {
             servers: Vec::new(),
             webhook: None,
             id_tokens: None,
+            mail_texts: MailTexts::default(),
+            limits: LimitSettings::default(),
         }
     }
 }
@@ -260,14 +356,19 @@ pub struct PasskeySettings {
 #[serde(deny_unknown_fields, default)]
 pub struct StepUpRules {
     /// To take a key out.
+    #[serde(with = "rule")]
     pub export: Option<StepUp>,
     /// To change identities, second factors or a wallet's recovery.
+    #[serde(with = "rule")]
     pub recovery: Option<StepUp>,
     /// To let another device in.
+    #[serde(with = "rule")]
     pub new_device: Option<StepUp>,
     /// To answer a guard's question.
+    #[serde(with = "rule")]
     pub guard_review: Option<StepUp>,
     /// To sign anything.
+    #[serde(with = "rule")]
     pub signing: Option<StepUp>,
 }
 
@@ -280,6 +381,46 @@ impl Default for StepUpRules {
             guard_review: None,
             signing: None,
         }
+    }
+}
+
+/// A rule in words: `none` is one, so that every form of the settings (TOML has no null) can say it.
+mod rule {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::StepUp;
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(rename_all = "kebab-case")]
+    enum Rule {
+        None,
+        Code,
+        SecondFactor,
+        Passkey,
+    }
+
+    pub(super) fn serialize<S: Serializer>(
+        rule: &Option<StepUp>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        match rule {
+            None => Rule::None,
+            Some(StepUp::Code) => Rule::Code,
+            Some(StepUp::SecondFactor) => Rule::SecondFactor,
+            Some(StepUp::Passkey) => Rule::Passkey,
+        }
+        .serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<StepUp>, D::Error> {
+        Ok(match Rule::deserialize(deserializer)? {
+            Rule::None => None,
+            Rule::Code => Some(StepUp::Code),
+            Rule::SecondFactor => Some(StepUp::SecondFactor),
+            Rule::Passkey => Some(StepUp::Passkey),
+        })
     }
 }
 

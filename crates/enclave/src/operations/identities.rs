@@ -6,7 +6,8 @@
 use keyfold_protocol::account::{Identities, IdentityInfo, UnlinkIdentity};
 use keyfold_protocol::client_api::Nothing;
 use keyfold_protocol::error_code::Code;
-use keyfold_protocol::evidence::AccountRef;
+use keyfold_protocol::evidence::{AccountRef, Evidence};
+use keyfold_protocol::holder_api::{Empty, IdentityLinked, InSession, path};
 use keyfold_protocol::ids::Digest32;
 use keyfold_protocol::project::StepUp;
 use keyfold_protocol::sign_in::ShowProof;
@@ -14,7 +15,9 @@ use keyfold_protocol::sign_in::ShowProof;
 use super::session::check_active;
 use super::sign_in::{Asker, account::claim, prove};
 use super::step_up::require;
+use crate::holders::first;
 use crate::limits::MAX_IDENTITIES;
+use crate::peers::to_json;
 use crate::platform::Platform;
 use crate::problem::Problem;
 use crate::realm::Realm;
@@ -54,7 +57,6 @@ pub(super) async fn link<P: Platform>(
     realm: &Realm<P>,
     request: SessionRequest<ShowProof>,
 ) -> Result<Identities, Problem> {
-    check_active(realm, &request).await?;
     let project = realm.project(request.project()).await?;
     let account = realm.session_account(&request).await?.value;
     require(realm, &project, &account, &request, |rules| {
@@ -65,7 +67,15 @@ pub(super) async fn link<P: Platform>(
         project: request.project(),
         device: request.thumbprint(),
     };
-    let proven = prove(realm, &asker, &project, &body.sign_in, &body.proof).await?;
+    let mut proven = prove(realm, &asker, &project, &body.sign_in, &body.proof).await?;
+    let items = core::mem::take(&mut proven.evidence);
+    if items.is_empty() {
+        check_active(realm, &request).await?;
+    } else {
+        // Holders check the device here too, and a signed request works once.
+        let evidence = request.evidence_and(items);
+        tell_holders::<_, IdentityLinked>(realm, path::IDENTITY_LINK, evidence).await?;
+    }
     let owner = request.owner();
     // The identity first, so that no two accounts ever have it. One that then does not reach the
     // account's record signs nobody in, and is linked by asking again.
@@ -98,9 +108,10 @@ pub(super) async fn unlink<P: Platform>(
     realm: &Realm<P>,
     request: SessionRequest<UnlinkIdentity>,
 ) -> Result<Identities, Problem> {
-    check_active(realm, &request).await?;
     let project = realm.project(request.project()).await?;
     let (owner, id) = (request.owner(), request.body().id);
+    // Whether they know it or not, and whether the record still does.
+    tell_holders::<_, Empty>(realm, path::IDENTITY_UNLINK, request.evidence()).await?;
     let (known, all) = realm
         .records
         .change(realm.account_id(&owner), |current: Option<Account>| {
@@ -126,6 +137,26 @@ pub(super) async fn unlink<P: Platform>(
         return Err(Code::IdentityUnknown.into());
     }
     Ok(all)
+}
+
+/// Tells the holders what vouches for the account's devices, or does no more; they check who asks.
+async fn tell_holders<P: Platform, T>(
+    realm: &Realm<P>,
+    path: &'static str,
+    evidence: Evidence,
+) -> Result<(), Problem>
+where
+    T: serde::de::DeserializeOwned + Send + 'static,
+{
+    let body = to_json(&InSession { evidence })
+        .map_err(|_| Problem::internal("evidence cannot be written"))?;
+    let needed = realm.holders.write_quorum();
+    let gathered = first(needed, realm.holders.ask_same::<T>(path, body)).await;
+    if gathered.good.len() < needed {
+        return Err(realm.holders.shortage(needed, &gathered.bad));
+    }
+    gathered.let_rest_finish(&realm.core);
+    Ok(())
 }
 
 /// Lets an identity belong to nobody, if it belongs to this account.

@@ -1,24 +1,17 @@
 //! Projects: an app's configuration, sealed, created once by whoever will administer it.
 
-use std::collections::BTreeMap;
-
 use alloy_primitives::Address;
-use keyfold_identity::EmailAddress;
-use keyfold_identity::mail::DisplayName;
 use keyfold_protocol::checkpointer::checkpointer_address;
 use keyfold_protocol::client_api::{CreateProject, GuardSettings, MailSettings, ProjectInfo};
 use keyfold_protocol::error_code::Code;
+use keyfold_protocol::project::ProjectSettings;
 
 use crate::platform::Platform;
 use crate::problem::Problem;
 use crate::realm::Realm;
 use crate::records::{Change, Project};
 use crate::request::SignInRequest;
-
-/// Longest host name, user name or password, bytes.
-const MAX_TEXT: usize = 253;
-/// Most bytes of a project's mail roots.
-const MAX_ROOTS: usize = 32 * 1024;
+use crate::settings::{self, SecretName};
 
 /// Creates a project. Asking again with the same words answers the same.
 pub(super) async fn create<P: Platform>(
@@ -33,7 +26,7 @@ pub(super) async fn create<P: Platform>(
         ));
     }
     let own = checkpointer_address(&Address::from(*realm.keys.checkpointer().as_bytes()));
-    check(body, own).map_err(|why| Problem::new(Code::ProjectInvalid, why))?;
+    check(body, own)?;
     let id = realm
         .records
         .id::<Project>(Some(&body.project), body.project.as_str().as_bytes());
@@ -45,14 +38,25 @@ pub(super) async fn create<P: Platform>(
                 let project = Project {
                     v: Default::default(),
                     project: body.project.clone(),
+                    version: 1,
+                    threshold: 1,
+                    command: None,
                     display_name: body.display_name.clone(),
                     administrators: vec![*request.device()],
-                    mail: body.mail.clone(),
+                    mail: MailSettings {
+                        password: None,
+                        ..body.mail.clone()
+                    },
                     guard: body.guard.clone(),
                     checkpointer: body.checkpointer,
                     contracts: body.contracts,
                     sign_in: body.sign_in.clone(),
-                    secrets: BTreeMap::new(),
+                    secrets: body
+                        .mail
+                        .password
+                        .iter()
+                        .map(|password| (SecretName::Mail.to_string(), password.clone()))
+                        .collect(),
                     created,
                 };
                 Ok(Change::Write(project, ()))
@@ -60,9 +64,10 @@ pub(super) async fn create<P: Platform>(
             // A client that timed out may ask again, for the same; anybody else learns nothing but
             // that it is taken.
             Some(known)
-                if known.administrators == [*request.device()]
+                if known.version == 1
+                    && known.administrators == [*request.device()]
                     && known.display_name == body.display_name
-                    && known.mail == body.mail
+                    && known.mail() == body.mail
                     && known.guard == body.guard
                     && known.checkpointer == body.checkpointer
                     && known.contracts == body.contracts
@@ -80,9 +85,19 @@ pub(super) async fn create<P: Platform>(
     })
 }
 
-fn check(body: &CreateProject, own_checkpointer: Option<Address>) -> Result<(), &'static str> {
-    DisplayName::parse(&body.display_name).map_err(|_| "the display name is not acceptable")?;
-    check_mail(&body.mail)?;
+fn check(body: &CreateProject, own_checkpointer: Option<Address>) -> Result<(), Problem> {
+    settings::check_project(&ProjectSettings {
+        display_name: body.display_name.clone(),
+        mail: body.mail.clone(),
+        sign_in: body.sign_in.clone(),
+    })?;
+    check_contracts(body, own_checkpointer).map_err(|why| Problem::new(Code::ProjectInvalid, why))
+}
+
+fn check_contracts(
+    body: &CreateProject,
+    own_checkpointer: Option<Address>,
+) -> Result<(), &'static str> {
     // Any other would freeze every wallet for good: no code there, or another key's word.
     if body.checkpointer.is_some() && body.checkpointer != own_checkpointer {
         return Err(
@@ -100,47 +115,16 @@ fn check(body: &CreateProject, own_checkpointer: Option<Address>) -> Result<(), 
     body.guard.as_ref().map_or(Ok(()), check_guard)
 }
 
-fn check_mail(mail: &MailSettings) -> Result<(), &'static str> {
-    let text_ok = |text: &str| text.len() <= MAX_TEXT && !text.chars().any(char::is_control);
-    let optional_ok = |text: Option<&str>| text.is_none_or(text_ok);
-    EmailAddress::parse(&mail.from).map_err(|_| "the sender's address is not acceptable")?;
-    if !is_host(&mail.host) || mail.port == 0 {
-        return Err("the mail server's name or port is not acceptable");
-    }
-    if !optional_ok(mail.username.as_deref())
-        || !optional_ok(mail.password.as_deref())
-        || mail.username.is_some() != mail.password.is_some()
-    {
-        return Err("the mail server's user name and password are not acceptable");
-    }
-    if mail
-        .roots_pem
-        .as_ref()
-        .is_some_and(|pem| pem.len() > MAX_ROOTS || !pem.is_ascii())
-    {
-        return Err("the mail server's roots are not acceptable");
-    }
-    Ok(())
-}
-
 fn check_guard(guard: &GuardSettings) -> Result<(), &'static str> {
     if guard.signer.is_zero() {
         return Err("address zero cannot be the guard's signer");
     }
-    let good = guard
-        .address
-        .rsplit_once(':')
-        .is_some_and(|(host, port)| is_host(host) && port.parse::<u16>().is_ok_and(|p| p != 0));
+    let good = guard.address.rsplit_once(':').is_some_and(|(host, port)| {
+        settings::is_host(host) && port.parse::<u16>().is_ok_and(|p| p != 0)
+    });
     if good {
         Ok(())
     } else {
         Err("the guard's address is not host:port")
     }
-}
-
-fn is_host(text: &str) -> bool {
-    (1..=MAX_TEXT).contains(&text.len())
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-'))
 }

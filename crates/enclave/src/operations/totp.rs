@@ -18,6 +18,9 @@ use crate::realm::Realm;
 use crate::records::{Account, Change, TotpRecord};
 use crate::request::SessionRequest;
 
+/// Longest secret, bytes.
+const MAX_SECRET: usize = 64;
+
 /// Draws the secret of a new second factor. It counts once a code of it was shown; one that counts
 /// already stays until then.
 pub(super) async fn begin<P: Platform>(
@@ -131,6 +134,6 @@ pub(super) async fn remove<P: Platform>(
 /// The secret as it is verified with.
 pub(super) fn secret_of(record: &TotpRecord) -> Result<TotpSecret, Problem> {
     let unreadable = || Problem::internal("a stored second factor is not readable");
-    let key = b64::decode(&record.secret).map_err(|_| unreadable())?;
+    let key = b64::decode(&record.secret, MAX_SECRET).map_err(|_| unreadable())?;
     TotpSecret::new(SecretBytes::from_vec(key), TotpAlgorithm::Sha1).map_err(|_| unreadable())
 }

@@ -10,7 +10,6 @@ use keyfold_wallet::wallet_address;
 use super::config::{Chain, store_trees};
 use super::owner_key::{NewKey, store};
 use super::session::check_active;
-use crate::limits::MAX_WALLETS;
 use crate::platform::Platform;
 use crate::problem::Problem;
 use crate::realm::Realm;
@@ -99,10 +98,11 @@ async fn stage<P: Platform>(
     account: &Account,
 ) -> Result<WalletRecord, Problem> {
     let label = request.body().label.as_str();
-    if account.wallets.len() >= MAX_WALLETS {
+    let project = realm.project(request.project()).await?;
+    let most = usize::from(project.sign_in.limits.wallets);
+    if account.wallets.len() >= most {
         return Err(Code::WalletLimit.into());
     }
-    let project = realm.project(request.project()).await?;
     let owner = request.owner();
     let new = NewKey::draw(realm, &owner, realm.keys.wallet_key(&owner, label))?;
     store(realm, request, &new).await?;
@@ -118,7 +118,7 @@ async fn stage<P: Platform>(
             if let Some(known) = account.wallet_of(label) {
                 return Ok(Change::Keep(known.clone()));
             }
-            if account.wallets.len() >= MAX_WALLETS {
+            if account.wallets.len() >= most {
                 return Err(Code::WalletLimit.into());
             }
             account.wallets.push(new.clone());

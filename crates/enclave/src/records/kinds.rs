@@ -12,14 +12,14 @@ use keyfold_protocol::client_api::{GuardSettings, MailSettings, WalletInfo};
 use keyfold_protocol::config::ConfigChange;
 use keyfold_protocol::error_code::Code;
 use keyfold_protocol::ids::{AccountId, Digest32, KeyId, ProjectId, SessionId};
-use keyfold_protocol::project::{SignInSettings, StepUp, StepUpRules};
+use keyfold_protocol::project::{LimitSettings, SignInSettings, StepUp, StepUpRules};
 use keyfold_protocol::secret_text::SecretText;
 use keyfold_wallet::{Config, ContextName};
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use super::Body;
-use crate::limits::{MAX_DEVICES, MAX_SESSIONS};
+use crate::settings::SecretName;
 
 /// The version of a form; reading another one fails.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,8 +78,18 @@ impl Body for RealmKeysRecord {
 pub(crate) struct Project {
     pub(crate) v: One,
     pub(crate) project: ProjectId,
+    /// Counts its changes, from 1.
+    #[serde(default = "first_version")]
+    pub(crate) version: u64,
     pub(crate) display_name: String,
     pub(crate) administrators: Vec<PublicJwk>,
+    /// How many administrators must sign a change.
+    #[serde(default = "one_administrator")]
+    pub(crate) threshold: u8,
+    /// SHA-256 of the command that made this version, where one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) command: Option<Digest32>,
+    /// Without its password, save where an earlier release wrote it; [`Project::mail`] has both.
     pub(crate) mail: MailSettings,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) guard: Option<GuardSettings>,
@@ -97,6 +107,35 @@ pub(crate) struct Project {
     pub(crate) secrets: BTreeMap<String, SecretText>,
     /// Unix seconds.
     pub(crate) created: u64,
+}
+
+fn first_version() -> u64 {
+    1
+}
+
+fn one_administrator() -> u8 {
+    1
+}
+
+impl Project {
+    /// A secret, if it is there.
+    pub(crate) fn secret(&self, name: &SecretName) -> Option<&SecretText> {
+        self.secrets.get(&name.to_string())
+    }
+
+    /// The password at the mail server, if there is one.
+    pub(crate) fn mail_password(&self) -> Option<&SecretText> {
+        let inline = self.mail.password.as_ref();
+        self.secret(&SecretName::Mail).or(inline)
+    }
+
+    /// How mail is sent, with its password.
+    pub(crate) fn mail(&self) -> MailSettings {
+        MailSettings {
+            password: self.mail_password().cloned(),
+            ..self.mail.clone()
+        }
+    }
 }
 
 impl Body for Project {
@@ -304,6 +343,7 @@ impl Account {
         jwk: &PublicJwk,
         name: String,
         waiting: bool,
+        limits: &LimitSettings,
         now_unix_seconds: u64,
     ) -> Result<(), Code> {
         let jkt = jwk.thumbprint();
@@ -312,7 +352,8 @@ impl Account {
             known.waiting &= waiting;
             return Ok(());
         }
-        if self.devices.len() >= MAX_DEVICES {
+        // More than one has to go where the project has lowered its limit.
+        while self.devices.len() >= usize::from(limits.devices) {
             let oldest = self.devices.iter().position(|device| device.waiting);
             self.devices.remove(oldest.ok_or(Code::DeviceLimit)?);
         }
@@ -327,12 +368,18 @@ impl Account {
     }
 
     /// Adds a session; those that ended make room, then the oldest.
-    pub(crate) fn add_session(&mut self, session: SessionRecord, now_unix_seconds: u64) {
-        if self.sessions.len() >= MAX_SESSIONS {
+    pub(crate) fn add_session(
+        &mut self,
+        session: SessionRecord,
+        limits: &LimitSettings,
+        now_unix_seconds: u64,
+    ) {
+        let most = usize::from(limits.sessions).max(1);
+        if self.sessions.len() >= most {
             self.sessions
                 .retain(|session| session.ends > now_unix_seconds);
         }
-        while self.sessions.len() >= MAX_SESSIONS {
+        while self.sessions.len() >= most {
             self.sessions.remove(0);
         }
         self.sessions.push(session);
@@ -411,24 +458,29 @@ mod tests {
         let mut rng = SeededRng::new(1);
         let mut key = || DeviceSigningKey::generate_p256(&mut rng).public_jwk();
         let mut account = account();
-        let keys: Vec<PublicJwk> = (0..MAX_DEVICES).map(|_| key()).collect();
+        let limits = LimitSettings {
+            devices: 5,
+            ..LimitSettings::default()
+        };
+        let keys: Vec<PublicJwk> = (0..5).map(|_| key()).collect();
         for (at, key) in keys.iter().enumerate() {
             // The third and the fourth wait.
             let waiting = matches!(at, 2 | 3);
             account
-                .name_device(key, at.to_string(), waiting, 0)
+                .name_device(key, at.to_string(), waiting, &limits, 0)
                 .unwrap();
         }
-        let mut add = |account: &mut Account| account.name_device(&key(), String::new(), true, 1);
+        let mut add =
+            |account: &mut Account| account.name_device(&key(), String::new(), true, &limits, 1);
         add(&mut account).unwrap();
         let names = |account: &Account| -> Vec<String> {
             account.devices.iter().map(|d| d.name.clone()).collect()
         };
-        assert_eq!(account.devices.len(), MAX_DEVICES);
+        assert_eq!(account.devices.len(), 5);
         assert!(!names(&account).contains(&"2".to_owned()));
         // Signing in again as one that may act keeps the place.
         account
-            .name_device(&keys[3], "3".to_owned(), false, 2)
+            .name_device(&keys[3], "3".to_owned(), false, &limits, 2)
             .unwrap();
         add(&mut account).unwrap();
         assert!(names(&account).contains(&"3".to_owned()));
@@ -437,8 +489,35 @@ mod tests {
         }
         assert_eq!(add(&mut account), Err(Code::DeviceLimit));
         account
-            .name_device(&keys[0], "first".to_owned(), true, 3)
+            .name_device(&keys[0], "first".to_owned(), true, &limits, 3)
             .unwrap();
         assert_eq!(account.devices[0].name, "first");
+    }
+
+    #[test]
+    fn a_session_beyond_the_projects_limit_ends_the_oldest() {
+        let limits = LimitSettings {
+            sessions: 2,
+            ..LimitSettings::default()
+        };
+        let mut account = account();
+        for number in 1..=4 {
+            let session = SessionRecord {
+                sid: SessionId::from_bytes([number; 16]),
+                jkt: Thumbprint([1; 32]),
+                auth_time: 0,
+                ends: 100,
+                amr: Vec::new(),
+                acr: String::new(),
+                proved: None,
+            };
+            account.add_session(session, &limits, 1);
+        }
+        let left: Vec<u8> = account
+            .sessions
+            .iter()
+            .map(|s| s.sid.as_bytes()[0])
+            .collect();
+        assert_eq!(left, [3, 4]);
     }
 }

@@ -4,7 +4,7 @@
 use alloy_primitives::{Address, keccak256};
 use keyfold_crypto::hash::sha256;
 use keyfold_crypto::testing::SeededRng;
-use keyfold_crypto::{b64, ed25519, p256, secp256k1};
+use keyfold_crypto::{Secret, b64, ed25519, p256, secp256k1};
 use keyfold_identity::oidc::commitment::TokenCommitment;
 use keyfold_protocol::client_api::*;
 use keyfold_protocol::error_code::Code;
@@ -48,7 +48,7 @@ pub(crate) async fn app() -> App {
 
 fn claims(attestation: &str) -> SessionClaims {
     let payload = attestation.split('.').nth(1).unwrap();
-    serde_json::from_slice(&b64::decode(payload).unwrap()).unwrap()
+    serde_json::from_slice(&b64::decode(payload, 4096).unwrap()).unwrap()
 }
 
 /// A passkey, and the browser that it is in.
@@ -298,6 +298,10 @@ fn message(address: &str, nonce: &str) -> String {
     )
 }
 
+fn ethereum_key(seed: u8) -> secp256k1::SigningKey {
+    secp256k1::SigningKey::from_secret(&Secret::from_array([seed; 32])).unwrap()
+}
+
 fn ethereum(key: &secp256k1::SigningKey, nonce: &str) -> Proof {
     let address = Address::from(key.address()).to_checksum(None);
     let message = message(&address, nonce);
@@ -319,7 +323,7 @@ fn nonce(started: &SignInStarted) -> String {
 #[tokio::test]
 async fn an_ethereum_key_signs_in_to_one_account_and_a_seen_message_to_none() {
     let app = app().await;
-    let key = secp256k1::SigningKey::generate(&mut SeededRng::new(3));
+    let key = ethereum_key(3);
     let device = app.device(APP);
     let mut accounts = Vec::new();
     for _ in 0..2 {
@@ -338,7 +342,7 @@ async fn an_ethereum_key_signs_in_to_one_account_and_a_seen_message_to_none() {
         assert_refused(&thief.finish_by(&theirs, proof).await, Code::SignInRefused);
     }
     assert_eq!(accounts[0], accounts[1]);
-    let other = secp256k1::SigningKey::generate(&mut SeededRng::new(4));
+    let other = ethereum_key(4);
     let started: SignInStarted = device.start_by(Method::Ethereum {}).await.ok();
     let proof = ethereum(&other, &nonce(&started));
     let signed_in: SignedIn = device.finish_by(&started, proof).await.ok();

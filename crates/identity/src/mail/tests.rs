@@ -10,6 +10,7 @@ fn compose(to: &str, project: &str, code: &str) -> String {
         },
         &EmailAddress::parse(to).unwrap(),
         &DisplayName::parse(project).unwrap(),
+        &CodeTexts::default(),
         &OneTimeCode::parse(code).unwrap(),
         784_111_777,
         [0xab; 16],
@@ -106,6 +107,7 @@ fn nothing_of_the_mail_is_printed() {
         },
         &EmailAddress::parse("anna@mail.example").unwrap(),
         &DisplayName::parse("Demo").unwrap(),
+        &CodeTexts::default(),
         &OneTimeCode::parse("98765432").unwrap(),
         u64::MAX,
         [0; 16],
@@ -144,4 +146,68 @@ proptest! {
             prop_assert!(message.split("\r\n").all(|line| line.len() <= 998 && !line.contains(['\r', '\n'])));
         }
     }
+}
+
+#[test]
+fn a_projects_own_words_stand_around_the_code_and_the_warning_stays() {
+    let texts = CodeTexts::parse(
+        Some("{project}: dein Code"),
+        Some("Hallo! Dein Code f\u{fc}r {project} ist:"),
+    )
+    .unwrap();
+    let message = CodeMail::compose(
+        &Sender {
+            name: DisplayName::parse("Demo").unwrap(),
+            address: EmailAddress::parse("noreply@realm.example").unwrap(),
+        },
+        &EmailAddress::parse("anna@mail.example").unwrap(),
+        &DisplayName::parse("Demo").unwrap(),
+        &texts,
+        &OneTimeCode::parse("98765432").unwrap(),
+        0,
+        [0; 16],
+    )
+    .unwrap();
+    let text = message
+        .message()
+        .expose(|bytes| String::from_utf8(bytes.to_vec()).unwrap());
+    assert!(
+        headers(&text).contains(&"Subject: Demo: dein Code"),
+        "{text}"
+    );
+    assert!(text.contains("Demo ist:\r\n\r\n98765432\r\n"), "{text}");
+    assert!(text.contains("Nobody who means well"));
+}
+
+#[test]
+fn texts_show_no_link_no_address_no_other_number_and_break_no_header() {
+    use CodeTextError::{Character, Length, Link, Number, Placeholder};
+    for (text, error) in [
+        ("", Length),
+        ("evil.example has your code", Link),
+        ("see evil.example.", Link),
+        ("see https://evil.example", Character),
+        ("see https:evil", Link),
+        ("{project}.evil says", Link),
+        ("write to a@evil.example", Character),
+        ("code\r\nBcc: x", Character),
+        ("code\u{202e}", Character),
+        ("code\u{3164}", Character),
+        ("a  b", Character),
+        ("your code is 1234", Number),
+        ("your code is \u{661}\u{662}\u{663}\u{664}", Number),
+        ("for {user}", Placeholder),
+        ("for {project", Placeholder),
+    ] {
+        assert_eq!(CodeTexts::parse(Some(text), None), Err(error), "{text:?}");
+        assert_eq!(CodeTexts::parse(None, Some(text)), Err(error), "{text:?}");
+    }
+    let long = |chars| "\u{6f22}".repeat(chars);
+    assert!(CodeTexts::parse(Some(&long(100)), Some(&long(300))).is_ok());
+    assert_eq!(CodeTexts::parse(Some(&long(101)), None), Err(Length));
+    assert_eq!(CodeTexts::parse(None, Some(&long(301))), Err(Length));
+    assert_eq!(
+        CodeTexts::parse(None, Some(&"a".repeat(1 << 24))),
+        Err(Length)
+    );
 }

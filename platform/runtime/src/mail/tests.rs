@@ -121,7 +121,16 @@ fn mail() -> ComposedMail {
     };
     let to = EmailAddress::parse("someone@mail.example").unwrap();
     let code = OneTimeCode::random(&mut SeededRng::new(5));
-    ComposedMail::compose(&sender, &to, &name, &code, 1_800_000_000, [1; 16]).unwrap()
+    ComposedMail::compose(
+        &sender,
+        &to,
+        &name,
+        &Default::default(),
+        &code,
+        1_800_000_000,
+        [1; 16],
+    )
+    .unwrap()
 }
 
 #[tokio::test]

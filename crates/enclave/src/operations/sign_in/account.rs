@@ -7,7 +7,7 @@ use keyfold_protocol::error_code::Code;
 use keyfold_protocol::evidence::{AccountRef, Evidence};
 use keyfold_protocol::holder_api::{DeviceAck, DeviceEnrol, DeviceState, path};
 use keyfold_protocol::ids::{AccountId, Digest32, ProjectId};
-use keyfold_protocol::project::StepUpRules;
+use keyfold_protocol::project::{LimitSettings, StepUpRules};
 
 use super::Proven;
 use crate::operations::session::settle;
@@ -85,7 +85,7 @@ pub(super) async fn find_or_make<P: Platform>(
 }
 
 /// Lets an identity belong to an account, if it belongs to none; returns whose it is.
-pub(super) async fn claim<P: Platform>(
+pub(in crate::operations) async fn claim<P: Platform>(
     realm: &Realm<P>,
     owner: &AccountRef,
     hash: &Digest32,
@@ -150,6 +150,15 @@ pub(super) async fn enrol<P: Platform>(
     settle(realm, *jwk, asked).await
 }
 
+/// A session that is to begin.
+pub(super) struct Begin<'a> {
+    pub(super) session: SessionRecord,
+    /// Whether its device may act yet.
+    pub(super) state: DeviceState,
+    /// The project's.
+    pub(super) limits: &'a LimitSettings,
+}
+
 /// Names the device, keeps what the proof left to be kept, and starts the session.
 pub(super) async fn start_session<P: Platform>(
     realm: &Realm<P>,
@@ -157,8 +166,7 @@ pub(super) async fn start_session<P: Platform>(
     jwk: &PublicJwk,
     device_name: &str,
     proven: &Proven,
-    session: SessionRecord,
-    state: DeviceState,
+    begin: Begin<'_>,
 ) -> Result<Account, Problem> {
     let now = realm.now();
     realm
@@ -170,9 +178,9 @@ pub(super) async fn start_session<P: Platform>(
             if !account.keep(proven) {
                 return Err(Code::SignInRefused.into());
             }
-            let waiting = state != DeviceState::Active;
-            account.name_device(jwk, device_name.to_owned(), waiting, now)?;
-            account.add_session(session.clone(), now);
+            let waiting = begin.state != DeviceState::Active;
+            account.name_device(jwk, device_name.to_owned(), waiting, begin.limits, now)?;
+            account.add_session(begin.session.clone(), begin.limits, now);
             Ok(Change::Write(account.clone(), account))
         })
         .await

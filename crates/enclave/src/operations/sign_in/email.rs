@@ -16,6 +16,7 @@ use crate::platform::Platform;
 use crate::problem::Problem;
 use crate::realm::Realm;
 use crate::records::Project;
+use crate::settings;
 
 /// The method's name in records, and in hashes that name identities.
 pub(super) const EMAIL: &str = "email";
@@ -63,7 +64,7 @@ pub(super) async fn start<P: Platform>(
     realm
         .core
         .platform()
-        .send_mail(&project.mail, &mail)
+        .send_mail(&project.mail(), &mail)
         .await
         .map_err(|error| {
             tracing::warn!(project = %project.project, %error, "mail");
@@ -156,5 +157,6 @@ fn compose(
         name: name.clone(),
         address,
     };
-    CodeMail::compose(&sender, email, &name, code, now, message_id).map_err(|_| unusable())
+    let texts = settings::mail_texts(&project.sign_in).map_err(|_| unusable())?;
+    CodeMail::compose(&sender, email, &name, &texts, code, now, message_id).map_err(|_| unusable())
 }

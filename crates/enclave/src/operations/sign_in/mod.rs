@@ -325,8 +325,11 @@ pub(super) async fn finish<P: Platform>(
         request.device(),
         &body.device_name,
         &proven,
-        session.clone(),
-        state,
+        account::Begin {
+            session: session.clone(),
+            state,
+            limits: &project.sign_in.limits,
+        },
     )
     .await?;
     let issued = issue(realm, &project, &account, &session, state)?;

@@ -7,6 +7,7 @@ use keyfold_identity::passkey::{
     UserHandle, UserVerification, verify_assertion, verify_registration,
 };
 use keyfold_protocol::error_code::Code;
+use keyfold_protocol::evidence::{Item, ShownNewPasskey, ShownPasskey};
 use keyfold_protocol::ids::{Digest32, ProjectId};
 use keyfold_protocol::sign_in::{Next, PasskeyAssertion, PasskeyRegistration, SignInStarted};
 
@@ -16,7 +17,7 @@ use crate::platform::Platform;
 use crate::problem::Problem;
 use crate::realm::Realm;
 use crate::records::{Account, Project};
-use crate::settings::{PasskeyConfig, passkeys};
+use crate::settings::methods::{PasskeyConfig, passkeys};
 use crate::waiting::Step;
 
 /// The method's name in records.
@@ -88,6 +89,7 @@ pub(super) async fn finish<P: Platform>(
     shown: &PasskeyAssertion,
 ) -> Result<Proven, Problem> {
     let challenge = super::take_challenge(realm, asker, ChallengeMethod::PasskeyAssertion)?;
+    let (issued, random) = (challenge.issued_at_unix_seconds(), *challenge.random());
     let PasskeyConfig {
         party,
         verification,
@@ -112,7 +114,14 @@ pub(super) async fn finish<P: Platform>(
     )
     .map_err(refused)?;
     let verified = proven.user_verified();
-    Ok(of_passkey(hash, label, proven.credential(), verified))
+    Ok(Proven {
+        evidence: vec![Item::Passkey(ShownPasskey {
+            assertion: shown.clone(),
+            issued,
+            random,
+        })],
+        ..of_passkey(hash, label, proven.credential(), verified)
+    })
 }
 
 /// Checks what the browser says of the passkey that it made.
@@ -128,6 +137,7 @@ pub(super) fn finish_new<P: Platform>(
     made: &PasskeyRegistration,
 ) -> Result<Proven, Problem> {
     let challenge = super::take_challenge(realm, asker, ChallengeMethod::PasskeyRegistration)?;
+    let (issued, random) = (challenge.issued_at_unix_seconds(), *challenge.random());
     let PasskeyConfig {
         party,
         verification,
@@ -150,6 +160,13 @@ pub(super) fn finish_new<P: Platform>(
     let verified = registered.user_verified();
     Ok(Proven {
         is_new: true,
+        evidence: vec![Item::NewPasskey(ShownNewPasskey {
+            identity: hash,
+            registration: made.clone(),
+            relying_party: party.id().to_owned(),
+            issued,
+            random,
+        })],
         ..of_passkey(hash, name, registered.credential(), verified)
     })
 }

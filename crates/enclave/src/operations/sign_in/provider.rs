@@ -12,6 +12,7 @@ use keyfold_identity::oidc::provider::Provider;
 use keyfold_identity::oidc::subject::EmailTrust;
 use keyfold_identity::oidc::waiting::{AuthorizationId, WaitError};
 use keyfold_protocol::error_code::Code;
+use keyfold_protocol::evidence::{Item, ShownIdToken};
 use keyfold_protocol::ids::Digest32;
 use keyfold_protocol::sign_in::{Next, SignInStarted};
 
@@ -20,7 +21,8 @@ use crate::platform::Platform;
 use crate::problem::Problem;
 use crate::realm::Realm;
 use crate::records::Project;
-use crate::settings::{self, IssuerConfig, ProviderSource};
+use crate::settings::methods::{self, IssuerConfig, ProviderSource};
+use crate::settings::secrets;
 use crate::waiting::Step;
 use crate::web::{self, WebError};
 
@@ -32,7 +34,7 @@ pub(super) async fn start<P: Platform>(
     name: &str,
     redirect_uri: &str,
 ) -> Result<SignInStarted, Problem> {
-    let chosen = settings::provider(&project.sign_in, name)
+    let chosen = methods::provider(&project.sign_in, name)
         .map_err(unusable)?
         .ok_or(Code::MethodOff)?;
     let client = chosen.client(redirect_uri).cloned().ok_or_else(|| {
@@ -91,7 +93,7 @@ pub(super) async fn finish<P: Platform>(
     (name, id): (String, AuthorizationId),
     callback: &str,
 ) -> Result<Proven, Problem> {
-    let chosen = settings::provider(&project.sign_in, &name)
+    let chosen = methods::provider(&project.sign_in, &name)
         .map_err(unusable)?
         .ok_or(Code::MethodOff)?;
     let grant = realm
@@ -105,7 +107,7 @@ pub(super) async fn finish<P: Platform>(
             realm.now(),
         )
         .map_err(refused)?;
-    let credentials = settings::credentials(project, &name).map_err(unusable)?;
+    let credentials = secrets::credentials(project, &name).map_err(unusable)?;
     let request = grant.token_request(&credentials, realm.now(), &mut realm.core.rng()?);
     drop(credentials);
     let platform = realm.core.platform();
@@ -133,7 +135,17 @@ pub(super) async fn finish<P: Platform>(
         proven = grant.prove_by_id_token(&tokens, &fresh, realm.now());
     }
     let proven = proven.map_err(refused)?;
-    Ok(of_subject(realm, asker, &name, &proven))
+    let mut of_subject = of_subject(realm, asker, &name, &proven);
+    if let (Some(salt), Some(token)) = (proven.nonce_salt(), tokens.id_token()) {
+        of_subject.evidence.push(Item::IdToken(ShownIdToken {
+            identity: of_subject.hash,
+            token: token.to_owned().into(),
+            issuer: proven.subject().issuer().to_owned(),
+            client_id: proven.subject().audience().to_owned(),
+            salt: *salt.as_bytes(),
+        }));
+    }
+    Ok(of_subject)
 }
 
 /// Remembers that a device commits to a token, before anybody has seen it.
@@ -144,7 +156,7 @@ pub(super) fn start_token<P: Platform>(
     issuer: &str,
     commitment: &Digest32,
 ) -> Result<SignInStarted, Problem> {
-    settings::issuer(&project.sign_in, issuer)
+    methods::issuer(&project.sign_in, issuer)
         .map_err(unusable)?
         .ok_or(Code::MethodOff)?;
     let now = realm.now();
@@ -184,7 +196,7 @@ pub(super) async fn finish_token<P: Platform>(
     name: String,
     token: &str,
 ) -> Result<Proven, Problem> {
-    let IssuerConfig { issuer, roots_pem } = settings::issuer(&project.sign_in, &name)
+    let IssuerConfig { issuer, roots_pem } = methods::issuer(&project.sign_in, &name)
         .map_err(unusable)?
         .ok_or(Code::MethodOff)?;
     let roots = roots_pem.map(Arc::from);

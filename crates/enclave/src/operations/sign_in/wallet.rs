@@ -1,5 +1,7 @@
 //! Messages that a wallet of another kind signs: Ethereum (EIP-4361), Solana, Farcaster (FIP-11).
 
+use std::sync::Arc;
+
 use keyfold_identity::challenge::ChallengeMethod;
 use keyfold_identity::siwe::{EthereumAccount, SignIn};
 use keyfold_identity::{farcaster, siwe, siws};
@@ -11,7 +13,7 @@ use crate::platform::Platform;
 use crate::problem::Problem;
 use crate::realm::Realm;
 use crate::records::Project;
-use crate::settings::{self, Endpoint};
+use crate::settings::{Endpoint, methods};
 use crate::waiting::Step;
 use crate::web::{Node, check_contract, look_up_farcaster};
 
@@ -43,7 +45,7 @@ pub(super) async fn ethereum<P: Platform>(
     signature: &[u8],
 ) -> Result<Proven, Problem> {
     let challenge = super::take_challenge(realm, asker, ChallengeMethod::Ethereum)?;
-    let config = settings::ethereum(&project.sign_in)
+    let config = methods::ethereum(&project.sign_in)
         .map_err(unusable)?
         .ok_or(Code::MethodOff)?;
     check_length(message)?;
@@ -53,7 +55,7 @@ pub(super) async fn ethereum<P: Platform>(
         SignIn::AskContract(pending) => {
             let question = pending.question();
             let node = config.nodes.get(&question.chain_id);
-            let nodes: Vec<Node> = node.into_iter().map(Endpoint::to_node).collect();
+            let nodes: Vec<Node> = node.into_iter().map(to_node).collect();
             let answer = check_contract(realm.core.platform(), &nodes, question).await;
             pending.answered(answer).map_err(refused)?
         }
@@ -83,7 +85,7 @@ pub(super) fn solana<P: Platform>(
     signature: &[u8],
 ) -> Result<Proven, Problem> {
     let challenge = super::take_challenge(realm, asker, ChallengeMethod::Solana)?;
-    let policy = settings::solana(&project.sign_in)
+    let policy = methods::solana(&project.sign_in)
         .map_err(unusable)?
         .ok_or(Code::MethodOff)?;
     check_length(message)?;
@@ -108,13 +110,13 @@ pub(super) async fn farcaster<P: Platform>(
     signature: &[u8],
 ) -> Result<Proven, Problem> {
     let challenge = super::take_challenge(realm, asker, ChallengeMethod::Farcaster)?;
-    let config = settings::farcaster(&project.sign_in)
+    let config = methods::farcaster(&project.sign_in)
         .map_err(unusable)?
         .ok_or(Code::MethodOff)?;
     check_length(message)?;
     let claim = farcaster::verify(&config.policy, challenge, message, signature, realm.now())
         .map_err(refused)?;
-    let (platform, nodes) = (realm.core.platform(), [config.node.to_node()]);
+    let (platform, nodes) = (realm.core.platform(), [to_node(&config.node)]);
     let registry = look_up_farcaster(platform, &nodes, claim.registry_question()).await;
     let contract = match claim.contract_question() {
         Some(question) => Some(check_contract(platform, &nodes, question).await),
@@ -148,6 +150,13 @@ fn of_wallet<P: Platform>(
         keep: Keep::default(),
         is_new: false,
         evidence: Vec::new(),
+    }
+}
+
+fn to_node(endpoint: &Endpoint) -> Node {
+    Node {
+        url: endpoint.url.clone(),
+        roots_pem: endpoint.roots_pem.as_deref().map(Arc::from),
     }
 }
 

@@ -59,6 +59,7 @@ pub(crate) struct SimHolder {
     pub(crate) releases_wrong_shares: bool,
     pub(crate) skew_ms: i64,
     pub(crate) mail_limit: u32,
+    pub(crate) attempt_limit: u32,
     // What was asked
     pub(crate) calls: Vec<String>,
     // Tables
@@ -74,6 +75,7 @@ pub(crate) struct SimHolder {
     pub(crate) shares: HashMap<KeyId, (AccountRef, Vec<Stored>)>,
     pub(crate) anchors: HashMap<RecordId, Anchor>,
     mails: HashMap<Digest32, u32>,
+    attempts: HashMap<Digest32, u32>,
 }
 
 impl SimHolder {
@@ -109,6 +111,7 @@ impl SimHolder {
             releases_wrong_shares: false,
             skew_ms: 0,
             mail_limit: 5,
+            attempt_limit: 20,
             calls: Vec::new(),
             nonces: HashSet::new(),
             instances: HashMap::new(),
@@ -122,6 +125,7 @@ impl SimHolder {
             shares: HashMap::new(),
             anchors: HashMap::new(),
             mails: HashMap::new(),
+            attempts: HashMap::new(),
         }
     }
 
@@ -189,6 +193,29 @@ impl SimHolder {
                     refuse(Code::MailLimit)
                 } else {
                     ok(Empty {})
+                }
+            }
+            path::ATTEMPT_RESERVE => {
+                let reserve: AttemptReserve = read(body)?;
+                let count = self.attempts.entry(reserve.subject).or_default();
+                *count += 1;
+                if *count > self.attempt_limit {
+                    refuse(Code::AttemptLimit)
+                } else {
+                    ok(Empty {})
+                }
+            }
+            at @ (path::IDENTITY_LINK | path::IDENTITY_UNLINK) => {
+                let InSession { evidence } = read(body)?;
+                let (owner, _, verified) = self.in_session(instance, &evidence, now)?;
+                let device = verified.request.device;
+                match self.state(&owner, device) {
+                    Some(DeviceState::Active) if at == path::IDENTITY_LINK => {
+                        ok(IdentityLinked { counts_from: now })
+                    }
+                    Some(DeviceState::Active) => ok(Empty {}),
+                    Some(_) => refuse(Code::DevicePending),
+                    None => refuse(Code::DeviceUnknown),
                 }
             }
             path::DEVICE_ENROL => self.enrol(instance, &read(body)?, now),
