@@ -106,8 +106,8 @@ impl Passkey {
         tail.extend_from_slice(&y);
         let data = self.auth_data(self.flags | 0x40, &tail);
         // {"fmt": "none", "attStmt": {}, "authData": …}
-        let mut object = b"\xa3\x63fmt\x64none\x67attStmt\xa0\x68authData\x59".to_vec();
-        object.extend_from_slice(&u16::try_from(data.len()).unwrap().to_be_bytes());
+        let mut object = b"\xa3\x63fmt\x64none\x67attStmt\xa0\x68authData\x58".to_vec();
+        object.push(u8::try_from(data.len()).unwrap());
         object.extend_from_slice(&data);
         Proof::NewPasskey(PasskeyRegistration {
             id: self.id.clone(),
