@@ -129,6 +129,7 @@ impl<T: Transport, C: Credential, E: Environment> Client<T, C, E> {
             proof,
             device: self.credential.public_jwk(),
             device_name: device_name.to_owned(),
+            delivery: self.delivery,
         };
         let intent = self.plain(Operation::SignInFinish)?;
         let wanted = Some(pending.instance);

@@ -11,6 +11,8 @@ use keyfold_protocol::ids::{AddressId, Digest32, KeyId, ProjectId, RecordId};
 use keyfold_wallet::EcdsaSignature;
 use keyfold_wallet::checkpointer::RootStatement;
 
+use crate::delivery::SessionCookies;
+
 /// The realm's keys.
 ///
 /// # Security
@@ -18,6 +20,7 @@ use keyfold_wallet::checkpointer::RootStatement;
 /// Each wipes itself on drop; the seed is not kept.
 pub(crate) struct RealmKeys {
     pub(crate) sealing: KeyRing,
+    pub(crate) cookies: SessionCookies,
     lookup: Secret<32>,
     stamp: Secret<32>,
     checkpointer: secp256k1::SigningKey,
@@ -40,6 +43,10 @@ impl RealmKeys {
                 .map_err(|_| UnusableSeed)?;
         Ok(Self {
             sealing: KeyRing::new(MasterKey::new(derive("keyfold/realm/sealing/v1"))),
+            cookies: SessionCookies::new(
+                derive("keyfold/realm/session-cookie/v1"),
+                derive("keyfold/realm/session-cookie-name/v1"),
+            ),
             lookup: derive("keyfold/realm/look-up/v1"),
             stamp: derive("keyfold/realm/anchor-stamp/v1"),
             checkpointer,
