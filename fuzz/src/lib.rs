@@ -59,6 +59,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("protocol_attestation_keys", protocol::attestation_keys),
     ("protocol_components", protocol::components),
     ("protocol_config", protocol::config),
+    ("protocol_cookie", protocol::cookie),
     ("protocol_evidence", protocol::evidence),
     ("protocol_inner_message", protocol::inner_message),
     ("protocol_intent", protocol::intent),

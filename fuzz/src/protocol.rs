@@ -7,6 +7,7 @@ use bhttp::Message;
 use keyfold_crypto::ed25519::SigningKey;
 use keyfold_crypto::secret::Secret;
 use keyfold_protocol::config::{ConfigChange, ConfigState, StoredTree, UpdateConfig};
+use keyfold_protocol::delivery::{CookieChange, SealedSession};
 use keyfold_protocol::evidence::{Addressee, Evidence, MAX_ITEMS};
 use keyfold_protocol::ids::Signature64;
 use keyfold_protocol::intent::{Intent, MAX_INTENT_LEN};
@@ -15,8 +16,8 @@ use keyfold_protocol::ohttp::{
 };
 use keyfold_protocol::realm::{MAX_HOLDERS, SignedRealmRecord};
 use keyfold_protocol::session::{
-    AttestationKeySet, Expired, MAX_ATTESTATION_KEYS, MAX_ATTESTATION_LEN, SessionClaims,
-    SessionError, SessionExpectation, attestation_hash, verify,
+    AttestationKeySet, Expired, MAX_ATTESTATION_KEYS, MAX_ATTESTATION_LEN, MAX_SESSION_SECONDS,
+    SessionClaims, SessionError, SessionExpectation, attestation_hash, verify,
 };
 use keyfold_protocol::signed_request::{
     Components, Profile, SignatureError, SignedComponents, verify_device, verify_instance,
@@ -40,6 +41,30 @@ pub fn intent(data: &[u8]) {
             intent.key_use().is_some(),
             intent.operation().releases_leaf_key()
         );
+    }
+}
+
+/// A change of a cookie has one text, which is no longer than a browser takes and adds nothing to the
+/// cookie's header.
+pub fn cookie(data: &[u8]) {
+    let Ok(text) = core::str::from_utf8(data) else {
+        return;
+    };
+    if let Ok(change) = text.parse::<CookieChange>() {
+        reached();
+        assert_eq!(change.to_string(), text);
+        let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b' ');
+        assert!(text.len() < 4_000 && text.bytes().all(plain));
+        let CookieChange::Set {
+            seconds, sealed, ..
+        } = change
+        else {
+            return;
+        };
+        assert!((1..=MAX_SESSION_SECONDS).contains(&seconds));
+        if let Some(bytes) = sealed.to_bytes() {
+            assert_eq!(SealedSession::from_bytes(&bytes), Ok(sealed));
+        }
     }
 }
 

@@ -16,8 +16,9 @@ use keyfold_crypto::shamir::Share;
 use keyfold_crypto::testing::SeededRng;
 use keyfold_identity::challenge::ChallengeMethod;
 use keyfold_log::{Frontier, leaf_hash};
+use keyfold_protocol::delivery::{CookieChange, SEALED_LEN, SealedSession};
 use keyfold_protocol::evidence::{Evidence, Item};
-use keyfold_protocol::ids::{AddressId, Digest32};
+use keyfold_protocol::ids::{AddressId, CookieSlot, Digest32};
 use keyfold_protocol::ohttp::encapsulate;
 use keyfold_protocol::realm::{HolderCard, RealmRecord, RootKind, SignedRealmRecord};
 use keyfold_protocol::session::AttestationSigner;
@@ -228,6 +229,21 @@ fn of_protocol(add: Add<'_>) {
         .zip(fixtures::intents())
     {
         add("protocol_intent", name, intent.to_field().into_bytes());
+    }
+    let slot = CookieSlot::from_bytes([0xa5; 8]);
+    let sealed = SealedSession::from_bytes(&[7; SEALED_LEN]).expect("of its length");
+    for (name, change) in [
+        ("clear", CookieChange::Clear { slot }),
+        (
+            "set",
+            CookieChange::Set {
+                slot,
+                seconds: 604_800,
+                sealed,
+            },
+        ),
+    ] {
+        add("protocol_cookie", name, change.to_string().into_bytes());
     }
     for (name, profile) in [("request", Profile::Request), ("sign-in", Profile::SignIn)] {
         let components = fixtures::components(profile);

@@ -116,11 +116,11 @@ async fn an_attestation_of_app_a_is_refused_for_app_b(world: &World) {
     };
     // Everything is as B wants it, and signed, but the attestation is A's.
     let mut draft = channel.draft(&elsewhere, path::WALLET_LIST, &list, &json!({}));
-    draft.attestation = Some(alice.session.attestation());
+    draft.attestation = alice.session.attestation();
     let reply = channel.send(&draft.signed(&alice.key)).await;
     assert_eq!(reply.code, "session_invalid", "{}", reply.summary());
     let mut draft = channel.message(&elsewhere, &wallet, "for app B");
-    draft.attestation = Some(alice.session.attestation());
+    draft.attestation = alice.session.attestation();
     let reply = channel.send(&draft.signed(&alice.key)).await;
     assert_eq!(reply.code, "session_invalid", "{}", reply.summary());
     // And A's wallet cannot be named in B's session, nor B's in A's.

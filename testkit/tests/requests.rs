@@ -14,12 +14,14 @@ mod common;
 mod codes;
 #[path = "requests/contents.rs"]
 mod contents;
+#[path = "requests/cookies.rs"]
+mod cookies;
 #[path = "requests/edges.rs"]
 mod edges;
 #[path = "requests/signed.rs"]
 mod signed;
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use codes::{
     a_code_works_once_for_its_device_sign_in_and_project, addresses_that_are_none_are_refused,
@@ -32,6 +34,11 @@ use common::{Cases, Person};
 use contents::{
     an_intent_that_does_not_say_what_the_body_asks_is_refused,
     malformed_requests_inside_the_channel_are_refused, what_is_to_be_signed_must_be_acceptable,
+};
+use cookies::{
+    a_page_of_another_origin_gets_nothing_with_a_browsers_cookie,
+    a_session_in_a_cookie_signs_and_ends_as_any_other,
+    cookies_cut_foreign_swapped_or_doubled_open_nothing,
 };
 use edges::{
     a_document_that_answers_another_nonce_or_is_altered_registers_nobody,
@@ -71,6 +78,9 @@ async fn bad_requests_get_their_code_and_nothing_else() {
     let system = common::start(|options| {
         options.log = "debug".to_owned();
         options.projects.push(ProjectOptions::new(OTHER_APP, None));
+        options.tune_gateway = Some(Arc::new(|gateway| {
+            gateway.browser_origins = vec![cookies::ORIGIN.parse().unwrap()];
+        }));
     })
     .await;
     let alice = Person::sign_in(&system, system.project(), "alice@mail.example").await;
@@ -97,6 +107,9 @@ async fn bad_requests_get_their_code_and_nothing_else() {
             an_intent_that_does_not_say_what_the_body_asks_is_refused,
             an_attestation_of_another_device_or_forged_is_refused,
             a_signed_out_session_opens_nothing,
+            a_session_in_a_cookie_signs_and_ends_as_any_other,
+            cookies_cut_foreign_swapped_or_doubled_open_nothing,
+            a_page_of_another_origin_gets_nothing_with_a_browsers_cookie,
             the_same_nonce_in_parallel_passes_once,
             a_recorded_request_sent_again_does_nothing,
             malformed_requests_inside_the_channel_are_refused,
@@ -151,7 +164,7 @@ async fn nothing_of_all_this_is_in_a_log(world: &World) {
         Needle::new("an address", world.bob.email.as_bytes()),
     ];
     for person in [&world.alice, &world.bob] {
-        let attestation = person.session.attestation();
+        let attestation = person.session.attestation().unwrap();
         let signature = attestation.rsplit('.').next().unwrap();
         needles.push(Needle::new("an attestation", signature.as_bytes()));
     }

@@ -408,7 +408,8 @@ mod tests {
             state.store_session(&session()).unwrap();
         }
         assert_eq!(mode(&dir.path().join(SESSION_FILE)), 0o600);
-        assert_eq!(state.session().unwrap().unwrap().attestation(), "jwt");
+        let stored = state.session().unwrap().unwrap();
+        assert_eq!(stored.attestation().as_deref(), Some("jwt"));
         state.forget_session().unwrap();
         state.forget_session().unwrap();
         assert!(state.session().unwrap().is_none());

@@ -165,8 +165,8 @@ impl<T: Transport, C: Credential, E: Environment> Client<T, C, E> {
         intent: Intent,
         body: &ShowProof,
     ) -> Result<R, ClientError> {
-        let instance = pending.instance();
-        self.call_in_session_at(session, path, intent, json(body)?, instance)
+        let wanted = Some(pending.instance());
+        self.call_in_session_at(session, path, intent, json(body)?, wanted)
             .await
             .map_err(|error| {
                 if error.is(Code::UnknownInstance) {

@@ -7,6 +7,7 @@
 
 use keyfold_crypto::b64;
 use keyfold_crypto::jwk::Thumbprint;
+use keyfold_protocol::delivery::HeldAttestation;
 use keyfold_protocol::ids::AddressId;
 use keyfold_protocol::session::{MAX_ATTESTATION_LEN, SessionClaims};
 use serde::Deserialize;
@@ -18,14 +19,22 @@ struct Header {
 }
 
 /// Reads which key signed an attestation.
-pub(crate) fn key_of(attestation: &str) -> Option<Thumbprint> {
-    part(attestation, 0).map(|Header { kid }| kid)
+pub(crate) fn key_of(attestation: &HeldAttestation) -> Option<Thumbprint> {
+    match attestation {
+        HeldAttestation::Text(text) => part(text, 0).map(|Header { kid }| kid),
+        HeldAttestation::Cookie(sealed) => Some(sealed.key),
+    }
 }
 
 /// Tells whether an attestation names a wallet; `None` where that cannot be read, which those who
 /// verify attestations decide.
-pub(crate) fn names_wallet(attestation: &str, wallet: &AddressId) -> Option<bool> {
-    part(attestation, 1).map(|claims: SessionClaims| claims.wallets.contains(wallet))
+pub(crate) fn names_wallet(attestation: &HeldAttestation, wallet: &AddressId) -> Option<bool> {
+    match attestation {
+        HeldAttestation::Text(text) => {
+            part(text, 1).map(|claims: SessionClaims| claims.wallets.contains(wallet))
+        }
+        HeldAttestation::Cookie(sealed) => Some(sealed.wallets.contains(wallet)),
+    }
 }
 
 fn part<T: DeserializeOwned>(attestation: &str, at: usize) -> Option<T> {
@@ -40,6 +49,10 @@ mod tests {
     use keyfold_protocol::session::Confirmation;
 
     use super::*;
+
+    fn text(jwt: &str) -> HeldAttestation {
+        HeldAttestation::Text(jwt.to_owned())
+    }
 
     #[test]
     fn the_wallets_of_an_attestation_are_read_and_what_is_none_is_left_to_its_verifiers() {
@@ -64,11 +77,11 @@ mod tests {
             jti: "7".to_owned(),
         };
         let claims = b64::encode(&serde_json::to_vec(&claims).unwrap());
-        let jwt = format!("header.{claims}.signature");
+        let jwt = text(&format!("header.{claims}.signature"));
         assert_eq!(names_wallet(&jwt, &named), Some(true));
         assert_eq!(names_wallet(&jwt, &other), Some(false));
-        assert_eq!(names_wallet("attestation", &named), None);
-        assert_eq!(names_wallet("a.b.c", &named), None);
+        assert_eq!(names_wallet(&text("attestation"), &named), None);
+        assert_eq!(names_wallet(&text("a.b.c"), &named), None);
     }
 
     #[test]
@@ -76,9 +89,9 @@ mod tests {
         let kid = Thumbprint([8; 32]);
         let header = format!(r#"{{"typ":"keyfold-session+jwt","alg":"RS256","kid":"{kid}"}}"#);
         let jwt = format!("{}.claims.signature", b64::encode(header.as_bytes()));
-        assert_eq!(key_of(&jwt), Some(kid));
+        assert_eq!(key_of(&text(&jwt)), Some(kid));
         for none in ["", "attestation", "a.b.c", "e30.b.c"] {
-            assert_eq!(key_of(none), None, "{none}");
+            assert_eq!(key_of(&text(none)), None, "{none}");
         }
     }
 }

@@ -5,10 +5,10 @@
 //! Sealing needs a [`Target`], which only verification makes; the reply is what the context of this
 //! very request opens. Whatever else arrives is at most a reason to look again.
 
-use keyfold_crypto::hash::sha256;
 use keyfold_protocol::client_api::{MAX_BODY, header};
+use keyfold_protocol::delivery::{self, HeldAttestation};
 use keyfold_protocol::gateway_api::path;
-use keyfold_protocol::ids::{Digest32, ProjectId, RealmId};
+use keyfold_protocol::ids::{ProjectId, RealmId};
 use keyfold_protocol::intent::Intent;
 use keyfold_protocol::ohttp::{
     InnerRequest, InnerResponse, MAX_ENCAPSULATED_LEN, REQUEST_MEDIA_TYPE, RESPONSE_MEDIA_TYPE,
@@ -33,8 +33,22 @@ pub(crate) struct Call<'a> {
     pub(crate) project: &'a ProjectId,
     /// JSON.
     pub(crate) body: Vec<u8>,
-    /// The session attestation; absent before there is one.
-    pub(crate) attestation: Option<String>,
+    /// The session attestation, or where it is; absent before there is one.
+    pub(crate) attestation: Option<HeldAttestation>,
+    /// Whether cookies go with it, and may come back.
+    pub(crate) with_cookies: bool,
+}
+
+impl Call<'_> {
+    /// Says which cookie the gateway is to pass on.
+    fn outer_headers(&self) -> Vec<(&'static str, String)> {
+        match &self.attestation {
+            Some(HeldAttestation::Cookie(sealed)) => {
+                vec![(delivery::header::COOKIE, sealed.slot.to_string())]
+            }
+            _ => Vec::new(),
+        }
+    }
 }
 
 /// Sends a call to a verified instance and returns its reply.
@@ -53,7 +67,8 @@ pub(crate) async fn exchange(
         .send(OuterRequest {
             method: Method::Post,
             path: path::OHTTP.replace("{instance}", &target.id().to_string()),
-            headers: Vec::new(),
+            headers: call.outer_headers(),
+            with_cookies: call.with_cookies,
             content_type: Some(REQUEST_MEDIA_TYPE),
             body: sealed,
             max_response: MAX_ENCAPSULATED_LEN,
@@ -92,7 +107,7 @@ async fn sign(
         session: call
             .attestation
             .as_ref()
-            .map(|jwt| Digest32::from_bytes(sha256(jwt.as_bytes())).to_string()),
+            .map(|held| held.hash().to_string()),
     };
     let components = Components {
         method: "POST".to_owned(),
@@ -130,7 +145,9 @@ async fn sign(
         let device = serde_json::to_string(&device)
             .map_err(|_| ClientError::Unsendable("the device's key"))?;
         fields.push((header::SESSION.to_owned(), session));
-        fields.push((header::ATTESTATION.to_owned(), attestation.clone()));
+        if let Some(text) = attestation.text() {
+            fields.push((header::ATTESTATION.to_owned(), text.to_owned()));
+        }
         fields.push((header::DEVICE.to_owned(), device));
     }
     Ok(InnerRequest {

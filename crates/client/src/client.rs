@@ -3,6 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use keyfold_crypto::jwk::Thumbprint;
+use keyfold_protocol::delivery::Delivery;
 use keyfold_protocol::error_code::Code;
 use keyfold_protocol::ids::{InstanceId, ProjectId, RequestId};
 use keyfold_protocol::intent::{Intent, Operation};
@@ -26,6 +27,7 @@ pub struct Client<T, C, E> {
     pub(crate) environment: E,
     pub(crate) pin: RealmPin,
     pub(crate) rules: WalletRules,
+    pub(crate) delivery: Delivery,
     known: Mutex<KnownWallets>,
     directory: Directory,
 }
@@ -39,6 +41,7 @@ impl<T: Transport, C: Credential, E: Environment> Client<T, C, E> {
             environment,
             pin,
             rules: WalletRules::default(),
+            delivery: Delivery::default(),
             known: Mutex::default(),
             directory: Directory::default(),
         }
@@ -48,6 +51,18 @@ impl<T: Transport, C: Credential, E: Environment> Client<T, C, E> {
     #[must_use]
     pub fn with_wallet_rules(self, rules: WalletRules) -> Self {
         Self { rules, ..self }
+    }
+
+    /// Chooses where attestations go: into the session, which is the default, or into a cookie that no
+    /// script reads and that the transport carries. A session that is otherwise moves when it is
+    /// renewed.
+    ///
+    /// With a cookie the session knows the attestation's hash alone. Who shares the cookie (tabs of one
+    /// browser) shares the stored session too: after a renewal elsewhere this one's hash is of an
+    /// attestation that is gone, and is refused as `session_invalid`.
+    #[must_use]
+    pub fn with_delivery(self, delivery: Delivery) -> Self {
+        Self { delivery, ..self }
     }
 
     /// Begins with what this device was told before: a label of an account that names another
@@ -155,6 +170,7 @@ impl<T: Transport, C: Credential, E: Environment> Client<T, C, E> {
             project,
             body: json(body)?,
             attestation: None,
+            with_cookies: self.delivery == Delivery::Cookie,
         };
         self.call(&call, wanted).await
     }

@@ -43,6 +43,11 @@ pub struct OuterRequest {
     pub path: String,
     /// Further header fields: lower-case name, value.
     pub headers: Vec<(&'static str, String)>,
+    /// Whether the gateway's cookies go with it and are kept from the answer: in browsers `fetch` with
+    /// `credentials: "include"`, otherwise `"omit"`. Only where [`Delivery::Cookie`] was chosen.
+    ///
+    /// [`Delivery::Cookie`]: keyfold_protocol::delivery::Delivery::Cookie
+    pub with_cookies: bool,
     /// Media type of the body, where there is one.
     pub content_type: Option<&'static str>,
     /// Body; empty for `GET`.

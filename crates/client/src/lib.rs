@@ -67,6 +67,8 @@ pub use wallet::{GuardRule, Wallet, WalletRefused, WalletRules};
 
 /// What a call does.
 pub use keyfold_guard::Reading;
+/// Where attestations go.
+pub use keyfold_protocol::delivery::Delivery;
 /// Messages and names that the client's calls take and return.
 pub use keyfold_protocol::{
     account as account_api, client_api, config as config_api, ids, project as project_api,

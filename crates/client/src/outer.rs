@@ -22,6 +22,7 @@ pub(crate) async fn get<R: DeserializeOwned>(
         method: Method::Get,
         path,
         headers: Vec::new(),
+        with_cookies: false,
         content_type: None,
         body: Vec::new(),
         max_response: MAX_JSON,
@@ -44,6 +45,7 @@ pub(crate) async fn post<R: DeserializeOwned>(
             .map(|id| (IDEMPOTENCY_HEADER, id.to_string()))
             .into_iter()
             .collect(),
+        with_cookies: false,
         content_type: Some(JSON),
         body: serde_json::to_vec(body).map_err(|_| ClientError::Unsendable(what))?,
         max_response: MAX_JSON,

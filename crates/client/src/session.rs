@@ -5,6 +5,8 @@ use std::sync::{Mutex, PoisonError};
 use alloy_primitives::Address;
 use keyfold_crypto::jwk::Thumbprint;
 use keyfold_protocol::client_api::{Nothing, Renewed, Revocation, SignedIn, SignedOut, path};
+use keyfold_protocol::delivery::{Delivery, HeldAttestation, Renew};
+use keyfold_protocol::error_code::Code;
 use keyfold_protocol::holder_api::DeviceState;
 use keyfold_protocol::ids::{AccountId, AddressId, InstanceId, ProjectId, RealmId, SessionId};
 use keyfold_protocol::intent::{Intent, Operation};
@@ -25,7 +27,9 @@ const RENEW_BEFORE_SECONDS: u64 = 60;
 /// A session: what every later call of the account needs.
 ///
 /// It renews itself as it is used; whoever stores it (it is serialisable) stores it again after
-/// use. Without the device's key it is of no use to anybody, but it tells who the user is.
+/// use. Without the device's key it is of no use to anybody, but it tells who the user is. In a browser
+/// the attestation may be in a cookie instead ([`Client::with_delivery`]): then what is stored here
+/// holds its hash.
 pub struct Session {
     fixed: Fixed,
     changing: Mutex<Changing>,
@@ -44,7 +48,8 @@ struct Fixed {
 
 #[derive(Clone, Serialize, Deserialize)]
 struct Changing {
-    attestation: String,
+    #[serde(flatten)]
+    attestation: HeldAttestation,
     attestation_expires: u64,
     device_state: DeviceState,
     /// Address by label, for each wallet seen so far.
@@ -122,8 +127,12 @@ impl Session {
         self.fixed.session_ends
     }
 
-    /// Returns the attestation: a compact JWT for the app.
-    pub fn attestation(&self) -> String {
+    /// Returns the attestation: a compact JWT for the app. `None` where it is in a cookie.
+    pub fn attestation(&self) -> Option<String> {
+        self.changing().attestation.text().map(str::to_owned)
+    }
+
+    fn held(&self) -> HeldAttestation {
         self.changing().attestation.clone()
     }
 
@@ -212,9 +221,11 @@ impl<T: Transport, C: Credential, E: Environment> Client<T, C, E> {
 
     async fn renew_now(&self, session: &Session) -> Result<(), ClientError> {
         let intent = self.plain(Operation::Renew)?;
-        let renewed: Renewed = self
-            .call_with_attestation(session, path::RENEW, intent, json(&Nothing {})?)
-            .await?;
+        let body = json(&Renew {
+            delivery: self.delivery,
+        })?;
+        let call = self.call_of(session, path::RENEW, intent, body);
+        let (renewed, _): (Renewed, _) = self.call(&call, None).await?;
         let mut changing = session.changing();
         changing.attestation = renewed.attestation;
         changing.attestation_expires = renewed.attestation_expires;
@@ -243,50 +254,55 @@ impl<T: Transport, C: Credential, E: Environment> Client<T, C, E> {
         intent: Intent,
         body: Vec<u8>,
     ) -> Result<R, ClientError> {
-        self.check_session(session)?;
-        self.refresh(session).await?;
-        self.call_with_attestation(session, path, intent, body)
+        self.call_in_session_at(session, path, intent, body, None)
             .await
     }
 
-    /// As [`Client::call_in_session`], to one instance and no other.
+    /// As [`Client::call_in_session`]; where an instance is wanted, to that and no other.
     pub(crate) async fn call_in_session_at<R: DeserializeOwned>(
         &self,
         session: &Session,
         path: &'static str,
         intent: Intent,
         body: Vec<u8>,
-        instance: InstanceId,
+        wanted: Option<InstanceId>,
     ) -> Result<R, ClientError> {
         self.check_session(session)?;
         self.refresh(session).await?;
-        let call = Call {
-            path,
-            intent,
-            project: session.project(),
-            body,
-            attestation: Some(session.attestation()),
-        };
-        let (reply, _) = self.call(&call, Some(instance)).await?;
-        Ok(reply)
+        let mut call = self.call_of(session, path, intent, body);
+        let outcome = self.call(&call, wanted).await;
+        // The cookie of a renewal may overtake a request that was signed before it. Such a request is
+        // refused before anything is done, so it may come again under the same id.
+        let in_cookie = matches!(call.attestation, Some(HeldAttestation::Cookie(_)));
+        if in_cookie && outcome.as_ref().is_err_and(|e| e.is(Code::SessionInvalid)) {
+            // Until the renewal that is under way has told its hash.
+            drop(session.renewing.lock().await);
+            let held = Some(session.held());
+            if call.attestation != held {
+                call.attestation = held;
+                return Ok(self.call(&call, wanted).await?.0);
+            }
+        }
+        Ok(outcome?.0)
     }
 
-    async fn call_with_attestation<R: DeserializeOwned>(
+    fn call_of<'a>(
         &self,
-        session: &Session,
+        session: &'a Session,
         path: &'static str,
         intent: Intent,
         body: Vec<u8>,
-    ) -> Result<R, ClientError> {
-        let call = Call {
+    ) -> Call<'a> {
+        let held = session.held();
+        let in_cookie = matches!(held, HeldAttestation::Cookie(_));
+        Call {
             path,
             intent,
             project: session.project(),
             body,
-            attestation: Some(session.attestation()),
-        };
-        let (reply, _) = self.call(&call, None).await?;
-        Ok(reply)
+            with_cookies: in_cookie || self.delivery == Delivery::Cookie,
+            attestation: Some(held),
+        }
     }
 
     fn check_session(&self, session: &Session) -> Result<(), ClientError> {
@@ -307,7 +323,7 @@ impl<T: Transport, C: Credential, E: Environment> Client<T, C, E> {
         wallet: Address,
     ) -> Result<(), ClientError> {
         let wallet = AddressId::from_bytes(wallet.into_array());
-        let is_named = || names_wallet(&session.attestation(), &wallet) != Some(false);
+        let is_named = || names_wallet(&session.changing().attestation, &wallet) != Some(false);
         if is_named() {
             return Ok(());
         }

@@ -137,6 +137,7 @@ impl<T: Transport, C: Credential, E: Environment> Client<T, C, E> {
             proof,
             device: self.credential.public_jwk(),
             device_name: device_name.to_owned(),
+            delivery: self.delivery,
         };
         let intent = match body.proof.is_evidence() {
             true => Intent::FinishSignIn {

@@ -2,6 +2,7 @@
 
 use core::fmt;
 
+use keyfold_protocol::delivery::CookieChange;
 use keyfold_protocol::error_code::Code;
 use keyfold_protocol::gateway_api::{
     AttestationRequest, GenesisPlan, InstanceStatus, MAX_SEALED, host_path,
@@ -11,6 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::Enclave;
+use crate::delivery::Delivered;
 use crate::operations;
 use crate::platform::Platform;
 use crate::problem::Problem;
@@ -27,6 +29,9 @@ pub struct HostRequest {
     pub method: String,
     /// Path, one of [`host_path`](keyfold_protocol::gateway_api::host_path).
     pub path: String,
+    /// The header [`SEALED_SESSION`](keyfold_protocol::delivery::header::SEALED_SESSION): what a
+    /// client's cookie holds.
+    pub sealed_session: Option<String>,
     /// Body.
     pub body: Vec<u8>,
 }
@@ -47,6 +52,8 @@ pub struct HostResponse {
     pub status: u16,
     /// `content-type`.
     pub content_type: &'static str,
+    /// The header [`SET_SESSION`](keyfold_protocol::delivery::header::SET_SESSION).
+    pub set_session: Option<CookieChange>,
     /// Body.
     pub body: Vec<u8>,
 }
@@ -73,6 +80,7 @@ impl<P: Platform> Enclave<P> {
             HostResponse {
                 status,
                 content_type: PROBLEM,
+                set_session: None,
                 body,
             }
         })
@@ -100,7 +108,10 @@ impl<P: Platform> Enclave<P> {
                 let plan: GenesisPlan = parse(&request.body, MAX_PLAN)?;
                 json(&self.genesis(plan).await?)
             }
-            ("POST", host_path::OHTTP) => self.sealed(&request.body).await,
+            ("POST", host_path::OHTTP) => {
+                let beside = request.sealed_session.as_deref();
+                self.sealed(&request.body, beside).await
+            }
             (
                 _,
                 host_path::STATUS
@@ -114,7 +125,7 @@ impl<P: Platform> Enclave<P> {
     }
 
     /// Answers a sealed request. Only what happens before it is open is said in clear.
-    async fn sealed(&self, sealed: &[u8]) -> Result<HostResponse, Problem> {
+    async fn sealed(&self, sealed: &[u8], beside: Option<&str>) -> Result<HostResponse, Problem> {
         if sealed.len() > MAX_SEALED {
             return Err(Code::BodyTooLarge.into());
         }
@@ -127,15 +138,13 @@ impl<P: Platform> Enclave<P> {
             OpenError::TooLarge => Code::BodyTooLarge,
             OpenError::NotAuthentic | OpenError::Message(_) => Code::SealBroken,
         })?;
-        let (status, content_type, body) = match operations::answer(&realm, &inner).await {
-            Ok(body) => (200, JSON, body),
+        let answer = operations::answer(&realm, &inner, beside).await;
+        let (status, content_type, body, set_session) = match answer {
+            Ok(Delivered { answer, cookie }) => (200, JSON, answer, cookie),
             Err(problem) => {
                 let body = problem.body();
-                (
-                    body.status,
-                    PROBLEM,
-                    serde_json::to_vec(&body).unwrap_or_default(),
-                )
+                let json = serde_json::to_vec(&body).unwrap_or_default();
+                (body.status, PROBLEM, json, None)
             }
         };
         let headers = vec![("content-type".to_owned(), content_type.to_owned())];
@@ -149,6 +158,7 @@ impl<P: Platform> Enclave<P> {
         Ok(HostResponse {
             status: 200,
             content_type: RESPONSE_MEDIA_TYPE,
+            set_session,
             body,
         })
     }
@@ -167,6 +177,7 @@ fn json(body: &impl Serialize) -> Result<HostResponse, Problem> {
     Ok(HostResponse {
         status: 200,
         content_type: JSON,
+        set_session: None,
         body,
     })
 }

@@ -12,6 +12,8 @@ use keyfold_protocol::ids::{AddressId, Digest32, KeyId, ProjectId, RecordId};
 use keyfold_wallet::EcdsaSignature;
 use keyfold_wallet::checkpointer::RootStatement;
 
+use crate::delivery::SessionCookies;
+
 /// The realm's keys.
 ///
 /// # Security
@@ -19,6 +21,7 @@ use keyfold_wallet::checkpointer::RootStatement;
 /// Each wipes itself on drop; the seed is not kept.
 pub(crate) struct RealmKeys {
     pub(crate) sealing: KeyRing,
+    pub(crate) cookies: SessionCookies,
     lookup: Secret<32>,
     stamp: Secret<32>,
     peppers: [Pepper; 1],
@@ -43,6 +46,10 @@ impl RealmKeys {
                 .map_err(|_| UnusableSeed)?;
         Ok(Self {
             sealing: KeyRing::new(MasterKey::new(derive("keyfold/realm/sealing/v1"))),
+            cookies: SessionCookies::new(
+                derive("keyfold/realm/session-cookie/v1"),
+                derive("keyfold/realm/session-cookie-name/v1"),
+            ),
             lookup: derive("keyfold/realm/look-up/v1"),
             stamp: derive("keyfold/realm/anchor-stamp/v1"),
             peppers: [Pepper::new(1, derive("keyfold/realm/password-pepper/v1"))],

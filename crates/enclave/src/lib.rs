@@ -15,6 +15,7 @@ mod background;
 mod boot;
 mod clock;
 mod core;
+mod delivery;
 mod enclave;
 mod genesis;
 mod holders;

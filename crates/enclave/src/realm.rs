@@ -6,16 +6,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures_util::lock::Mutex as AsyncMutex;
 use keyfold_identity::password::MemoryBudget;
 use keyfold_protocol::client_api::GuardSettings;
+use keyfold_protocol::delivery::{CookieChange, Delivery, HeldAttestation, SealedAttestation};
 use keyfold_protocol::error_code::Code;
 use keyfold_protocol::evidence::AccountRef;
 use keyfold_protocol::holder_api::{SignedTime, TimeRequest, TimeStatement, path};
 use keyfold_protocol::ids::{Digest32, ProjectId, RecordId};
 use keyfold_protocol::realm::VerifiedRealm;
-use keyfold_protocol::session::{AttestationSigner, SessionClaims};
+use keyfold_protocol::session::{AttestationSigner, SessionClaims, attestation_hash};
 use rand_core::Rng;
 
 use crate::clock::{ClockVerdict, judge, offset};
 use crate::core::Core;
+use crate::delivery::{Delivered, Owner};
 use crate::holders::{Holders, first};
 use crate::keys::RealmKeys;
 use crate::limits::{
@@ -67,6 +69,7 @@ impl<P: Platform> Realm<P> {
             realm: verified.id(),
             instance: core.instance(),
             keys: published,
+            realm_keys: Arc::clone(&keys),
             session_nonces: window(),
             sign_in_nonces: window(),
         };
@@ -101,6 +104,44 @@ impl<P: Platform> Realm<P> {
         self.attestation
             .sign(claims)
             .map_err(|_| Problem::internal("a session attestation cannot be signed"))
+    }
+
+    /// Hands an attestation over as its client asked: as text, or sealed in the cookie of a device.
+    pub(crate) fn deliver(
+        &self,
+        delivery: Delivery,
+        attestation: String,
+        claims: SessionClaims,
+        ends: u64,
+    ) -> Result<Delivered<HeldAttestation>, Problem> {
+        if delivery == Delivery::Body {
+            return Ok(Delivered::plain(HeldAttestation::Text(attestation)));
+        }
+        let owner = Owner {
+            realm: claims.iss,
+            project: &claims.aud,
+            device: claims.cnf.jkt,
+        };
+        let cookies = &self.keys.cookies;
+        let sealed = cookies
+            .seal(owner, &attestation, ends, &mut self.core.rng()?)
+            .map_err(|_| Problem::internal("a session attestation does not fit a cookie"))?;
+        let slot = cookies.slot(owner);
+        let cookie = CookieChange::Set {
+            slot,
+            seconds: ends.saturating_sub(self.now()),
+            sealed,
+        };
+        let told = SealedAttestation {
+            hash: Digest32::from_bytes(attestation_hash(&attestation)),
+            slot,
+            key: self.attestation.public_jwk().kid(),
+            wallets: claims.wallets,
+        };
+        Ok(Delivered {
+            answer: HeldAttestation::Cookie(told),
+            cookie: Some(cookie),
+        })
     }
 
     /// The project's configuration, at most a minute old.

@@ -4,7 +4,7 @@
 //! 2. Method, headers and body are of their form and size.
 //! 3. The device's signature verifies, with the key the request names (RFC 9421).
 //! 4. It is addressed to this realm and this instance, and the body has the signed digest.
-//! 5. The session attestation is ours, for this project, this device, this hour, and the one that
+//! 5. The session attestation, in the request or in the cookie beside it, is ours, for this project, this device, this hour, and the one that
 //!    was signed. Before the nonce, so that only who has a session can use room for nonces up.
 //! 6. Its nonce is new.
 //! 7. The intent says what the body asks for.
@@ -14,7 +14,7 @@
 //! [`SignInRequest`] and [`SessionRequest`] have private fields and no other constructors, so a
 //! handler that takes one cannot run before all of this was checked.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use alloy_primitives::{Address, B256};
 use keyfold_crypto::jwk::{PublicJwk, Thumbprint};
@@ -23,6 +23,7 @@ use keyfold_protocol::client_api::{
     ApproveDevice, CreateProject, CreateWallet, MAX_BODY, Nothing, SignRequest, header,
 };
 use keyfold_protocol::config::{ConfigChange, OfWallet, UpdateConfig, published_root};
+use keyfold_protocol::delivery::{CookieChange, Delivery, Renew};
 use keyfold_protocol::error_code::Code;
 use keyfold_protocol::evidence::{AccountRef, Evidence, Item};
 use keyfold_protocol::ids::{Digest32, InstanceId, KeyId, ProjectId, RealmId, RequestId};
@@ -39,6 +40,8 @@ use keyfold_protocol::signed_request::{
 };
 use serde::de::DeserializeOwned;
 
+use crate::delivery::Owner;
+use crate::keys::RealmKeys;
 use crate::nonces::{NonceError, NonceWindow};
 use crate::problem::Problem;
 
@@ -50,6 +53,7 @@ pub(crate) struct Verifier {
     pub(crate) realm: RealmId,
     pub(crate) instance: InstanceId,
     pub(crate) keys: AttestationKeySet,
+    pub(crate) realm_keys: Arc<RealmKeys>,
     /// Nonces of sessions and of sign-ins apart, so that strangers cannot fill the former.
     pub(crate) session_nonces: Mutex<NonceWindow>,
     pub(crate) sign_in_nonces: Mutex<NonceWindow>,
@@ -86,6 +90,7 @@ pub(crate) struct SessionRequest<B: Body> {
     device: PublicJwk,
     session: VerifiedSession,
     attestation: String,
+    delivery: Delivery,
 }
 
 impl<B: NamesDevice> SignInRequest<B> {
@@ -138,21 +143,30 @@ impl<B: NamesDevice> SignInRequest<B> {
 }
 
 impl<B: Body> SessionRequest<B> {
-    /// Verifies a request.
+    /// Verifies a request. What the host passed beside it counts where it has no attestation itself.
     pub(crate) fn verify(
         verifier: &Verifier,
         operation: Operation,
         request: &InnerRequest,
+        beside: Option<&str>,
         now: u64,
     ) -> Result<Self, Problem> {
         let body: B = read_body(request)?;
         let device = device_header(request)?;
         let signed = signed_components(request, Profile::Request)?;
-        let attestation = request
+        let came = request
             .header(header::ATTESTATION)
-            .ok_or(Code::SessionMissing)?
-            .to_owned();
+            .map(|text| (Delivery::Body, text))
+            .or(beside.map(|sealed| (Delivery::Cookie, sealed)));
+        let (delivery, came) = came.ok_or(Code::SessionMissing)?;
         let verified = verifier.signature(Profile::Request, request, &signed, &device, now)?;
+        let attestation = match delivery {
+            Delivery::Body => came.to_owned(),
+            Delivery::Cookie => {
+                let cookies = &verifier.realm_keys.cookies;
+                cookies.open(verifier.owner(&verified), came, now)?
+            }
+        };
         let session = verifier.session(&verified, &attestation, now)?;
         use_nonce(&verifier.session_nonces, &verified, now)?;
         let body = checked(body, operation, &verified.intent)?;
@@ -163,6 +177,7 @@ impl<B: Body> SessionRequest<B> {
             device,
             session,
             attestation,
+            delivery,
         })
     }
 
@@ -203,6 +218,15 @@ impl<B: Body> SessionRequest<B> {
         self.verified.intent.request_id()
     }
 
+    /// What takes the cookie away that its attestation came in; `None` where it came otherwise.
+    pub(crate) fn clear_cookie(&self, verifier: &Verifier) -> Option<CookieChange> {
+        let slot = || {
+            let cookies = &verifier.realm_keys.cookies;
+            cookies.slot(verifier.owner(&self.verified))
+        };
+        (self.delivery == Delivery::Cookie).then(|| CookieChange::Clear { slot: slot() })
+    }
+
     /// What holders are shown.
     pub(crate) fn evidence(&self) -> Evidence {
         self.evidence_and(Vec::new())
@@ -225,6 +249,14 @@ impl<B: Body> SessionRequest<B> {
 }
 
 impl Verifier {
+    fn owner<'a>(&self, verified: &'a VerifiedRequest) -> Owner<'a> {
+        Owner {
+            realm: self.realm,
+            project: &verified.project,
+            device: verified.device,
+        }
+    }
+
     fn signature(
         &self,
         profile: Profile,
@@ -384,6 +416,7 @@ macro_rules! plain_bodies {
 plain_bodies!(
     SignInStart,
     Nothing,
+    Renew,
     CreateWallet,
     OfWallet,
     CreateProject,

@@ -9,6 +9,7 @@ use keyfold_crypto::jwk::{PublicJwk, Thumbprint};
 use keyfold_wallet::{BehaviorOnError, Call, Config, ContextName, Payload, PayloadBody};
 use serde::{Deserialize, Serialize};
 
+use crate::delivery::HeldAttestation;
 use crate::holder_api::DeviceState;
 use crate::ids::{AccountId, Digest32, KeyId, ProjectId, SessionId};
 use crate::project::SignInSettings;
@@ -62,7 +63,7 @@ pub mod path {
     pub const TOTP_REMOVE: &str = "/v1/totp/remove";
     /// [`StepUpRules`](crate::project::StepUpRules) to the same.
     pub const STEP_UP_RULES: &str = "/v1/account/step-up-rules";
-    /// [`super::Nothing`] to [`super::Renewed`].
+    /// [`Renew`](crate::delivery::Renew) to [`super::Renewed`].
     pub const RENEW: &str = "/v1/session/renew";
     /// [`super::Nothing`] to [`super::SignedOut`].
     pub const SIGN_OUT: &str = "/v1/session/sign-out";
@@ -109,8 +110,9 @@ pub struct SignedIn {
     pub account: AccountId,
     /// Names the session.
     pub session: SessionId,
-    /// Compact JWT for the app and for every later request.
-    pub attestation: String,
+    /// The attestation, or where it is.
+    #[serde(flatten)]
+    pub attestation: HeldAttestation,
     /// Unix seconds at which the attestation ends; renew before.
     pub attestation_expires: u64,
     /// Unix seconds at which the session ends; sign in again after.
@@ -124,8 +126,9 @@ pub struct SignedIn {
 /// A renewed attestation. It names no wallet while the device may not act.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Renewed {
-    /// Compact JWT.
-    pub attestation: String,
+    /// The attestation, or where it is.
+    #[serde(flatten)]
+    pub attestation: HeldAttestation,
     /// Unix seconds.
     pub attestation_expires: u64,
     /// Whether the device may act yet.

@@ -123,6 +123,10 @@ hex_id!(
     SessionId, 16, "session id"
 );
 hex_id!(
+    /// Names the cookie of one device in one project, by a keyed hash that tells the host nothing.
+    CookieSlot, 8, "cookie slot"
+);
+hex_id!(
     /// Names one pending sign-in.
     SignInHandle, 16, "sign-in handle"
 );

@@ -12,6 +12,7 @@
 //! | [`signed_request`] | HTTP Message Signatures (RFC 9421) of devices and enclave instances |
 //! | [`evidence`] | the versioned list that an enclave shows to a key holder |
 //! | [`session`] | the session attestation |
+//! | [`delivery`] | how it reaches its client: in the answer, or sealed in a cookie |
 //! | [`realm`] | the realm record and its quorums |
 //! | [`registration`] | binding of an enclave instance to its attestation document |
 //! | [`registry`] | whom a holder or guard knows |
@@ -35,6 +36,7 @@ pub mod anchor;
 pub mod checkpointer;
 pub mod client_api;
 pub mod config;
+pub mod delivery;
 pub mod error_code;
 pub mod evidence;
 pub mod gateway_api;

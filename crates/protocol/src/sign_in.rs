@@ -8,6 +8,7 @@ use keyfold_crypto::jwk::PublicJwk;
 use keyfold_crypto::{Encoder, b64};
 use serde::{Deserialize, Serialize};
 
+use crate::delivery::Delivery;
 use crate::ids::{Digest32, SignInHandle};
 use crate::secret_text::SecretText;
 
@@ -250,6 +251,9 @@ pub struct SignInFinish {
     /// What the device is called in lists; at most 64 characters.
     #[serde(default)]
     pub device_name: String,
+    /// Where the attestation goes.
+    #[serde(default, skip_serializing_if = "Delivery::is_default")]
+    pub delivery: Delivery,
 }
 
 /// Finishes, within a session, what [`SignInStart`] began: to link the identity that is proved to

@@ -8,10 +8,12 @@ use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
-use axum::http::{HeaderValue, Method, StatusCode, Uri};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
 use keyfold_enclave::{Enclave, HostRequest, HostResponse, Platform};
 use keyfold_net::{HttpLimits, Server, Shutdown, harden};
+use keyfold_protocol::delivery::SEALED_TEXT_LEN;
+use keyfold_protocol::delivery::header::{SEALED_SESSION, SET_SESSION};
 use keyfold_protocol::gateway_api::MAX_SEALED;
 use tokio::net::UnixListener;
 use tokio::sync::Semaphore;
@@ -90,11 +92,16 @@ where
         State(inbound): State<Arc<Self>>,
         method: Method,
         uri: Uri,
+        headers: HeaderMap,
         body: Bytes,
     ) -> Response {
+        let Ok(sealed_session) = sealed_session(&headers) else {
+            return StatusCode::BAD_REQUEST.into_response();
+        };
         let request = HostRequest {
             method: method.as_str().to_owned(),
             path: uri.path().to_owned(),
+            sealed_session,
             body: body.into(),
         };
         // It changes nothing, and the host must hear how the enclave is also when that is: full.
@@ -117,6 +124,22 @@ where
     }
 }
 
+/// More than one value, or one that no cookie holds.
+struct Ambiguous;
+
+/// Reads what a client's cookie holds, where the host says so, once.
+fn sealed_session(headers: &HeaderMap) -> Result<Option<String>, Ambiguous> {
+    let mut values = headers.get_all(SEALED_SESSION).iter();
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    if values.next().is_some() || value.len() > SEALED_TEXT_LEN {
+        return Err(Ambiguous);
+    }
+    let text = value.to_str().map_err(|_| Ambiguous)?;
+    Ok(Some(text.to_owned()))
+}
+
 fn response(answer: HostResponse) -> Response {
     let mut response = Response::new(Body::from(answer.body));
     *response.status_mut() =
@@ -124,6 +147,13 @@ fn response(answer: HostResponse) -> Response {
     response
         .headers_mut()
         .insert(CONTENT_TYPE, HeaderValue::from_static(answer.content_type));
+    if let Some(change) = answer.set_session {
+        // Letters, digits and spaces: always a value.
+        if let Ok(mut value) = HeaderValue::from_str(&change.to_string()) {
+            value.set_sensitive(true);
+            response.headers_mut().insert(SET_SESSION, value);
+        }
+    }
     response
 }
 

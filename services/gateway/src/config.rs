@@ -12,6 +12,8 @@ use keyfold_protocol::gateway_api::HOST_AUTHORITY;
 use keyfold_storage::config_file::{self, ConfigFileError};
 use serde::{Deserialize, Serialize};
 
+use crate::origin::BrowserOrigin;
+
 /// Name of the configuration file in a gateway's folder.
 pub const CONFIG_FILE: &str = "gateway.toml";
 /// Longest period of a rate limit: a day.
@@ -36,6 +38,9 @@ pub struct GatewayConfig {
     /// Networks of proxies whose `X-Forwarded-For` is believed.
     #[serde(default)]
     pub trusted_proxies: Vec<IpNet>,
+    /// Origins of web pages that may read answers, and whose cookies count: `https://app.example`.
+    #[serde(default, with = "text_list", skip_serializing_if = "Vec::is_empty")]
+    pub browser_origins: Vec<BrowserOrigin>,
     /// Limits per client address.
     #[serde(default)]
     pub rate_limits: RateLimits,
@@ -167,6 +172,7 @@ impl GatewayConfig {
             data_dir: data_dir.into(),
             tls_dir: None,
             trusted_proxies: Vec::new(),
+            browser_origins: Vec::new(),
             rate_limits: RateLimits::default(),
             relayer: None,
             enclaves: Vec::new(),
@@ -291,6 +297,30 @@ mod text {
     }
 }
 
+mod text_list {
+    use std::fmt::Display;
+    use std::str::FromStr;
+
+    use serde::{Deserialize as _, Deserializer, Serializer, de};
+
+    pub(super) fn serialize<T: Display, S: Serializer>(
+        values: &[T],
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        to.collect_seq(values.iter().map(ToString::to_string))
+    }
+
+    pub(super) fn deserialize<'de, T, D>(from: D) -> Result<Vec<T>, D::Error>
+    where
+        T: FromStr<Err: Display>,
+        D: Deserializer<'de>,
+    {
+        let texts = Vec::<String>::deserialize(from)?;
+        let parsed = texts.iter().map(|text| text.parse());
+        parsed.collect::<Result<_, _>>().map_err(de::Error::custom)
+    }
+}
+
 mod text_option {
     use std::fmt::Display;
     use std::str::FromStr;
@@ -325,6 +355,7 @@ mod tests {
         listen = "127.0.0.1:7000"
         data_dir = "data"
         trusted_proxies = ["10.0.0.0/8"]
+        browser_origins = ["https://app.example"]
 
         [rate_limits]
         attestations = { requests = 5, per_seconds = 10 }
@@ -353,6 +384,7 @@ mod tests {
         let config = GatewayConfig::load(&path).unwrap();
         assert_eq!(config.database_path(), dir.path().join("data/gateway.db"));
         assert_eq!(config.enclaves[0].inbound, dir.path().join("run/in.sock"));
+        assert_eq!(config.browser_origins[0].as_str(), "https://app.example");
         assert_eq!(config.rate_limits.attestations.requests.get(), 5);
         assert_eq!(config.rate_limits.sealed, RateLimits::default().sealed);
         assert_eq!(
@@ -373,6 +405,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         for (defect, from, to) in [
             ("misspelt", "trusted_proxies", "trusted_proxy"),
+            ("every origin", "https://app.example", "*"),
             ("not a target", "holder.example:443", "holder.example"),
             ("repeated", "smtp.example:465", "HOLDER.example:443"),
             (

@@ -21,10 +21,12 @@ mod error;
 pub mod genesis;
 mod host;
 pub mod openapi;
+mod origin;
 mod records;
 mod run;
 
 pub use config::{EgressTarget, EnclaveSockets, GatewayConfig, Rate, RateLimits, RelayerConfig};
 pub use error::GatewayError;
 pub use genesis::{EnclaveCallError, genesis, status};
+pub use origin::{BrowserOrigin, OriginError};
 pub use run::{init, run};

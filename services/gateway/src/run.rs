@@ -22,6 +22,7 @@ use crate::config::{GatewayConfig, RelayerConfig};
 use crate::enclaves::Enclaves;
 use crate::error::GatewayError;
 use crate::host;
+use crate::origin::Origins;
 use crate::records::{MIGRATIONS, RealmStore, RecordStore, TreeStore};
 
 /// Makes the folders and the TLS key; what exists is kept.
@@ -91,6 +92,7 @@ pub async fn run(
         realm,
         trees: TreeStore::new(db.clone()),
         relayer,
+        origins: Origins::new(&config.browser_origins),
     });
     let router = api::router(gateway, &config, readiness);
     tracing::info!(%address, enclaves = config.enclaves.len(), "the gateway listens");

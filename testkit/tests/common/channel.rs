@@ -100,7 +100,7 @@ impl Channel {
     ) -> Draft {
         Draft {
             profile: Profile::Request,
-            attestation: Some(person.session.attestation()),
+            attestation: person.session.attestation(),
             ..self.before_session(person.project.id.as_str(), path, intent, body)
         }
     }

@@ -124,7 +124,10 @@ pub(super) async fn a_request_altered_after_signing_is_refused(world: &World) {
         ),
         (
             "attestation",
-            header(header::ATTESTATION, &world.bob.session.attestation()),
+            header(
+                header::ATTESTATION,
+                &world.bob.session.attestation().unwrap(),
+            ),
             "session_invalid",
         ),
         (
@@ -252,7 +255,7 @@ pub(super) async fn an_attestation_of_another_device_or_forged_is_refused(world:
     let World {
         alice, bob, wallet, ..
     } = world;
-    let genuine = alice.session.attestation();
+    let genuine = alice.session.attestation().unwrap();
     let parts: Vec<&str> = genuine.split('.').collect();
     let decoded = |part: &str| -> Value {
         serde_json::from_slice(&b64::decode(part, 1 << 16).unwrap()).unwrap()
@@ -346,7 +349,7 @@ pub(super) async fn a_signed_out_session_opens_nothing(world: &World) {
     let wallet = person.wallet("left").await;
     let channel = Channel::open(&world.system).await;
     person.device.sign_out(&person.session).await.unwrap();
-    let attestation = person.session.attestation();
+    let attestation = person.session.attestation().unwrap();
     let list = Intent::Plain {
         operation: Operation::ListWallets,
         id: request_id(),

@@ -78,8 +78,12 @@ impl Load {
         })
     }
 
-    pub(super) fn attestation(&self) -> String {
-        self.session.attestation()
+    pub(super) fn attestation(&self) -> Result<String, SystemError> {
+        let text = self.session.attestation();
+        text.ok_or_else(|| SystemError::Step {
+            what: "measure an attestation".to_owned(),
+            problem: "it is in a cookie".to_owned(),
+        })
     }
 
     /// The body of a request, as it is signed and sealed.

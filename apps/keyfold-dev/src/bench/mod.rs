@@ -141,7 +141,7 @@ async fn everything(
     };
     let plain = Load::prepare(system, plain, "one@mail.example").await?;
     let guarded = Load::prepare(system, guarded, "two@mail.example").await?;
-    let inputs = Inputs::new(plain.attestation(), plain.request_body()?)?;
+    let inputs = Inputs::new(plain.attestation()?, plain.request_body()?)?;
     let folder = system.files().root().to_owned();
     let primitives = report
         .step("primitives are measured", primitives::all(inputs, &folder))

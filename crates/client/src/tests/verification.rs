@@ -307,7 +307,7 @@ fn a_gateway_cannot_answer_in_the_enclaves_place() {
 fn nothing_a_request_says_is_readable_outside() {
     let (host, client, session, wallet) = ready();
     run(client.sign_message(&session, &wallet, CHAIN, b"a canary in a message")).unwrap();
-    let attestation = session.attestation();
+    let attestation = session.attestation().unwrap();
     for secret in [
         "canary",
         CODE,

@@ -17,40 +17,40 @@ use keyfold_protocol::client_api::path;
 use keyfold_protocol::error_code::Code;
 use keyfold_protocol::intent::Operation;
 use keyfold_protocol::ohttp::InnerRequest;
-use serde::Serialize;
 
+use crate::delivery::{Answer as _, Delivered};
 use crate::platform::Platform;
 use crate::problem::Problem;
 use crate::realm::Realm;
 use crate::request::{SessionRequest, SignInRequest};
 
-/// Answers an opened request: verifies it for its route, then runs the route's handler.
+/// Answers an opened request: verifies it for its route, then runs the route's handler. `beside` is
+/// what the host passed with it: the session from the client's cookie.
 pub(crate) async fn answer<P: Platform>(
     realm: &Realm<P>,
     request: &InnerRequest,
-) -> Result<Vec<u8>, Problem> {
+    beside: Option<&str>,
+) -> Result<Delivered<Vec<u8>>, Problem> {
     let verifier = &realm.verifier;
     let now = realm.now();
     macro_rules! in_session {
         ($operation:ident, $handler:path) => {
-            json(
-                $handler(
-                    realm,
-                    SessionRequest::verify(verifier, Operation::$operation, request, now)?,
-                )
-                .await?,
+            $handler(
+                realm,
+                SessionRequest::verify(verifier, Operation::$operation, request, beside, now)?,
             )
+            .await?
+            .write()
         };
     }
     macro_rules! before_session {
         ($operation:ident, $handler:path) => {
-            json(
-                $handler(
-                    realm,
-                    SignInRequest::verify(verifier, Operation::$operation, request, now)?,
-                )
-                .await?,
+            $handler(
+                realm,
+                SignInRequest::verify(verifier, Operation::$operation, request, now)?,
             )
+            .await?
+            .write()
         };
     }
     let path = request.path_and_query.split('?').next().unwrap_or_default();
@@ -80,8 +80,4 @@ pub(crate) async fn answer<P: Platform>(
         path::SIGN_MESSAGE => in_session!(SignMessage, sign::message),
         _ => Err(Code::NotFound.into()),
     }
-}
-
-fn json(body: impl Serialize) -> Result<Vec<u8>, Problem> {
-    serde_json::to_vec(&body).map_err(|_| Problem::internal("an answer cannot be written"))
 }

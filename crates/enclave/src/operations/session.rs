@@ -5,12 +5,14 @@ use std::sync::Arc;
 use futures_util::future::join;
 use keyfold_crypto::jwk::PublicJwk;
 use keyfold_protocol::client_api::{Nothing, Renewed, Revocation, SignedOut};
+use keyfold_protocol::delivery::{CookieChange, Delivery, HeldAttestation, Renew};
 use keyfold_protocol::error_code::Code;
 use keyfold_protocol::holder_api::{DeviceAck, DeviceState, DeviceSync, Empty, InSession, path};
 use keyfold_protocol::ids::AddressId;
 use keyfold_protocol::session::{Confirmation, SessionClaims};
 use rand_core::Rng;
 
+use crate::delivery::Delivered;
 use crate::holders::{Asked, Gathered, first};
 use crate::peers::{CallError, to_json};
 use crate::platform::Platform;
@@ -22,10 +24,11 @@ use crate::request::{Body, SessionRequest};
 /// Ends the `acr` of an attestation whose device still waits: the proof is all there is.
 const WAITING: &str = "-waiting";
 
-/// A fresh attestation.
+/// A fresh attestation, delivered.
 pub(super) struct Issued {
-    pub(super) attestation: String,
+    pub(super) attestation: HeldAttestation,
     pub(super) expires: u64,
+    pub(super) cookie: Option<CookieChange>,
 }
 
 /// Signs an attestation of what the account's record says, as far as the device may know it.
@@ -40,6 +43,7 @@ pub(super) fn issue<P: Platform>(
     account: &Account,
     session: &SessionRecord,
     device: DeviceState,
+    delivery: Delivery,
 ) -> Result<Issued, Problem> {
     let now = realm.now();
     let expires = now
@@ -72,9 +76,12 @@ pub(super) fn issue<P: Platform>(
         exp: expires,
         jti: keyfold_crypto::b64::encode(&jti),
     };
+    let attestation = realm.attest_session(&claims)?;
+    let delivered = realm.deliver(delivery, attestation, claims, session.ends)?;
     Ok(Issued {
-        attestation: realm.attest_session(&claims)?,
+        attestation: delivered.answer,
         expires,
+        cookie: delivered.cookie,
     })
 }
 
@@ -89,8 +96,8 @@ pub(super) fn in_session<B: Body>(request: &SessionRequest<B>) -> Result<Vec<u8>
 /// Renews the attestation while the session lasts and t holders let it.
 pub(super) async fn renew<P: Platform>(
     realm: &Realm<P>,
-    request: SessionRequest<Nothing>,
-) -> Result<Renewed, Problem> {
+    request: SessionRequest<Renew>,
+) -> Result<Delivered<Renewed>, Problem> {
     let (account, state) = join(realm.session_account(&request), check(realm, &request)).await;
     let account = account?.value;
     let session = account
@@ -98,21 +105,28 @@ pub(super) async fn renew<P: Platform>(
         .ok_or(Code::SessionRevoked)?;
     let device = state?;
     let project = realm.project(request.project()).await?;
-    let issued = issue(realm, &project, &account, session, device)?;
+    let delivery = request.body().delivery;
+    let issued = issue(realm, &project, &account, session, device, delivery)?;
     if device == DeviceState::Active {
         note_active(realm, &request, &account).await;
     }
-    Ok(Renewed {
-        attestation: issued.attestation,
-        attestation_expires: issued.expires,
-        device,
+    Ok(Delivered {
+        answer: Renewed {
+            attestation: issued.attestation,
+            attestation_expires: issued.expires,
+            device,
+        },
+        // Whoever wants the text from now on needs no cookie.
+        cookie: issued
+            .cookie
+            .or_else(|| request.clear_cookie(&realm.verifier)),
     })
 }
 
 /// Notes in the account's record that a device that waited acts now, so that it keeps its place.
 async fn note_active<P: Platform>(
     realm: &Realm<P>,
-    request: &SessionRequest<Nothing>,
+    request: &SessionRequest<Renew>,
     account: &Account,
 ) {
     let jkt = request.thumbprint();
@@ -258,7 +272,7 @@ fn sync<P: Platform>(realm: &Realm<P>, jwk: PublicJwk, gathered: Gathered<Device
 pub(super) async fn sign_out<P: Platform>(
     realm: &Realm<P>,
     request: SessionRequest<Nothing>,
-) -> Result<SignedOut, Problem> {
+) -> Result<Delivered<SignedOut>, Problem> {
     let sid = request.session().claims().sid;
     let body: Arc<[u8]> = in_session(&request)?.into();
     // The holders decide; a record store that is away must not keep somebody signed in.
@@ -295,5 +309,11 @@ pub(super) async fn sign_out<P: Platform>(
     } else {
         Revocation::Pending
     };
-    Ok(SignedOut { state })
+    // Who has to ask again needs the cookie for that.
+    let over = state == Revocation::Done;
+    let cookie = request.clear_cookie(&realm.verifier).filter(|_| over);
+    Ok(Delivered {
+        answer: SignedOut { state },
+        cookie,
+    })
 }

@@ -9,7 +9,7 @@ use keyfold_protocol::ohttp::InnerRequest;
 
 use crate::app::{ANNA, APP, App, OTHER, assert_refused, message, payment};
 
-fn set(request: &mut InnerRequest, name: &str, value: &str) {
+pub(crate) fn set(request: &mut InnerRequest, name: &str, value: &str) {
     let header = request.headers.iter_mut().find(|(n, _)| n == name).unwrap();
     header.1 = value.to_owned();
 }

@@ -6,6 +6,7 @@ use keyfold_crypto::jwk::{DeviceSigningKey, PublicJwk, Thumbprint};
 use keyfold_crypto::testing::SeededRng;
 use keyfold_enclave::Enclave;
 use keyfold_protocol::client_api::*;
+use keyfold_protocol::delivery::{CookieChange, Delivery, HeldAttestation, Renew};
 use keyfold_protocol::error_code::{Code, ProblemBody};
 use keyfold_protocol::gateway_api::{AttestationRequest, Attested, host_path};
 use keyfold_protocol::ids::{AddressId, Digest32, RealmId, RequestId};
@@ -21,13 +22,15 @@ use keyfold_protocol::signed_request::{
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::world::{Machine, World, ask, json};
+use crate::world::{Machine, World, ask, ask_with, json};
 
 /// What came back.
 #[derive(Debug, Clone)]
 pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) body: String,
+    /// What the host is asked to do with the client's cookie.
+    pub(crate) cookie: Option<CookieChange>,
 }
 
 impl Reply {
@@ -50,12 +53,19 @@ impl Reply {
     }
 }
 
+/// The text of an attestation that was delivered so.
+pub(crate) fn text(held: &HeldAttestation) -> String {
+    held.text().unwrap().to_owned()
+}
+
 pub(crate) struct Device {
     pub(crate) world: Arc<World>,
     pub(crate) enclave: Arc<Enclave<Machine>>,
     pub(crate) key: DeviceSigningKey,
     pub(crate) project: String,
     pub(crate) attestation: String,
+    /// Where the attestation is in a cookie: its hash, and what the cookie holds.
+    pub(crate) cookie: Option<(Digest32, String)>,
 }
 
 impl Device {
@@ -67,6 +77,7 @@ impl Device {
             enclave,
             project: project.to_owned(),
             attestation: String::new(),
+            cookie: None,
         }
     }
 
@@ -112,8 +123,11 @@ impl Device {
         before_session: bool,
         body: Vec<u8>,
     ) -> InnerRequest {
-        let session = (!before_session)
-            .then(|| Digest32::from_bytes(attestation_hash(&self.attestation)).to_string());
+        let hash = match &self.cookie {
+            Some((hash, _)) => *hash,
+            None => Digest32::from_bytes(attestation_hash(&self.attestation)),
+        };
+        let session = (!before_session).then(|| hash.to_string());
         let device = DeviceHeaders {
             realm: self.realm().to_string(),
             project: self.project.clone(),
@@ -158,7 +172,9 @@ impl Device {
         ];
         if let Some(session) = session {
             headers.push((header::SESSION.into(), session));
-            headers.push((header::ATTESTATION.into(), self.attestation.clone()));
+            if self.cookie.is_none() {
+                headers.push((header::ATTESTATION.into(), self.attestation.clone()));
+            }
             headers.push((
                 header::DEVICE.into(),
                 serde_json::to_string(&self.jwk()).unwrap(),
@@ -185,18 +201,27 @@ impl Device {
 
     /// Seals a request, sends it, opens the answer.
     pub(crate) async fn send(&self, request: &InnerRequest) -> Reply {
+        let beside = self.cookie.as_ref().map(|(_, sealed)| sealed.clone());
+        self.send_with(request, beside).await
+    }
+
+    /// As [`Device::send`], with what the host passes beside it.
+    pub(crate) async fn send_with(&self, request: &InnerRequest, beside: Option<String>) -> Reply {
         let (sealed, context) = encapsulate(&self.config().await, request).unwrap();
-        let outer = ask(&self.enclave, "POST", host_path::OHTTP, sealed).await;
+        let outer = ask_with(&self.enclave, "POST", host_path::OHTTP, beside, sealed).await;
+        let cookie = outer.set_session;
         if outer.status != 200 {
             return Reply {
                 status: outer.status,
                 body: String::from_utf8(outer.body).unwrap(),
+                cookie,
             };
         }
         let inner = context.open(&outer.body).unwrap();
         Reply {
             status: inner.status,
             body: String::from_utf8(inner.body).unwrap(),
+            cookie,
         }
     }
 
@@ -231,11 +256,25 @@ impl Device {
 
     /// Shows any proof.
     pub(crate) async fn finish_by(&self, started: &SignInStarted, proof: Proof) -> Reply {
+        self.finish_to(started, proof, Delivery::Body).await
+    }
+
+    pub(crate) async fn finish_with(
+        &self,
+        started: &SignInStarted,
+        code: &str,
+        delivery: Delivery,
+    ) -> Reply {
+        self.finish_to(started, by_code(code), delivery).await
+    }
+
+    async fn finish_to(&self, started: &SignInStarted, proof: Proof, delivery: Delivery) -> Reply {
         let body = SignInFinish {
             sign_in: started.sign_in,
             proof,
             device: self.jwk(),
             device_name: "laptop".to_owned(),
+            delivery,
         };
         let intent = match body.proof.is_evidence() {
             true => Intent::FinishSignIn {
@@ -278,19 +317,23 @@ impl Device {
     pub(crate) async fn sign_in(&mut self, email: &str) -> SignedIn {
         let started: SignInStarted = self.start(email).await.ok();
         let signed_in: SignedIn = self.finish(&started, &self.world.code()).await.ok();
-        self.attestation = signed_in.attestation.clone();
+        self.attestation = text(&signed_in.attestation);
         signed_in
     }
 
     pub(crate) async fn renew(&self) -> Reply {
-        self.in_session(path::RENEW, Operation::Renew, &Nothing {})
+        self.renew_to(Delivery::Body).await
+    }
+
+    pub(crate) async fn renew_to(&self, delivery: Delivery) -> Reply {
+        self.in_session(path::RENEW, Operation::Renew, &Renew { delivery })
             .await
     }
 
     /// Goes on with a fresh attestation, which names the wallets made meanwhile.
     pub(crate) async fn renewed(&mut self) {
         let renewed: Renewed = self.renew().await.ok();
-        self.attestation = renewed.attestation;
+        self.attestation = text(&renewed.attestation);
     }
 
     pub(crate) async fn create_wallet(&self, label: &str) -> Reply {

@@ -7,6 +7,7 @@ mod attacks;
 mod channel;
 mod config;
 mod contexts;
+mod cookies;
 mod device;
 mod factors;
 mod guard;

@@ -13,7 +13,7 @@ use keyfold_protocol::sign_in::SignInStarted;
 use crate::app::{
     ANNA, APP, App, BORIS, OTHER, assert_refused, create_project, payment, project_of,
 };
-use crate::device::Device;
+use crate::device::{Device, text};
 use crate::world::settle;
 
 #[tokio::test]
@@ -195,7 +195,7 @@ async fn a_session_is_renewed_until_it_ends_and_auth_time_never_moves() {
         app.world.pass(3_599);
         let renewed: Renewed = device.renew().await.ok();
         assert!(renewed.attestation_expires <= end);
-        device.attestation = renewed.attestation;
+        device.attestation = text(&renewed.attestation);
     }
     app.world.pass(end - app.world.now());
     assert_refused(&device.renew().await, Code::SessionExpired);

@@ -288,10 +288,22 @@ pub(crate) async fn ask(
     path: &str,
     body: Vec<u8>,
 ) -> HostResponse {
+    ask_with(enclave, method, path, None, body).await
+}
+
+/// As [`ask`], with what is in a client's cookie beside it.
+pub(crate) async fn ask_with(
+    enclave: &Enclave<Machine>,
+    method: &str,
+    path: &str,
+    sealed_session: Option<String>,
+    body: Vec<u8>,
+) -> HostResponse {
     enclave
         .handle(HostRequest {
             method: method.to_owned(),
             path: path.to_owned(),
+            sealed_session,
             body,
         })
         .await

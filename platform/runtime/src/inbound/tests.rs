@@ -4,6 +4,7 @@ use http::Request;
 use keyfold_net::client::ClientLimits;
 use keyfold_net::pipe::{HybridConnector, connect_port};
 use keyfold_net::{HttpClient, ShutdownTrigger};
+use keyfold_protocol::delivery::CookieChange;
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::UnixStream;
@@ -47,6 +48,9 @@ impl World {
                     HostResponse {
                         status: 200,
                         content_type: "text/x-done",
+                        set_session: request.sealed_session.map(|slot| CookieChange::Clear {
+                            slot: slot.parse().unwrap(),
+                        }),
                         body: request.body,
                     }
                 }
@@ -77,12 +81,16 @@ impl World {
     }
 
     async fn send(&self, method: &str) -> http::Response<Bytes> {
+        self.send_beside(method, &[]).await
+    }
+
+    async fn send_beside(&self, method: &str, sealed: &[&str]) -> http::Response<Bytes> {
         let connector = HybridConnector::new(self.socket(), INBOUND_PORT);
-        let request = Request::builder()
-            .method(method)
-            .uri("http://enclave/x")
-            .body(Bytes::new())
-            .unwrap();
+        let mut request = Request::builder().method(method).uri("http://enclave/x");
+        for value in sealed {
+            request = request.header(SEALED_SESSION, *value);
+        }
+        let request = request.body(Bytes::new()).unwrap();
         HttpClient::new(connector, ClientLimits::default())
             .send(request)
             .await
@@ -135,4 +143,20 @@ async fn operations_nobody_waits_for_count_and_the_host_still_hears_how_the_encl
         keyfold_net::problem::PROBLEM_JSON
     );
     assert_eq!(world.send("GET").await.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn what_is_beside_a_request_passes_and_what_is_ambiguous_or_too_long_does_not() {
+    let world = World::start();
+    let slot = "0123456789abcdef";
+    let answer = world.send_beside("GET", &[slot]).await;
+    let change = answer.headers().get(SET_SESSION).unwrap();
+    assert_eq!(change, format!("{slot} 0").as_str());
+    assert!(!world.send("GET").await.headers().contains_key(SET_SESSION));
+    let long = "A".repeat(SEALED_TEXT_LEN + 1);
+    let strange = "\u{e4}";
+    for refused in [&[slot, slot][..], &[&long], &[strange]] {
+        let answer = world.send_beside("GET", refused).await;
+        assert_eq!(answer.status(), StatusCode::BAD_REQUEST, "{refused:?}");
+    }
 }

@@ -2,7 +2,8 @@
 //!
 //! # Security
 //!
-//! Bodies pass byte for byte in both directions. Nothing here reads or logs them.
+//! Bodies pass byte for byte in both directions. Nothing here reads or logs them, nor what cookies
+//! hold.
 
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use keyfold_protocol::ids::InstanceId;
 use keyfold_protocol::registration::AttestedBinding;
 use serde::de::DeserializeOwned;
 
+use super::cookies::{self, Wanted};
 use super::{Gateway, problem, problem_with};
 use crate::enclaves::{self, CallError};
 use crate::openapi::Sealed;
@@ -82,15 +84,24 @@ pub(crate) async fn attestation(
     post,
     path = path::OHTTP,
     tag = "instances",
-    params(("instance" = InstanceId, Path, description = "The instance whose key it is sealed to.")),
+    params(
+        ("instance" = InstanceId, Path, description = "The instance whose key it is sealed to."),
+        ("keyfold-cookie" = Option<String>, Header, description = "Where the session's attestation is \
+            in a cookie, which: 16 hexadecimal digits, which follow `__Host-keyfold-` in its name. Its \
+            value goes to the instance beside the request. Cookies count for the origins that the \
+            operator lists; no cookie does anything without a request that the device signed."),
+    ),
     request_body(content = Sealed, content_type = "message/ohttp-req",
         description = "An encapsulated request, at most 131072 bytes."),
     responses(
         (status = 200, description = "The encapsulated response.", body = Sealed,
-            content_type = "message/ohttp-res"),
+            content_type = "message/ohttp-res",
+            headers(("set-cookie" = String, description = "Where the instance asks for it: the \
+                sealed attestation as a cookie that is Secure, HttpOnly, SameSite=None and Partitioned, \
+                or its end."))),
         (status = "default", description = "A problem: `unknown_key` or `unknown_instance` (verify again and \
             repeat under the same request id), `seal_broken`, `unavailable`, `timeout`, `body_too_large`, \
-            `unsupported_media_type` or `rate_limited`.",
+            `malformed_request` (the cookie), `unsupported_media_type` or `rate_limited`.",
             body = ProblemBody, content_type = "application/problem+json"),
     ),
 )]
@@ -106,13 +117,29 @@ pub(crate) async fn ohttp(
             "Send the sealed request with Content-Type: message/ohttp-req.",
         ));
     }
-    let request = enclaves::post(host_path::OHTTP, OHTTP_REQUEST, body);
+    let cookies_count = gateway.origins.allow_cookies(&headers);
+    let mut request = enclaves::post(host_path::OHTTP, OHTTP_REQUEST, body);
+    if cookies_count && let Some(sealed) = cookies::named(&headers)? {
+        cookies::beside(request.headers_mut(), &sealed);
+    }
     let answer = gateway
         .enclaves
         .call(parse(&instance)?, request)
         .await
         .map_err(refusal)?;
-    pass(answer, OHTTP_RESPONSE)
+    let change = match cookies::wanted(answer.headers()) {
+        Wanted::Nothing => None,
+        Wanted::Change(change) => Some(change),
+        Wanted::Unreadable => {
+            tracing::error!("a cookie that cannot be passed on");
+            return Err(problem(Code::Unavailable));
+        }
+    };
+    let mut response = pass(answer, OHTTP_RESPONSE)?;
+    if let Some(change) = change.filter(|_| cookies_count) {
+        cookies::apply(&change, &mut response);
+    }
+    Ok(response)
 }
 
 /// The keys of session attestations as a JWK set, for apps that verify them.

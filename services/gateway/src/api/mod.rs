@@ -1,5 +1,7 @@
 //! The public API.
 
+mod cookies;
+mod cors;
 pub(crate) mod instances;
 mod limit;
 pub(crate) mod realm;
@@ -26,6 +28,7 @@ use keyfold_protocol::relayer_api;
 use crate::config::GatewayConfig;
 use crate::enclaves::Enclaves;
 use crate::openapi;
+use crate::origin::Origins;
 use crate::records::{RealmStore, TreeStore};
 use limit::Limiter;
 
@@ -38,6 +41,7 @@ pub(crate) struct Gateway {
     pub(crate) realm: RealmStore,
     pub(crate) trees: TreeStore,
     pub(crate) relayer: Option<Relayer>,
+    pub(crate) origins: Origins,
 }
 
 /// The way to the relayer.
@@ -59,6 +63,7 @@ pub(crate) fn router(
         )
     };
     let limits = &config.rate_limits;
+    let origins = gateway.origins.clone();
     let api = Router::new()
         .route(path::REALM, get(realm::realm))
         .route(path::INSTANCES, get(instances::instances))
@@ -96,7 +101,12 @@ pub(crate) fn router(
         max_body_bytes: limit::MAX_DRAINED,
         ..HttpLimits::default()
     };
-    harden(api, outermost)
+    let api = harden(api, outermost);
+    if origins.is_empty() {
+        return api;
+    }
+    // Outermost, so that pages can read every refusal too.
+    api.layer(cors::layer(origins))
 }
 
 /// Makes the problem of a code.

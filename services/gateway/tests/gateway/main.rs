@@ -7,6 +7,7 @@
     missing_docs
 )]
 
+mod cookies;
 mod egress;
 mod forwarding;
 mod limits;

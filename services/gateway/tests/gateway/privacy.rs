@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
+use keyfold_protocol::delivery::SEALED_TEXT_LEN;
 use keyfold_protocol::gateway_api::{RecordPut, RecordVersion, host_path};
 use keyfold_protocol::ids::{Digest32, RecordId};
 use sha2::{Digest as _, Sha256};
@@ -13,6 +14,9 @@ use crate::support::*;
 const SEALED: &str = "what-a-client-sealed";
 const REPLY: &str = "what-an-enclave-sealed";
 const RECORD: &str = "what-an-enclave-stored";
+/// A part of what a client's cookie holds, and of what it is to hold.
+const COOKIE: &str = "CCCCCCCC";
+const SET_COOKIE: &str = "SSSSSSSS";
 
 #[derive(Clone, Default)]
 struct Captured(Arc<Mutex<Vec<u8>>>);
@@ -60,6 +64,23 @@ async fn storage_and_logs_hold_nothing_of_what_passes_but_the_records_that_were_
     let gateway = setup.start().await;
     let answer = gateway.sealed(INSTANCE, SEALED).await;
     assert_eq!(answer.body(), REPLY);
+    // With a cookie, over HTTP/1.1 as the client here speaks it.
+    let (slot, sealed) = ("0123456789abcdef", "C".repeat(SEALED_TEXT_LEN));
+    *enclave.fake.set_session.lock().unwrap() =
+        Some(format!("{slot} 60 {}", "S".repeat(SEALED_TEXT_LEN)));
+    for cookie in [
+        format!("__Host-keyfold-{slot}={sealed}"),
+        format!("__Host-keyfold-{slot}={sealed}C"),
+        format!("__Host-keyfold-{slot}={sealed}; __Host-keyfold-{slot}={sealed}"),
+    ] {
+        let request = http::Request::post(gateway.url(&ohttp(INSTANCE)))
+            .header("content-type", "message/ohttp-req")
+            .header("keyfold-cookie", slot)
+            .header("cookie", cookie);
+        gateway.send(request, SEALED.into()).await;
+    }
+    let beside = enclave.fake.beside.lock().unwrap().clone();
+    assert_eq!(beside.as_ref(), Some(&sealed));
     // Refusals must not quote either.
     gateway.sealed(OTHER, SEALED).await;
     gateway
@@ -81,6 +102,7 @@ async fn storage_and_logs_hold_nothing_of_what_passes_but_the_records_that_were_
     assert!(kept.iter().any(|(_, bytes)| holds(bytes, RECORD)));
     for (name, bytes) in &kept {
         assert!(!holds(bytes, SEALED) && !holds(bytes, REPLY), "{name}");
+        assert!(!holds(bytes, COOKIE) && !holds(bytes, SET_COOKIE), "{name}");
     }
     gateway.stop().await;
 
@@ -91,7 +113,7 @@ async fn storage_and_logs_hold_nothing_of_what_passes_but_the_records_that_were_
     assert_eq!(names, ["gateway.db", "tls-cert.pem", "tls-key.pem"]);
     let logs = logs.0.lock().unwrap();
     assert!(holds(&logs, "answered with a problem"));
-    for text in [SEALED, REPLY, RECORD] {
+    for text in [SEALED, REPLY, RECORD, COOKIE, SET_COOKIE] {
         assert!(!holds(&logs, text), "{text} is in the logs");
     }
 }

@@ -22,6 +22,7 @@ use keyfold_net::pipe::EgressConnector;
 use keyfold_net::problem::PROBLEM_JSON;
 use keyfold_net::tls::client_config_pinned;
 use keyfold_net::{HttpClient, Server, Shutdown, ShutdownTrigger};
+use keyfold_protocol::delivery::header::{SEALED_SESSION, SET_SESSION};
 use keyfold_protocol::error_code::{Code, ProblemBody};
 use keyfold_protocol::gateway_api::{HOST_AUTHORITY, InstanceStatus, Instances, host_path};
 use keyfold_protocol::ids::{AddressId, Digest32, InstanceId, Signature64};
@@ -42,6 +43,10 @@ pub(crate) struct Fake {
     status: Arc<Mutex<InstanceStatus>>,
     /// Every body that arrived, with its content type.
     pub(crate) seen: Arc<Mutex<Vec<(String, Bytes)>>>,
+    /// What was beside the last body, from a client's cookie.
+    pub(crate) beside: Arc<Mutex<Option<String>>>,
+    /// What the next calls want of the client's cookie.
+    pub(crate) set_session: Arc<Mutex<Option<String>>>,
     /// What the next calls are answered.
     pub(crate) answer: Arc<Mutex<(u16, &'static str, Bytes)>>,
     pub(crate) entered: Arc<Notify>,
@@ -67,6 +72,8 @@ impl Fake {
         Self {
             status: Arc::new(Mutex::new(status)),
             seen: Arc::default(),
+            beside: Arc::default(),
+            set_session: Arc::default(),
             answer: Arc::new(Mutex::new(answer)),
             entered: Arc::default(),
             go_on: Arc::default(),
@@ -119,6 +126,8 @@ async fn fake_call(State(fake): State<Fake>, request: axum::extract::Request) ->
         .get(CONTENT_TYPE)
         .map_or("", |value| value.to_str().unwrap())
         .to_owned();
+    let beside = request.headers().get(SEALED_SESSION);
+    *fake.beside.lock().unwrap() = beside.map(|value| value.to_str().unwrap().to_owned());
     let body = axum::body::to_bytes(request.into_body(), usize::MAX)
         .await
         .unwrap();
@@ -130,7 +139,12 @@ async fn fake_call(State(fake): State<Fake>, request: axum::extract::Request) ->
     }
     let (status, media, body) = fake.answer.lock().unwrap().clone();
     let status = StatusCode::from_u16(status).unwrap();
-    (status, [(CONTENT_TYPE, media)], body).into_response()
+    let mut response = (status, [(CONTENT_TYPE, media)], body).into_response();
+    if let Some(change) = fake.set_session.lock().unwrap().as_ref() {
+        let value = change.parse().unwrap();
+        response.headers_mut().insert(SET_SESSION, value);
+    }
+    response
 }
 
 /// A gateway in a folder of its own.

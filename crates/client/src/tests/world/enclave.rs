@@ -1,14 +1,17 @@
 //! What an enclave does: verify as the real one does, then answer.
 
 use alloy_primitives::{Address, B256};
-use keyfold_crypto::jwk::PublicJwk;
+use keyfold_crypto::jwk::{PublicJwk, Thumbprint};
 use keyfold_protocol::client_api::{
     ApproveDevice, CreateWallet, Nothing, Renewed, Revocation, SignRequest, Signed, SignedIn,
     SignedOut, WalletInfo, Wallets, header, path,
 };
+use keyfold_protocol::delivery::{Delivery, HeldAttestation, Renew, SealedAttestation};
 use keyfold_protocol::error_code::Code;
 use keyfold_protocol::holder_api::DeviceState;
-use keyfold_protocol::ids::{Digest32, InstanceId, RealmId, SessionId, SignInHandle};
+use keyfold_protocol::ids::{
+    AddressId, CookieSlot, Digest32, InstanceId, RealmId, SessionId, SignInHandle,
+};
 use keyfold_protocol::intent::{Intent, Operation};
 use keyfold_protocol::ohttp::InnerRequest;
 use keyfold_protocol::sign_in::{Next, SignInStarted};
@@ -24,10 +27,22 @@ use super::host::{State, answer, problem};
 use super::wallets::{info, owner, sign};
 use crate::OuterResponse;
 
-fn verify(realm: RealmId, id: InstanceId, request: &InnerRequest, now: u64) -> VerifiedRequest {
+/// Names the cookie of every device.
+pub(super) const SLOT: [u8; 8] = [0x51; 8];
+
+/// `None` where the cookie holds another attestation than the one that was signed for.
+fn verify(
+    realm: RealmId,
+    id: InstanceId,
+    request: &InnerRequest,
+    passed: Option<&str>,
+    now: u64,
+) -> Option<VerifiedRequest> {
     let field = |name| request.header(name).map(str::to_owned);
-    let attestation = field(header::ATTESTATION);
-    let profile = if attestation.is_some() {
+    let in_body = field(header::ATTESTATION);
+    let is_cookie = in_body.is_none();
+    let attestation = in_body.or(passed.map(str::to_owned));
+    let profile = if field(header::SESSION).is_some() {
         Profile::Request
     } else {
         Profile::SignIn
@@ -63,13 +78,17 @@ fn verify(realm: RealmId, id: InstanceId, request: &InnerRequest, now: u64) -> V
     assert_eq!(verified.realm, realm);
     if let Some(jwt) = &attestation {
         let hash = keyfold_protocol::session::attestation_hash(jwt);
+        if is_cookie && verified.session != Some(Digest32::from_bytes(hash)) {
+            return None;
+        }
         assert_eq!(verified.session, Some(Digest32::from_bytes(hash)));
         assert!(
             jwt.ends_with(&format!("/{}", verified.device)),
             "another device's attestation"
         );
     }
-    verified
+    assert_eq!(verified.session.is_some(), attestation.is_some());
+    Some(verified)
 }
 
 impl State {
@@ -79,7 +98,18 @@ impl State {
         request: &InnerRequest,
         now: u64,
     ) -> OuterResponse {
-        let verified = verify(self.record.record.id(), id, request, now);
+        let passed = self.passed.take();
+        if request.header(header::SESSION).is_some()
+            && request.header(header::ATTESTATION).is_none()
+            && passed.is_none()
+        {
+            return problem(Code::SessionMissing);
+        }
+        let realm = self.record.record.id();
+        let Some(verified) = verify(realm, id, request, passed.as_deref(), now) else {
+            self.overtaken += 1;
+            return problem(Code::SessionInvalid);
+        };
         let intent = &verified.intent;
         self.opened
             .push((intent.request_id(), request.path_and_query.clone()));
@@ -98,9 +128,9 @@ impl State {
                 self.finish_sign_in(&verified, body, now)
             }
             (path::RENEW, Operation::Renew) => {
-                self.signed_in += 1;
+                let Renew { delivery } = serde_json::from_slice(body).unwrap();
                 answer(&Renewed {
-                    attestation: format!("attestation-{}/{}", self.signed_in, verified.device),
+                    attestation: self.issue(verified.device, delivery),
                     attestation_expires: now + self.attestation_seconds,
                     device: DeviceState::Active,
                 })
@@ -140,15 +170,38 @@ impl State {
         if body["proof"]["code"] != CODE {
             return problem(Code::SignInRefused);
         }
-        self.signed_in += 1;
+        let delivery = match body["delivery"].as_str() {
+            Some("cookie") => Delivery::Cookie,
+            _ => Delivery::Body,
+        };
         answer(&SignedIn {
             account: self.account,
             session: SessionId::from_bytes([5; 16]),
-            attestation: format!("attestation-{}/{}", self.signed_in, verified.device),
+            attestation: self.issue(verified.device, delivery),
             attestation_expires: now + self.attestation_seconds,
             session_ends: now + self.session_seconds,
             device: DeviceState::Active,
             wallets: self.told_wallets(),
+        })
+    }
+
+    /// Makes an attestation, and puts it where it is wanted.
+    fn issue(&mut self, device: Thumbprint, delivery: Delivery) -> HeldAttestation {
+        self.signed_in += 1;
+        let text = HeldAttestation::Text(format!("attestation-{}/{device}", self.signed_in));
+        if delivery == Delivery::Body {
+            self.cookie = None;
+            return text;
+        }
+        self.cookie = text.text().map(str::to_owned);
+        let wallets = self.wallets.iter();
+        HeldAttestation::Cookie(SealedAttestation {
+            hash: text.hash(),
+            slot: CookieSlot::from_bytes(SLOT),
+            key: Thumbprint([8; 32]),
+            wallets: wallets
+                .map(|w| AddressId::from_bytes(w.address.into_array()))
+                .collect(),
         })
     }
 

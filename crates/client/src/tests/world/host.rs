@@ -10,9 +10,10 @@ use keyfold_crypto::testing::SeededRng;
 use keyfold_platform_dev::issuer::{DevIssuer, IssueRequest};
 use keyfold_protocol::client_api::{Signed, WalletInfo};
 use keyfold_protocol::config::StoredTree;
+use keyfold_protocol::delivery;
 use keyfold_protocol::error_code::{Code, ProblemBody};
 use keyfold_protocol::gateway_api::{self, AttestationRequest, Instances};
-use keyfold_protocol::ids::{AccountId, InstanceId, RequestId};
+use keyfold_protocol::ids::{AccountId, CookieSlot, InstanceId, RequestId};
 use keyfold_protocol::ohttp::{InnerResponse, RESPONSE_MEDIA_TYPE};
 use keyfold_protocol::realm::SignedRealmRecord;
 use keyfold_protocol::registration::AttestedBinding;
@@ -20,6 +21,7 @@ use keyfold_protocol::relayer_api::{
     IDEMPOTENCY_HEADER, Relay, RelayState, Relayed, WalletOnChain,
 };
 
+use super::enclave::SLOT;
 use super::environment::{Clock, a_turn};
 use super::realm::{Enclave, image};
 use crate::{OuterRequest, OuterResponse, Transport, TransportError};
@@ -63,6 +65,14 @@ pub(crate) struct State {
     pub(crate) session_seconds: u64,
     pub(crate) attestation_seconds: u64,
     pub(crate) signed_in: u32,
+    /// What the browser's cookie holds; not sealed here.
+    pub(crate) cookie: Option<String>,
+    /// What of it came with the request under way.
+    pub(crate) passed: Option<String>,
+    /// Requests that were refused since their cookie was another's.
+    pub(crate) overtaken: usize,
+    /// Requests with which cookies went.
+    pub(crate) with_cookies: usize,
     /// Whose account every address signs in to.
     pub(crate) account: AccountId,
     pub(crate) wallets: Vec<WalletInfo>,
@@ -219,6 +229,14 @@ impl State {
 
     fn sealed(&mut self, at: usize, request: &OuterRequest, now_ms: u64) -> OuterResponse {
         self.sealed_requests.push(request.body.clone());
+        self.with_cookies += usize::from(request.with_cookies);
+        let slot = CookieSlot::from_bytes(SLOT).to_string();
+        let named = request.headers == [(delivery::header::COOKIE, slot)];
+        assert!(named || request.headers.is_empty());
+        self.passed = self
+            .cookie
+            .clone()
+            .filter(|_| named && request.with_cookies);
         if let Some(plain) = self.answer_plainly.take().or(self.always_plain.clone()) {
             return plain;
         }

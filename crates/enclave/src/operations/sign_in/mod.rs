@@ -25,6 +25,7 @@ use keyfold_protocol::sign_in::{Method, Next, Proof, SignInFinish, SignInStart, 
 use keyfold_protocol::text::is_name;
 
 use super::session::issue;
+use crate::delivery::Delivered;
 use crate::platform::Platform;
 use crate::problem::Problem;
 use crate::realm::Realm;
@@ -291,7 +292,7 @@ async fn set_password<P: Platform>(
 pub(super) async fn finish<P: Platform>(
     realm: &Realm<P>,
     request: SignInRequest<SignInFinish>,
-) -> Result<SignedIn, Problem> {
+) -> Result<Delivered<SignedIn>, Problem> {
     let body = request.body();
     if !body.device_name.is_empty() && !is_name(&body.device_name) {
         return Err(Problem::new(
@@ -332,16 +333,19 @@ pub(super) async fn finish<P: Platform>(
         },
     )
     .await?;
-    let issued = issue(realm, &project, &account, &session, state)?;
+    let issued = issue(realm, &project, &account, &session, state, body.delivery)?;
     let shown = account.wallets().filter(|_| state == DeviceState::Active);
-    Ok(SignedIn {
-        account: owner.account,
-        session: session.sid,
-        attestation: issued.attestation,
-        attestation_expires: issued.expires,
-        session_ends: session.ends,
-        device: state,
-        wallets: shown.map(WalletRecord::info).collect(),
+    Ok(Delivered {
+        answer: SignedIn {
+            account: owner.account,
+            session: session.sid,
+            attestation: issued.attestation,
+            attestation_expires: issued.expires,
+            session_ends: session.ends,
+            device: state,
+            wallets: shown.map(WalletRecord::info).collect(),
+        },
+        cookie: issued.cookie,
     })
 }
 
