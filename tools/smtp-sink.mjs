@@ -1,12 +1,13 @@
 // A real SMTP server that keeps what it is sent: the mailbox of `make demo`, `make dev` and the tests.
 //
 //   node tools/smtp-sink.mjs --cert C.pem --key K.pem --dir D [--port 0] [--host 127.0.0.1]
-//                            [--implicit-tls] [--user U --pass P]
+//                            [--implicit-tls | --starttls] [--user U --pass P]
 //
 // Prints one JSON line when it listens, {"event":"listening","host":…,"port":…}, and nothing else on
-// standard output. Each mail becomes D/NNNN.eml, whole or not at all. Mail is taken over TLS 1.3 only:
-// after STARTTLS, or from the first byte with --implicit-tls. Ends on SIGTERM, SIGINT and when its
-// standard input closes, so that it cannot outlive the process that started it.
+// standard output. Each mail becomes D/NNNN.eml, whole or not at all. Mail is taken over TLS 1.3 only: from
+// the first byte with --implicit-tls, otherwise after STARTTLS, which is required: neither a password nor a
+// sender is taken before it. Ends on SIGTERM, SIGINT and when its standard input closes, so that it cannot
+// outlive the process that started it.
 //
 // npm's `smtp-server` is looked up in $KEYFOLD_TOOLS (a node_modules folder that tools/setup.sh fills).
 
@@ -38,6 +39,7 @@ function readOptions(argv) {
         user: { type: 'string' },
         pass: { type: 'string' },
         'implicit-tls': { type: 'boolean', default: false },
+        starttls: { type: 'boolean', default: false },
       },
     }))
   } catch (error) {
@@ -45,6 +47,9 @@ function readOptions(argv) {
   }
   for (const name of ['cert', 'key', 'dir']) {
     if (!values[name]) throw new UsageError(`--${name} is missing`)
+  }
+  if (values['implicit-tls'] && values.starttls) {
+    throw new UsageError('--implicit-tls and --starttls exclude each other')
   }
   if ((values.user === undefined) !== (values.pass === undefined)) {
     throw new UsageError('--user and --pass go together')

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use keyfold_client::WaitLimit;
+use keyfold_client::client_api::MailSecurity;
 use keyfold_testkit::journey::{payment, travel};
 use keyfold_testkit::report::{Output, Report};
 use keyfold_testkit::system::{CHAIN_ID, Options, Part, System};
@@ -33,6 +34,17 @@ async fn an_email_code_a_wallet_and_a_transaction_on_a_real_node() {
         assert!(gone, "process {pid} outlived the system");
     }
     assert!(!folder.exists(), "the temporary folder is left");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_code_arrives_by_a_mail_server_that_requires_starttls() {
+    let mut options = Options::new(env!("CARGO_BIN_EXE_keyfold-test-roles")).unwrap();
+    options.mail_security = MailSecurity::Starttls;
+    let system = System::start(options).await.unwrap();
+    travel(&system, &mut Report::new(Output::Silent))
+        .await
+        .unwrap();
+    system.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -111,14 +111,14 @@ test('a restart goes on numbering and replaces nothing', async () => {
 })
 
 test('mail in the clear is refused', async () => {
-  const sink = await startSink()
+  const sink = await startSink('--starttls')
   const [, , refused] = await plainDialogue(sink.port, 'EHLO there', 'MAIL FROM:<a@example.org>')
   assert.match(refused, /^530 /)
   assert.deepEqual(await readdir(sink.dir), [])
 })
 
 test('credentials in the clear are refused', async () => {
-  const sink = await startSink('--user', 'keyfold', '--pass', 'correct')
+  const sink = await startSink('--starttls', '--user', 'keyfold', '--pass', 'correct')
   const plain = Buffer.from('\0keyfold\0correct').toString('base64')
   const [, , refused] = await plainDialogue(sink.port, 'EHLO there', `AUTH PLAIN ${plain}`)
   assert.match(refused, /^5\d\d /)
@@ -167,6 +167,10 @@ test('it ends on SIGTERM', async () => {
   const { child } = await startSink()
   child.kill('SIGTERM')
   assert.deepEqual(await once(child, 'exit'), [0, null])
+})
+
+test('both ways to begin with TLS are a usage error', async () => {
+  await assert.rejects(startSink('--starttls', '--implicit-tls'), /code 2/)
 })
 
 test('a missing certificate is a usage error', async () => {

@@ -192,6 +192,26 @@ mod tests {
     }
 
     #[test]
+    fn mail_begins_with_tls_unless_starttls_is_asked_for() {
+        use keyfold_client::client_api::MailSecurity::{ImplicitTls, Starttls};
+        for (flags, expected) in [
+            ("", (ImplicitTls, 465)),
+            ("--mail-port 2465", (ImplicitTls, 2465)),
+            ("--mail-starttls", (Starttls, 587)),
+            ("--mail-starttls --mail-port 25", (Starttls, 25)),
+        ] {
+            let line = format!(
+                "keyfold project create --name A --mail-host m.example --mail-from a@m.example {flags}"
+            );
+            let cli = parse(line.trim()).unwrap_or_else(|error| panic!("{line}: {error}"));
+            let Command::Project(ProjectCommand::Create(arguments)) = cli.command else {
+                panic!("{line}");
+            };
+            assert_eq!(arguments.mail_security(), expected, "{line}");
+        }
+    }
+
+    #[test]
     fn a_thumbprint_that_begins_with_a_hyphen_is_one() {
         for begin in ["-x", "--", "-h", "-V", "--json", "A"] {
             let thumbprint = format!("{begin}{}", "A".repeat(43 - begin.len()));

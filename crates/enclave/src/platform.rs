@@ -191,6 +191,9 @@ pub enum MailError {
     /// Its certificate does not lead to the project's roots, or has another name.
     #[error("the mail server's certificate is not trusted")]
     Untrusted,
+    /// It does not offer TLS, or somebody on the way says so.
+    #[error("the mail server does not offer STARTTLS")]
+    NoStarttls,
     /// It refused sender, recipient, password or message.
     #[error("the mail server refused the mail")]
     Refused,

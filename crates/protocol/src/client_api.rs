@@ -421,8 +421,11 @@ pub struct CreateProject {
 pub struct MailSettings {
     /// Host name of the server, as in its certificate.
     pub host: String,
-    /// Port with implicit TLS (RFC 8314), usually 465.
+    /// Port, usually 465 with implicit TLS and 587 with STARTTLS.
     pub port: u16,
+    /// How TLS begins.
+    #[serde(default, skip_serializing_if = "MailSecurity::is_default")]
+    pub security: MailSecurity,
     /// Sender address.
     pub from: String,
     /// User name, where the server asks for one.
@@ -434,6 +437,24 @@ pub struct MailSettings {
     /// PEM certificates that the server's certificate must lead to; the public roots where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub roots_pem: Option<String>,
+}
+
+/// How TLS with a mail server begins. There is no way without.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MailSecurity {
+    /// With the first byte (RFC 8314).
+    #[default]
+    ImplicitTls,
+    /// After the command STARTTLS (RFC 3207), before anything of a mail; a server that does not offer
+    /// it gets none.
+    Starttls,
+}
+
+impl MailSecurity {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// Where a project's guard is and which key it signs with.

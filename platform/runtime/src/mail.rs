@@ -1,4 +1,7 @@
-//! Mail by SMTP over TLS that begins in the enclave (RFC 5321; implicit TLS, RFC 8314 section 3.3).
+//! Mail by SMTP over TLS that begins in the enclave (RFC 5321): at once (RFC 8314 section 3.3), or
+//! after the server agreed to begin (STARTTLS, RFC 3207).
+
+mod starttls;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -9,7 +12,7 @@ use std::time::Duration;
 
 use keyfold_enclave::{ComposedMail, MailError};
 use keyfold_net::pipe::{dial_through, poll_read_at_most};
-use keyfold_protocol::client_api::MailSettings;
+use keyfold_protocol::client_api::{MailSecurity, MailSettings};
 use lettre::address::Envelope;
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
 use lettre::transport::smtp::client::{AsyncSmtpConnection, AsyncTokioStream};
@@ -27,6 +30,9 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 /// Most bytes that a server may say in one exchange. The library looks at the length of a line only
 /// once it has ended, and a project chooses its server.
 const MAX_REPLIES: u64 = 64 * 1024;
+
+/// What the library hears first where the server has said its greeting in the clear.
+const GREETED: &[u8] = b"220 said before\r\n";
 
 /// Sends one mail through a project's server.
 ///
@@ -58,9 +64,16 @@ async fn exchange(
     let pipe = UnixStream::connect(outbound)
         .await
         .map_err(|_| MailError::Unreachable)?;
-    let pipe = dial_through(pipe, &settings.host, settings.port)
+    let mut pipe = dial_through(pipe, &settings.host, settings.port)
         .await
         .map_err(|_| MailError::Unreachable)?;
+    let greeting: &[u8] = match settings.security {
+        MailSecurity::ImplicitTls => b"",
+        MailSecurity::Starttls => {
+            starttls::begin(&mut pipe).await?;
+            GREETED
+        }
+    };
     let stream = tls.connect(name, pipe).await.map_err(|error| {
         let certificate = error
             .get_ref()
@@ -73,10 +86,12 @@ async fn exchange(
         }
     })?;
     let hello = ClientId::Domain(mail.from().domain().to_owned());
-    let mut smtp =
-        AsyncSmtpConnection::connect_with_transport(Box::new(Mailed::new(stream)), &hello)
-            .await
-            .map_err(|_| MailError::Unreachable)?;
+    let mut smtp = AsyncSmtpConnection::connect_with_transport(
+        Box::new(Mailed::new(greeting, stream)),
+        &hello,
+    )
+    .await
+    .map_err(|_| MailError::Unreachable)?;
     if let Some((username, password)) = login {
         // The library takes the strings over, copies them into its commands and wipes none of it;
         // all are freed before the mail itself is sent.
@@ -121,13 +136,16 @@ fn envelope(mail: &ComposedMail) -> Option<Envelope> {
 /// The encrypted stream, as the library wants it, and no more of it than [`MAX_REPLIES`].
 #[derive(Debug)]
 struct Mailed<S> {
+    /// Heard before anything from the stream.
+    first: &'static [u8],
     stream: S,
     left: u64,
 }
 
 impl<S> Mailed<S> {
-    fn new(stream: S) -> Self {
+    fn new(first: &'static [u8], stream: S) -> Self {
         Self {
+            first,
             stream,
             left: MAX_REPLIES,
         }
@@ -147,7 +165,17 @@ impl<S: AsyncRead + Unpin> AsyncRead for Mailed<S> {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let Self { stream, left } = &mut *self;
+        let Self {
+            first,
+            stream,
+            left,
+        } = &mut *self;
+        if !first.is_empty() {
+            let (now, later) = first.split_at(first.len().min(buf.remaining()));
+            buf.put_slice(now);
+            *first = later;
+            return Poll::Ready(Ok(()));
+        }
         poll_read_at_most(Pin::new(stream), cx, buf, left)
     }
 }

@@ -65,7 +65,11 @@ pub struct EnclaveSockets {
     pub outbound: PathBuf,
 }
 
-/// A host and port that enclaves may connect to.
+/// A host and port that enclaves may connect to: holders, guards, projects' mail servers, and the
+/// OpenID providers and chains' nodes that projects name.
+///
+/// With `at` the host connects elsewhere than the resolver says, as `curl --connect-to` does. TLS ends
+/// in the enclave, which checks the name that it said: nobody else is let in by this.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EgressTarget {

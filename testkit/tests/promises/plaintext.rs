@@ -41,6 +41,7 @@ pub(super) async fn a_host_that_records_everything_finds_no_plaintext(world: &Wo
     let mail = MailSettings {
         host: "smtp.keyfold.test".to_owned(),
         port: 465,
+        security: Default::default(),
         from: "codes@keyfold.test".to_owned(),
         username: Some(SMTP_USER.to_owned()),
         password: Some(SMTP_PASSWORD.to_owned().into()),

@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use alloy_primitives::Address;
-use keyfold_gateway_service::GatewayConfig;
+use keyfold_gateway_service::{EgressTarget, GatewayConfig};
 use keyfold_guard::Policy;
 use keyfold_guard::policy::{ChainRules, Messages, POLICY_VERSION, Recipients};
 use keyfold_holder_service::HolderConfig;
+use keyfold_protocol::client_api::MailSecurity;
 use keyfold_protocol::config::ChangeKind;
 use keyfold_protocol::project::SignInSettings;
 use keyfold_wallet::ContextName;
@@ -67,6 +68,10 @@ pub struct Options {
     pub chains: Vec<u64>,
     /// The projects.
     pub projects: Vec<ProjectOptions>,
+    /// How TLS with the mail server begins; it takes no mail in any other way.
+    pub mail_security: MailSecurity,
+    /// Servers that the enclave may reach besides its own system's, by name, and where they are.
+    pub egress: Vec<EgressTarget>,
     /// Whether to record what passes the host on the enclave's pipes.
     pub record_traffic: bool,
     /// Levels of the processes' logs.
@@ -120,6 +125,8 @@ impl Options {
             threshold: 2,
             chains: vec![CHAIN_ID],
             projects: vec![ProjectOptions::new(PROJECT, Some(open_policy()))],
+            mail_security: MailSecurity::default(),
+            egress: Vec::new(),
             record_traffic: false,
             log: "info".to_owned(),
             tune_holder: None,

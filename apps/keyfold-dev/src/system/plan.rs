@@ -16,7 +16,7 @@ use keyfold_net::SpkiPin;
 use keyfold_net::pipe::Target;
 use keyfold_net::tls::ServerTls;
 use keyfold_platform_dev::issuer::DevIssuer;
-use keyfold_protocol::client_api::{GuardSettings, MailSettings};
+use keyfold_protocol::client_api::{GuardSettings, MailSecurity, MailSettings};
 use keyfold_protocol::ids::{Digest32, ProjectId, RealmId};
 use keyfold_protocol::project::SignInSettings;
 use keyfold_relayer_service::{ChainConfig, RelayerConfig};
@@ -222,6 +222,7 @@ impl Maker<'_> {
         Ok(MailSettings {
             host: MAIL_HOST.to_owned(),
             port: MAIL_PORT,
+            security: self.options.mail_security,
             from: MAIL_FROM.to_owned(),
             username: None,
             password: None,
@@ -416,6 +417,7 @@ impl Maker<'_> {
             target: target(format!("{MAIL_HOST}:{MAIL_PORT}"))?,
             at: Some(target(self.ports.address(port::MAIL))?),
         });
+        config.egress.extend(self.options.egress.iter().cloned());
         if let Some(tune) = &self.options.tune_gateway {
             tune(&mut config);
         }
@@ -493,7 +495,10 @@ impl Maker<'_> {
             address.ip().to_string(),
             "--port".to_owned(),
             address.port().to_string(),
-            "--implicit-tls".to_owned(),
+            match self.options.mail_security {
+                MailSecurity::ImplicitTls => "--implicit-tls".to_owned(),
+                MailSecurity::Starttls => "--starttls".to_owned(),
+            },
         ];
         Process::new(Spec {
             name: "mail".to_owned(),

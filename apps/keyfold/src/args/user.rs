@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use alloy_primitives::{Address, Bytes, U256};
 use clap::{Args, Subcommand};
+use keyfold_client::client_api::MailSecurity;
 use keyfold_client::ids::{Digest32, ProjectId, RequestId};
 use keyfold_crypto::jwk::Thumbprint;
 use keyfold_wallet::ContextName;
@@ -264,9 +265,13 @@ pub struct CreateProject {
     /// SMTP server, as in its certificate.
     #[arg(long)]
     pub mail_host: String,
-    /// Port with implicit TLS.
-    #[arg(long, default_value_t = 465)]
-    pub mail_port: u16,
+    /// Port; 465 where absent, 587 with --mail-starttls.
+    #[arg(long)]
+    pub mail_port: Option<u16>,
+    /// TLS begins after the command STARTTLS, not with the first byte. A server that does not offer
+    /// it gets no mail.
+    #[arg(long)]
+    pub mail_starttls: bool,
     /// Sender address.
     #[arg(long)]
     pub mail_from: String,
@@ -295,6 +300,17 @@ pub struct CreateProject {
     /// The project's signer in the guard.
     #[arg(long, value_parser = address, requires = "guard_address")]
     pub guard_signer: Option<Address>,
+}
+
+impl CreateProject {
+    /// How TLS with the mail server begins, and at which port.
+    pub(crate) fn mail_security(&self) -> (MailSecurity, u16) {
+        let (security, port) = match self.mail_starttls {
+            false => (MailSecurity::ImplicitTls, 465),
+            true => (MailSecurity::Starttls, 587),
+        };
+        (security, self.mail_port.unwrap_or(port))
+    }
 }
 
 /// What to do with profiles.

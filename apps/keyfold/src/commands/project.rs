@@ -18,12 +18,14 @@ pub(crate) async fn run(user: User, command: ProjectCommand) -> Result<Report, C
         .as_deref()
         .map(read)
         .transpose()?;
+    let (security, port) = arguments.mail_security();
     let new = NewProject {
         project,
         display_name: arguments.name.clone(),
         mail: MailSettings {
             host: arguments.mail_host.clone(),
-            port: arguments.mail_port,
+            port,
+            security,
             from: arguments.mail_from.clone(),
             username: arguments.mail_username.clone(),
             password: password.map(|text| text.trim_end_matches(['\r', '\n']).to_owned().into()),

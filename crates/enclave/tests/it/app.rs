@@ -136,6 +136,7 @@ pub(crate) fn project_of(
         mail: MailSettings {
             host: "smtp.example".to_owned(),
             port: 465,
+            security: Default::default(),
             from: "noreply@app.example".to_owned(),
             username: None,
             password: None,

@@ -7,6 +7,7 @@ use keyfold_crypto::testing::SeededRng;
 use keyfold_crypto::{Secret, b64, ed25519, p256, secp256k1};
 use keyfold_identity::oidc::commitment::TokenCommitment;
 use keyfold_protocol::client_api::*;
+use keyfold_protocol::delivery::HeldAttestation;
 use keyfold_protocol::error_code::Code;
 use keyfold_protocol::ids::Digest32;
 use keyfold_protocol::project::*;
@@ -46,7 +47,8 @@ pub(crate) async fn app() -> App {
     App::with(|body| body.sign_in = settings()).await
 }
 
-fn claims(attestation: &str) -> SessionClaims {
+fn claims(attestation: &HeldAttestation) -> SessionClaims {
+    let attestation = attestation.text().unwrap();
     let payload = attestation.split('.').nth(1).unwrap();
     serde_json::from_slice(&b64::decode(payload, 4096).unwrap()).unwrap()
 }
@@ -155,7 +157,7 @@ async fn passkey_account(app: &App, passkey: &mut Passkey) -> (Device, SignedIn)
     let started: SignInStarted = device.start_by(new_passkey()).await.ok();
     let made = passkey.make(&started);
     let signed_in: SignedIn = device.finish_by(&started, made).await.ok();
-    device.attestation = signed_in.attestation.clone();
+    device.attestation = signed_in.attestation.text().unwrap().to_owned();
     (device, signed_in)
 }
 

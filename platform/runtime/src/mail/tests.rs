@@ -14,12 +14,15 @@ use tokio::process::{Child, Command};
 
 use super::*;
 
+mod starttls;
+
 const SERVER: &str = "mail.example";
 
 struct Server {
     folder: tempfile::TempDir,
     roots_pem: String,
     outbound: PathBuf,
+    port: u16,
     /// Ends the server when its standard input closes.
     _process: Child,
     _trigger: ShutdownTrigger,
@@ -32,6 +35,10 @@ fn authority() -> CertifiedIssuer<'static, KeyPair> {
 }
 
 async fn server(name_in_certificate: &str, arguments: &[&str]) -> Server {
+    server_of("--implicit-tls", name_in_certificate, arguments).await
+}
+
+async fn server_of(security: &str, name_in_certificate: &str, arguments: &[&str]) -> Server {
     let folder = tempfile::tempdir().unwrap();
     let ca = authority();
     let key = KeyPair::generate().unwrap();
@@ -46,7 +53,7 @@ async fn server(name_in_certificate: &str, arguments: &[&str]) -> Server {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tools/smtp-sink.mjs");
     let mut process = Command::new("node")
         .arg(script)
-        .arg("--implicit-tls")
+        .arg(security)
         .args([
             "--cert".into(),
             file("cert.pem"),
@@ -69,22 +76,28 @@ async fn server(name_in_certificate: &str, arguments: &[&str]) -> Server {
     let listening: serde_json::Value = serde_json::from_str(&line).unwrap();
     let port = u16::try_from(listening["port"].as_u64().unwrap()).unwrap();
 
+    let outbound = file("out.sock");
+    Server {
+        _trigger: host(&outbound, port),
+        roots_pem: ca.pem(),
+        outbound,
+        port,
+        folder,
+        _process: process,
+    }
+}
+
+/// A host that forwards to a mail server at that port.
+fn host(outbound: &Path, port: u16) -> ShutdownTrigger {
     let mut allowed = AllowList::new();
     allowed.allow_at(
         Target::new(SERVER, 465).unwrap(),
         Target::new("127.0.0.1", port).unwrap(),
     );
-    let outbound = file("out.sock");
-    let listener = UnixListener::bind(&outbound).unwrap();
+    let listener = UnixListener::bind(outbound).unwrap();
     let (trigger, shutdown) = Shutdown::manual();
     tokio::spawn(EgressProxy::new(allowed, EgressLimits::default()).serve(listener, shutdown));
-    Server {
-        roots_pem: ca.pem(),
-        outbound,
-        folder,
-        _process: process,
-        _trigger: trigger,
-    }
+    trigger
 }
 
 impl Server {
@@ -92,6 +105,7 @@ impl Server {
         MailSettings {
             host: SERVER.into(),
             port: 465,
+            security: MailSecurity::ImplicitTls,
             from: "code@app.example".into(),
             username: None,
             password: None,
@@ -218,7 +232,7 @@ async fn a_user_name_without_a_password_or_the_reverse_sends_nothing() {
 #[tokio::test]
 async fn a_server_that_never_ends_its_line_is_cut_off() {
     use tokio::io::AsyncReadExt as _;
-    let mut endless = Mailed::new(tokio::io::repeat(b'2'));
+    let mut endless = Mailed::new(b"", tokio::io::repeat(b'2'));
     let mut heard = Vec::new();
     let error = endless.read_to_end(&mut heard).await.unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::QuotaExceeded);

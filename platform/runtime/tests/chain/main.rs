@@ -271,11 +271,17 @@ async fn registries_of_another_chain_are_not_believed() {
     let address = Address::left_padding_from(&[9]);
     let fid = U256::from(1).to_be_bytes::<32>();
     let custody_of = [&hex!("65269e47")[..], &fid].concat();
-    for at in [
-        address!("00000000Fc6c5F01Fc30151999387Bb99A9f489b"),
-        address!("00000000Fc1237824fb747aBDE0FF18990E59b7e"),
+    for (at, answer) in [
+        (
+            address!("00000000Fc6c5F01Fc30151999387Bb99A9f489b"),
+            &[9][..],
+        ),
+        (
+            address!("00000000Fc1237824fb747aBDE0FF18990E59b7e"),
+            &[0, 0],
+        ),
     ] {
-        host.set_code(0, at, &registry(&custody_of, &[9, 0])).await;
+        host.set_code(0, at, &registry(&custody_of, answer)).await;
     }
     let question = RegistryQuestion {
         fid: 1,
