@@ -4,6 +4,12 @@ use core::time::Duration;
 
 /// Devices of one account.
 pub(crate) const MAX_DEVICES: usize = 32;
+/// Devices taken off one account that its record names; the oldest makes room. Holders, who decide,
+/// forget none.
+pub(crate) const MAX_REVOKED: usize = 64;
+/// Mails about an account's devices within an hour, to each of so many addresses.
+pub(crate) const NOTICES_PER_HOUR: u8 = 8;
+pub(crate) const NOTICE_ADDRESSES: usize = 8;
 /// Wallets of one account.
 pub(crate) const MAX_WALLETS: usize = 16;
 /// Sessions of one account; the oldest that ended make room.

@@ -7,7 +7,7 @@ use core::fmt;
 use core::time::Duration;
 
 use async_trait::async_trait;
-pub use keyfold_identity::mail::CodeMail as ComposedMail;
+pub use keyfold_identity::mail::ComposedMail;
 use keyfold_protocol::client_api::MailSettings;
 
 /// The machine: security module, outbound pipe, monotonic clock.

@@ -442,9 +442,6 @@ pub struct DeviceEntry {
 pub struct DeviceList {
     /// At most 64.
     pub devices: Vec<DeviceEntry>,
-    /// Those that were taken off last, at most 64: a holder that missed it still lists them.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub revoked: Vec<Thumbprint>,
 }
 
 /// Shares of a new key. The evidence is

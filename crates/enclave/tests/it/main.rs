@@ -15,6 +15,7 @@ mod liars;
 mod life;
 mod publication;
 mod records;
+mod revocation;
 mod sign_in;
 mod signing;
 mod world;

@@ -121,7 +121,7 @@ fn mail() -> ComposedMail {
     };
     let to = EmailAddress::parse("someone@mail.example").unwrap();
     let code = OneTimeCode::random(&mut SeededRng::new(5));
-    ComposedMail::compose(&sender, &to, &name, &code, 1_800_000_000, [1; 16]).unwrap()
+    ComposedMail::with_code(&sender, &to, &name, &code, 1_800_000_000, [1; 16]).unwrap()
 }
 
 #[tokio::test]

@@ -173,8 +173,7 @@ pub(crate) async fn list(
                 let owner = operation.owner();
                 store::devices::touch(connection, owner, operation.device(), now.seconds).await?;
                 let devices = store::devices::list(connection, owner).await?;
-                let revoked = store::revocations::latest(connection, owner).await?;
-                Ok((DeviceList { devices, revoked }, None))
+                Ok((DeviceList { devices }, None))
             })
         })
         .await?;

@@ -2,13 +2,10 @@
 
 use keyfold_crypto::jwk::Thumbprint;
 use keyfold_protocol::evidence::AccountRef;
-use keyfold_storage::{StorageError, changed_one, fixed, from_i64, to_i64};
+use keyfold_storage::{StorageError, changed_one, from_i64, to_i64};
 use sqlx::SqliteConnection;
 
 type Result<T> = core::result::Result<T, StorageError>;
-
-/// Most that a list tells of.
-const MAX_TOLD: i64 = 64;
 
 /// Tells whether a device was taken off.
 pub(crate) async fn has(
@@ -56,23 +53,6 @@ pub(crate) async fn add(
     .execute(connection)
     .await?;
     changed_one(&done)
-}
-
-/// Returns those that were taken off last.
-pub(crate) async fn latest(
-    connection: &mut SqliteConnection,
-    owner: &AccountRef,
-) -> Result<Vec<Thumbprint>> {
-    let rows: Vec<Vec<u8>> = sqlx::query_scalar(
-        "SELECT device FROM revoked_devices
-         WHERE project = ? AND account = ? ORDER BY revoked DESC, device LIMIT ?",
-    )
-    .bind(owner.project.as_str())
-    .bind(&owner.account.as_bytes()[..])
-    .bind(MAX_TOLD)
-    .fetch_all(connection)
-    .await?;
-    rows.iter().map(|row| fixed(row).map(Thumbprint)).collect()
 }
 
 /// Notes that every other device of an account was taken off.

@@ -7,7 +7,10 @@
 mod account;
 mod email;
 
+pub(super) use email::EMAIL;
+
 use keyfold_crypto::jwk::Thumbprint;
+use keyfold_identity::mail::Notice;
 use keyfold_identity::passkey::PasskeyCredential;
 use keyfold_protocol::client_api::SignedIn;
 use keyfold_protocol::error_code::Code;
@@ -18,6 +21,7 @@ use keyfold_protocol::project::StepUp as Level;
 use keyfold_protocol::sign_in::{Method, Proof, SignInFinish, SignInStart, SignInStarted};
 use keyfold_protocol::text::is_name;
 
+use super::notices::notify;
 use super::session::issue;
 use crate::platform::Platform;
 use crate::problem::Problem;
@@ -169,7 +173,7 @@ pub(super) async fn finish<P: Platform>(
         acr: proven.acr.to_owned(),
         proved: Some((proven.level, auth_time)),
     };
-    let account = account::start_session(
+    let (account, told) = account::start_session(
         realm,
         &owner,
         request.device(),
@@ -179,6 +183,13 @@ pub(super) async fn finish<P: Platform>(
         state,
     )
     .await?;
+    if told {
+        let notice = Notice::NewDevice {
+            device: request.thumbprint(),
+            waits: state != DeviceState::Active,
+        };
+        notify(realm, &project, &account, &notice);
+    }
     let issued = issue(realm, &project, &account, &session, state)?;
     let shown = account.wallets().filter(|_| state == DeviceState::Active);
     Ok(SignedIn {
