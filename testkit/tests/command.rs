@@ -88,22 +88,29 @@ async fn run(system: &System, arguments: &[&str]) -> Done {
 
 /// Signs the command line in: the code is given to it while it waits.
 async fn sign_in(system: &System, profile: &Path) -> Value {
+    let (signed_in, answer) = try_sign_in(system, profile, &[]).await;
+    assert!(signed_in, "{answer}");
+    answer
+}
+
+async fn try_sign_in(system: &System, profile: &Path, more: &[&str]) -> (bool, Value) {
     let mut command = Command::new(PROGRAM);
     command
         .args(["--json", "--profile"])
         .arg(profile)
         .args(["sign-in", "--email", EMAIL, "--code-from-stdin"])
+        .args(more)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped());
-    let seen = system.mailbox().to(EMAIL).unwrap().len();
+    let seen = system.mailbox().codes(EMAIL).unwrap().len();
     let mut child = command.spawn().unwrap();
     let mail = system.mailbox().wait(EMAIL, seen).await.unwrap();
     let code = mail.code().unwrap().to_owned();
     writeln!(child.stdin.take().unwrap(), "{code}").unwrap();
     let output = tokio::task::spawn_blocking(move || child.wait_with_output().unwrap());
     let output = output.await.unwrap();
-    assert!(output.status.success());
-    serde_json::from_slice(&output.stdout).unwrap()
+    let answer = serde_json::from_slice(&output.stdout).unwrap();
+    (output.status.success(), answer)
 }
 
 /// Runs the command line with another profile than the first device's.
@@ -163,7 +170,9 @@ async fn the_command_line_never_leads_anybody_to_pay_twice() {
             a_gateway_with_another_key_is_not_verified,
             a_configuration_is_changed_shown_and_verified,
             a_thumbprint_on_no_list_is_not_approved,
+            what_is_on_no_list_is_not_ended,
             a_device_that_was_approved_does_not_say_that_it_waits,
+            a_device_that_was_taken_off_comes_back_with_a_new_credential_only,
             holders_that_are_down_are_bad_news_in_a_status,
         ]
     );
@@ -394,6 +403,51 @@ async fn a_thumbprint_on_no_list_is_not_approved(system: &System) {
     let approved = run(system, &["devices", "approve", &unknown]).await;
     let error = approved.failed(6, "device_not_listed");
     assert!(text(&error, "message").contains("on no list"));
+}
+
+async fn what_is_on_no_list_is_not_ended(system: &System) {
+    let unknown = "A".repeat(43);
+    let revoked = run(system, &["devices", "revoke", &unknown]).await;
+    revoked.failed(6, "device_not_listed");
+    let unknown = "0".repeat(32);
+    let ended = run(system, &["sessions", "revoke", &unknown]).await;
+    ended.failed(6, "session_not_listed");
+}
+
+async fn a_device_that_was_taken_off_comes_back_with_a_new_credential_only(system: &System) {
+    let first = system.files().profile(&system.project().id);
+    let third = first.with_file_name("third.toml");
+    std::fs::copy(&first, &third).unwrap();
+    let device = sign_in(system, &third).await["device"].clone();
+    let thumbprint = text(&device, "thumbprint");
+    let session = run(system, &["sessions"]).await.ok()["sessions"].clone();
+    let mut sessions = session.as_array().unwrap().iter();
+    let session = sessions.find(|known| text(known, "device") == thumbprint);
+    let session = text(session.unwrap(), "session").to_owned();
+    run(system, &["sessions", "revoke", &session]).await.ok();
+
+    for number in [0, 1] {
+        system.process(Part::Holder(number)).stop().await;
+    }
+    let unlisted = ["devices", "revoke", thumbprint, "--unlisted"];
+    let pending = run(system, &unlisted).await;
+    let error = pending.failed(5, "revocation_pending");
+    assert!(text(&error, "what_to_do").contains("--unlisted"));
+    for number in [0, 1] {
+        system.start_again(Part::Holder(number)).await.unwrap();
+    }
+    run(system, &["devices", "revoke", thumbprint]).await.ok();
+
+    let (_, refused) = try_sign_in(system, &third, &[]).await;
+    assert_eq!(refused["error"]["code"], "device_revoked", "{refused}");
+    let (signed_in, answer) = try_sign_in(system, &third, &["--new-credential"]).await;
+    assert!(signed_in, "{answer}");
+    assert_ne!(text(&answer["device"], "thumbprint"), thumbprint);
+    run(system, &["devices", "revoke", "--all-others"])
+        .await
+        .ok();
+    let left = run(system, &["devices"]).await.ok()["devices"].clone();
+    assert_eq!(left.as_array().unwrap().len(), 1, "{left}");
 }
 
 async fn holders_that_are_down_are_bad_news_in_a_status(system: &System) {

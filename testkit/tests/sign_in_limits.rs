@@ -152,7 +152,7 @@ async fn known_and_unknown_addresses_get_the_same_answers(world: &World) {
         assert_eq!(answers[0].0.code, expected, "round {round}");
     }
     for email in [known, unknown] {
-        let mails = system.mailbox().to(email).unwrap();
+        let mails = system.mailbox().codes(email).unwrap();
         assert_eq!(mails.len(), 3, "{email} got other mails than counted");
         let (head, _) = mails[2].text.split_once("\n\n").unwrap();
         let code = mails[2].code().unwrap();
@@ -208,7 +208,7 @@ async fn no_spelling_device_app_or_restart_gets_around_the_limit(world: &World) 
     system.start_again(Part::Holder(2)).await.unwrap();
 
     assert_eq!(
-        u32::try_from(system.mailbox().to("flooded@").unwrap().len()).unwrap(),
+        u32::try_from(system.mailbox().codes("flooded@").unwrap().len()).unwrap(),
         IN_ALL,
         "more mails than counted"
     );

@@ -15,8 +15,8 @@ pub(crate) use operator::{
     GatewayCommand, GuardCommand, RealmCommand, RealmGenesis, RelayerCommand,
 };
 pub(crate) use user::{
-    CreateProject, DevicesCommand, ProfileCommand, ProjectCommand, Send, SignCommand, SignIn,
-    SignMessage, Transaction, Wallet, WalletCommand,
+    CreateProject, DeviceRevoke, DevicesCommand, ProfileCommand, ProjectCommand, Send,
+    SessionsCommand, SignCommand, SignIn, SignMessage, Transaction, Wallet, WalletCommand,
 };
 
 /// Wallets that nobody but their owners can move.
@@ -77,12 +77,19 @@ pub enum Command {
     /// The transactions that were sent from here.
     #[command(after_help = user::TRANSACTIONS_HELP)]
     Transactions,
-    /// Devices of the account: list, approve.
+    /// Devices of the account: list, approve, revoke.
     #[command(after_help = user::DEVICES_HELP)]
     Devices {
         /// What to do; lists where absent.
         #[command(subcommand)]
         command: Option<DevicesCommand>,
+    },
+    /// Sessions of the account: list, revoke.
+    #[command(after_help = user::SESSIONS_HELP)]
+    Sessions {
+        /// What to do; lists where absent.
+        #[command(subcommand)]
+        command: Option<SessionsCommand>,
     },
     /// What was verified, who is signed in, and which wallets there are.
     #[command(after_help = "Example:\n  keyfold --json status")]
@@ -180,6 +187,10 @@ mod tests {
              0x0000000000000000000000000000000000000002 --amount 5",
             "keyfold devices",
             "keyfold devices list",
+            "keyfold devices revoke --all-others",
+            "keyfold sessions",
+            "keyfold sessions revoke 000102030405060708090a0b0c0d0e0f",
+            "keyfold sign-in --email a@example.org --new-credential",
             "keyfold status --profile work",
             "keyfold profile show",
             "keyfold demo --json --anything",
@@ -235,6 +246,15 @@ mod tests {
             }
         }
         assert!(parse("keyfold devices approve --help").is_err());
+        let line = format!("keyfold devices revoke --all{} --json", "A".repeat(38));
+        let cli = parse(&line).unwrap();
+        let Command::Devices {
+            command: Some(DevicesCommand::Revoke(which)),
+        } = cli.command
+        else {
+            panic!("{line}");
+        };
+        assert!(which.device.is_some() && !which.all_others && cli.json);
     }
 
     #[test]
@@ -257,6 +277,10 @@ mod tests {
             format!("keyfold send --to {to} --value 1 --chain 0"),
             "keyfold devices approve short".to_owned(),
             "keyfold devices approve -x".to_owned(),
+            "keyfold devices revoke".to_owned(),
+            format!("keyfold devices revoke --all-others {}", "A".repeat(43)),
+            "keyfold sessions revoke".to_owned(),
+            "keyfold sessions revoke short".to_owned(),
             "keyfold realm genesis --enclave s --threshold 1 card".to_owned(),
             "keyfold sign message hi --chain -1".to_owned(),
         ] {

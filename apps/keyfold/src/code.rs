@@ -43,6 +43,8 @@ codes! {
     BadState "bad_state" Failed "A file of the profile's state cannot be used.";
     NotSignedIn "not_signed_in" SignIn "Nobody is signed in.";
     SignOutPending "sign_out_pending" Unavailable "Too few key holders have stored the end of the session yet.";
+    RevocationPending "revocation_pending" Unavailable "Too few key holders have stored the end of the device or session yet.";
+    SessionNotListed "session_not_listed" Refused "The id is none of the account's sessions.";
     DeviceNotListed "device_not_listed" Refused "The thumbprint is on no list of the account's devices.";
     IdTaken "id_taken" Usage "The id names another transaction of this device.";
     ServiceFailed "service_failed" Failed "A service could not start or go on.";

@@ -7,6 +7,7 @@ pub(crate) mod profile;
 pub(crate) mod project;
 pub(crate) mod rpc;
 pub(crate) mod send;
+pub(crate) mod sessions;
 pub(crate) mod sign;
 pub(crate) mod sign_in;
 pub(crate) mod status;

@@ -179,6 +179,7 @@ fn exit_of(code: Code) -> Exit {
         | Code::SessionExpired
         | Code::SessionRevoked
         | Code::SignInRefused
+        | Code::DeviceRevoked
         | Code::DeviceUnknown => Exit::SignIn,
         _ if code.status() >= 500 || code.status() == 429 => Exit::Unavailable,
         _ => Exit::Refused,

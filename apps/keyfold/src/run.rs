@@ -14,6 +14,7 @@ use crate::error::{CliError, Exit};
 use crate::output::{Output, Report};
 use crate::profile::Profile;
 use crate::roots::Roots;
+use crate::state::StateDir;
 
 /// Runs the program with the process's arguments.
 pub fn main(roots: Roots) -> ExitCode {
@@ -63,7 +64,12 @@ pub async fn execute(cli: Cli, roots: Roots) -> Result<Report, CliError> {
     };
     let user = || commands::User::new(profile()?, &roots, output);
     match cli.command {
-        Command::SignIn(arguments) => commands::sign_in::sign_in(user()?, arguments).await,
+        Command::SignIn(arguments) => {
+            if arguments.new_credential {
+                StateDir::new(profile()?.state).set_device_key_aside()?;
+            }
+            commands::sign_in::sign_in(user()?, arguments).await
+        }
         Command::SignOut => commands::sign_in::sign_out(user()?).await,
         Command::Wallet(command) => commands::wallet::run(user()?, command).await,
         Command::Sign(command) => commands::sign::run(user()?, command).await,
@@ -71,6 +77,7 @@ pub async fn execute(cli: Cli, roots: Roots) -> Result<Report, CliError> {
         Command::Transaction(arguments) => commands::transaction::one(user()?, arguments).await,
         Command::Transactions => commands::transaction::all(&user()?),
         Command::Devices { command } => commands::devices::run(user()?, command).await,
+        Command::Sessions { command } => commands::sessions::run(user()?, command).await,
         Command::Status => commands::status::run(user()?).await,
         Command::Project(command) => commands::project::run(user()?, command).await,
         Command::Profile(ProfileCommand::Show) => commands::profile::show(&profile()?),
@@ -97,6 +104,7 @@ fn profile_of(cli: &Cli) -> Option<Profile> {
         | Command::Transaction(_)
         | Command::Transactions
         | Command::Devices { .. }
+        | Command::Sessions { .. }
         | Command::Status
         | Command::Project(_) => true,
         // To show a profile nobody has to be believed.

@@ -93,6 +93,23 @@ impl StateDir {
         }
     }
 
+    /// Puts the device's key aside, under its thumbprint, with the session that it had: the next
+    /// command draws a new one.
+    ///
+    /// # Errors
+    ///
+    /// [`StateError`].
+    pub fn set_device_key_aside(&self) -> Result<(), StateError> {
+        let path = self.path.join(KEY_FILE);
+        if read_private(&path, MAX_FILE)?.is_none() {
+            return Ok(());
+        }
+        let thumbprint = self.device_key()?.public_jwk().thumbprint();
+        self.forget_session()?;
+        let aside = self.path.join(format!("{KEY_FILE}.{thumbprint}"));
+        std::fs::rename(&path, &aside).map_err(io_at(&path))
+    }
+
     /// Returns the session, where somebody is signed in.
     ///
     /// # Errors
@@ -364,6 +381,22 @@ mod tests {
             }],
         }))
         .unwrap()
+    }
+
+    #[test]
+    fn a_key_that_is_put_aside_is_kept_and_another_one_drawn() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = StateDir::new(dir.path().join("state"));
+        state.set_device_key_aside().unwrap();
+        let old = state.device_key().unwrap().public_jwk().thumbprint();
+        state.set_device_key_aside().unwrap();
+        let new = state.device_key().unwrap().public_jwk().thumbprint();
+        assert_ne!(new, old);
+        assert_eq!(state.device_key().unwrap().public_jwk().thumbprint(), new);
+        let aside = dir.path().join("state").join(format!("{KEY_FILE}.{old}"));
+        let kept = read_private(&aside, MAX_FILE).unwrap().unwrap();
+        let kept = DeviceSigningKey::from_secret_bytes(&kept).unwrap();
+        assert_eq!(kept.public_jwk().thumbprint(), old);
     }
 
     #[test]

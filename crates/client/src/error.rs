@@ -383,8 +383,9 @@ fn what_to_do(code: Code) -> &'static str {
             "Approve this device from one you already use, or wait until it becomes active."
         }
         Code::DeviceLimit => {
-            "Use one of the account's devices; this release cannot strike one off the list."
+            "Use one of the account's devices, or take one off that you do not use."
         }
+        Code::DeviceRevoked => "Sign in with a new credential: this one never comes back.",
         Code::ProjectUnknown => "Check the project's name.",
         Code::ProjectExists => "Choose another name, or use the project that exists.",
         Code::ProjectInvalid

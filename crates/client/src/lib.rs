@@ -38,6 +38,7 @@ mod outer;
 pub mod pin;
 mod project;
 mod relay;
+mod revocation;
 pub mod session;
 mod sign_in;
 pub mod signing;

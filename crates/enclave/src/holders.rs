@@ -140,6 +140,7 @@ fn may_be_passed_on(code: Code) -> bool {
         code,
         Code::DeviceUnknown
             | Code::DevicePending
+            | Code::DeviceRevoked
             | Code::DeviceLimit
             | Code::SessionRevoked
             | Code::SessionExpired

@@ -13,6 +13,12 @@ pub(crate) const PASSWORD_MEMORY_KIB: u32 = 256 * 1024;
 /// How often, and how far apart, a hash asks for its part of it.
 pub(crate) const PASSWORD_TRIES: usize = 100;
 pub(crate) const PASSWORD_PAUSE: Duration = Duration::from_millis(50);
+/// Devices taken off one account that its record names; the oldest makes room. Holders, who decide,
+/// forget none.
+pub(crate) const MAX_REVOKED: usize = 64;
+/// Mails about an account's devices within an hour, to each of so many addresses.
+pub(crate) const NOTICES_PER_HOUR: u8 = 8;
+pub(crate) const NOTICE_ADDRESSES: usize = 8;
 /// Opened account records that are kept in memory.
 pub(crate) const CACHED_ACCOUNTS: usize = 4_096;
 /// Project records that are kept in memory, and for how many seconds.

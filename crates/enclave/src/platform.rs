@@ -8,7 +8,7 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-pub use keyfold_identity::mail::CodeMail as ComposedMail;
+pub use keyfold_identity::mail::ComposedMail;
 use keyfold_protocol::client_api::MailSettings;
 
 /// The machine: security module, outbound pipe, monotonic clock.

@@ -204,6 +204,9 @@ impl<P: Platform> Realm<P> {
         account: &Account,
         request: &SessionRequest<B>,
     ) -> Result<(), Problem> {
+        if account.revoked.contains(&request.thumbprint()) {
+            return Err(Code::DeviceRevoked.into());
+        }
         let session = account
             .session(&request.session().claims().sid)
             .ok_or(Code::SessionRevoked)?;

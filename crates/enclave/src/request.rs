@@ -20,7 +20,8 @@ use alloy_primitives::{Address, B256};
 use keyfold_crypto::jwk::{PublicJwk, Thumbprint};
 use keyfold_protocol::account::{ConfirmTotp, UnlinkIdentity};
 use keyfold_protocol::client_api::{
-    ApproveDevice, CreateProject, CreateWallet, MAX_BODY, Nothing, SignRequest, header,
+    ApproveDevice, CreateProject, CreateWallet, MAX_BODY, Nothing, RevokeDevice, RevokeSession,
+    SignRequest, header,
 };
 use keyfold_protocol::config::{ConfigChange, OfWallet, UpdateConfig, published_root};
 use keyfold_protocol::delivery::{CookieChange, Delivery, Renew};
@@ -488,6 +489,28 @@ impl Body for ApproveDevice {
     fn check(self, intent: &Intent) -> Result<Self, Problem> {
         match intent {
             Intent::ApproveDevice { device, .. } if *device == self.device => Ok(self),
+            _ => Err(Code::IntentMismatch.into()),
+        }
+    }
+}
+
+impl Body for RevokeDevice {
+    type Checked = Self;
+
+    fn check(self, intent: &Intent) -> Result<Self, Problem> {
+        match intent {
+            Intent::RevokeDevice { device, .. } if *device == self.device => Ok(self),
+            _ => Err(Code::IntentMismatch.into()),
+        }
+    }
+}
+
+impl Body for RevokeSession {
+    type Checked = Self;
+
+    fn check(self, intent: &Intent) -> Result<Self, Problem> {
+        match intent {
+            Intent::RevokeSession { session, .. } if *session == self.session => Ok(self),
             _ => Err(Code::IntentMismatch.into()),
         }
     }

@@ -1,4 +1,4 @@
-//! The mail that carries a code.
+//! Mails: a code, and notices of what became of an account.
 //!
 //! # Security
 //!
@@ -6,6 +6,8 @@
 //! - Nothing in a header can begin another one: every part comes from a type that has no control
 //!   characters, and the library encodes what is not ASCII.
 //! - Plain text only, no link: there is nothing to click, so nothing to imitate.
+//! - A notice says nothing that whoever signed in could have written: a device's name is its own
+//!   choice, so it is left out, and the thumbprint of its key stands there instead.
 //! - The message is wiped on drop; copies that the library made while composing are not.
 //!
 //! RFC 5322 (messages), RFC 3834 (automatic messages).
@@ -17,6 +19,7 @@ use core::time::Duration;
 use std::time::SystemTime;
 
 use keyfold_crypto::SecretBytes;
+use keyfold_crypto::jwk::Thumbprint;
 use lettre::Address;
 use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, SinglePart};
@@ -181,15 +184,37 @@ pub struct Sender {
     pub address: EmailAddress,
 }
 
+/// Something that an account's owner is told, since it may not have been them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Notice {
+    /// Another device signed in.
+    NewDevice {
+        /// Thumbprint of its key.
+        device: Thumbprint,
+        /// Whether it waits before it may act.
+        waits: bool,
+    },
+    /// A device was taken off the account.
+    DeviceRevoked {
+        /// Thumbprint of its key.
+        device: Thumbprint,
+    },
+    /// Every device but one was taken off the account.
+    OtherDevicesRevoked {
+        /// Thumbprint of the key of the one that is left.
+        left: Thumbprint,
+    },
+}
+
 /// A composed mail, ready for SMTP's `DATA` (before dot-stuffing).
 #[derive(Debug)]
-pub struct CodeMail {
+pub struct ComposedMail {
     from: EmailAddress,
     to: EmailAddress,
     message: SecretBytes,
 }
 
-impl CodeMail {
+impl ComposedMail {
     /// Composes the mail that carries a code.
     ///
     /// `now_unix_seconds` becomes its date, `message_id` (random) its name.
@@ -197,7 +222,7 @@ impl CodeMail {
     /// # Errors
     ///
     /// [`ComposeError`].
-    pub fn compose(
+    pub fn with_code(
         sender: &Sender,
         to: &EmailAddress,
         project: &DisplayName,
@@ -220,10 +245,82 @@ impl CodeMail {
                  If you did not ask for it, you can ignore this mail.\r\n"
             )
         });
-        // The library's date has a year of four digits.
-        let date = SystemTime::UNIX_EPOCH
-            .checked_add(Duration::from_secs(now_unix_seconds.min(253_402_300_799)))
-            .ok_or(ComposeError)?;
+        Self::compose(
+            sender,
+            to,
+            named(&texts.subject),
+            text,
+            now_unix_seconds,
+            message_id,
+        )
+    }
+
+    /// Composes a notice of what happened at `now_unix_seconds`, which becomes its date too;
+    /// `message_id` (random) becomes its name.
+    ///
+    /// # Errors
+    ///
+    /// [`ComposeError`].
+    pub fn with_notice(
+        sender: &Sender,
+        to: &EmailAddress,
+        project: &DisplayName,
+        notice: &Notice,
+        now_unix_seconds: u64,
+        message_id: [u8; 16],
+    ) -> Result<Self, ComposeError> {
+        let project = project.as_str();
+        let at = httpdate::fmt_http_date(moment(now_unix_seconds)?);
+        let (subject, happened) = match notice {
+            Notice::NewDevice { device, waits } => {
+                let state = if *waits {
+                    "It cannot act yet: it waits until its time has come or a device of yours \
+                     lets it in."
+                } else {
+                    "It may act for your account from now on."
+                };
+                (
+                    format!("A new device signed in to {project}"),
+                    format!(
+                        "A device that was not seen before signed in to your account at \
+                         {project}.\r\n\r\n{state}\r\n\r\nIts key: {device}"
+                    ),
+                )
+            }
+            Notice::DeviceRevoked { device } => (
+                format!("A device was taken off your account at {project}"),
+                format!(
+                    "A device was taken off your account at {project}, with its sessions.\r\n\r\n\
+                     Its key: {device}"
+                ),
+            ),
+            Notice::OtherDevicesRevoked { left } => (
+                format!("All other devices were taken off your account at {project}"),
+                format!(
+                    "All devices but one were taken off your account at {project}, with their \
+                     sessions.\r\n\r\nThe key of the one that is left: {left}"
+                ),
+            ),
+        };
+        let text = format!(
+            "{happened}\r\n\
+             Time: {at}\r\n\
+             \r\n\
+             If this was you, there is nothing to do. If it was not, take off every device that\r\n\
+             is not yours in the app, from a device that you know.\r\n\
+             Nobody who means well will ever ask you for a code.\r\n"
+        );
+        Self::compose(sender, to, subject, text, now_unix_seconds, message_id)
+    }
+
+    fn compose(
+        sender: &Sender,
+        to: &EmailAddress,
+        subject: String,
+        text: String,
+        now_unix_seconds: u64,
+        message_id: [u8; 16],
+    ) -> Result<Self, ComposeError> {
         let id = u128::from_be_bytes(message_id);
         let message = lettre::Message::builder()
             .from(Mailbox::new(
@@ -231,9 +328,9 @@ impl CodeMail {
                 address(&sender.address)?,
             ))
             .to(Mailbox::new(None, address(to)?))
-            .date(date)
+            .date(moment(now_unix_seconds)?)
             .message_id(Some(format!("<{id:032x}@{}>", sender.address.domain())))
-            .subject(named(&texts.subject))
+            .subject(subject)
             .raw_header(HeaderValue::new(
                 HeaderName::new_from_ascii_str("Auto-Submitted"),
                 "auto-generated".to_owned(),
@@ -261,6 +358,13 @@ impl CodeMail {
     pub fn message(&self) -> &SecretBytes {
         &self.message
     }
+}
+
+fn moment(unix_seconds: u64) -> Result<SystemTime, ComposeError> {
+    // The library's date has a year of four digits.
+    SystemTime::UNIX_EPOCH
+        .checked_add(Duration::from_secs(unix_seconds.min(253_402_300_799)))
+        .ok_or(ComposeError)
 }
 
 fn address(email: &EmailAddress) -> Result<Address, ComposeError> {

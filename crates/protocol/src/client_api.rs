@@ -75,6 +75,14 @@ pub mod path {
     pub const DEVICE_LIST: &str = "/v1/devices/list";
     /// [`super::ApproveDevice`] to [`super::Nothing`].
     pub const DEVICE_APPROVE: &str = "/v1/devices/approve";
+    /// [`super::RevokeDevice`] to [`super::Revoked`].
+    pub const DEVICE_REVOKE: &str = "/v1/devices/revoke";
+    /// [`super::Nothing`] to [`super::Revoked`].
+    pub const DEVICE_REVOKE_OTHERS: &str = "/v1/devices/revoke-others";
+    /// [`super::Nothing`] to [`super::Sessions`].
+    pub const SESSION_LIST: &str = "/v1/sessions/list";
+    /// [`super::RevokeSession`] to [`super::Revoked`].
+    pub const SESSION_REVOKE: &str = "/v1/sessions/revoke";
     /// [`super::SignRequest`] to [`super::Signed`].
     pub const SIGN_TRANSACTION: &str = "/v1/sign/transaction";
     /// [`super::SignRequest`] to [`super::Signed`].
@@ -135,7 +143,7 @@ pub struct Renewed {
     pub device: DeviceState,
 }
 
-/// How far the end of a session has come.
+/// How far the end of a session or device has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Revocation {
@@ -217,6 +225,57 @@ pub struct Devices {
 pub struct ApproveDevice {
     /// Thumbprint of its key; also in the signed intent.
     pub device: Thumbprint,
+}
+
+/// Takes a device off the account for good, with its sessions.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RevokeDevice {
+    /// Thumbprint of its key; also in the signed intent.
+    pub device: Thumbprint,
+}
+
+/// Ends a session of the account.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RevokeSession {
+    /// Its id; also in the signed intent.
+    pub session: SessionId,
+}
+
+/// Something that was ended.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Revoked {
+    /// How far it has come.
+    pub state: Revocation,
+}
+
+/// A session of the account.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SessionInfo {
+    /// Names it.
+    pub session: SessionId,
+    /// Thumbprint of the device's key that it was made for.
+    pub device: Thumbprint,
+    /// What that device is called.
+    pub device_name: String,
+    /// Unix seconds of the sign-in.
+    pub started: u64,
+    /// Unix seconds at which it ends by itself.
+    pub ends: u64,
+    /// How the person signed in (RFC 8176).
+    pub amr: Vec<String>,
+    /// How well.
+    pub acr: String,
+    /// Whether it is the one that asks.
+    pub this: bool,
+}
+
+/// The account's sessions that did not end yet.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Sessions {
+    /// Oldest first.
+    pub sessions: Vec<SessionInfo>,
 }
 
 /// One call of a transaction, as JSON.

@@ -54,13 +54,17 @@ pub mod path {
     /// A device that other holders know: [`DeviceSync`](super::DeviceSync) to
     /// [`DeviceAck`](super::DeviceAck).
     pub const DEVICE_SYNC: &str = "/v1/devices/sync";
+    /// The end of one device, or of every other one: [`DeviceRevoke`](super::DeviceRevoke) to
+    /// [`Empty`](super::Empty). Repeatable.
+    pub const DEVICE_REVOKE: &str = "/v1/devices/revoke";
     /// The devices of an account: [`InSession`](super::InSession) to
     /// [`DeviceList`](super::DeviceList).
     pub const DEVICE_LIST: &str = "/v1/devices/list";
     /// Whether a session still stands: [`InSession`](super::InSession) to the
     /// [`DeviceAck`](super::DeviceAck) of the device that asks, active or not.
     pub const SESSION_CHECK: &str = "/v1/sessions/check";
-    /// The end of a session: [`InSession`](super::InSession) to [`Empty`](super::Empty). Repeatable.
+    /// The end of the session that asks, or of another one of its account:
+    /// [`InSession`](super::InSession) to [`Empty`](super::Empty). Repeatable.
     pub const SESSION_REVOKE: &str = "/v1/sessions/revoke";
     /// Shares of a new key: [`ShareStore`](super::ShareStore) to [`Empty`](super::Empty).
     pub const SHARE_STORE: &str = "/v1/shares/store";
@@ -101,6 +105,9 @@ pub const MAX_BODY: usize = 128 * 1024;
 pub const MAX_ACK_AGE_SECONDS: u64 = 600;
 /// How far ahead of the reader's clock a [`DeviceAck`] may have been issued, in seconds.
 pub const MAX_ACK_AHEAD_SECONDS: u64 = 30;
+
+/// Most devices that a [`DeviceRevoke`] names.
+pub const MAX_REVOKED_AT_ONCE: usize = 64;
 
 /// An empty message.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -274,6 +281,22 @@ pub struct DeviceEnrol {
 pub struct InSession {
     /// Signed request and attestation.
     pub evidence: Evidence,
+}
+
+/// Takes devices off an account, for good: their keys never come back.
+///
+/// The evidence is [`Operation::RevokeDevice`](crate::intent::Operation), which names the device, or
+/// [`Operation::RevokeDevices`](crate::intent::Operation): then every other one on the holder's list
+/// goes, and those that are named here.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeviceRevoke {
+    /// Signed request and attestation.
+    pub evidence: Evidence,
+    /// For every other device: those of the account's record, which a holder may have missed. Empty
+    /// for one. At most [`MAX_REVOKED_AT_ONCE`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub devices: Vec<Thumbprint>,
 }
 
 /// A device that a holder missed, with the statements of at least t others.

@@ -102,6 +102,15 @@ pub enum Event<'a> {
         /// The enclaves' name for it.
         identity: Digest32,
     },
+    /// Took devices off an account for good.
+    DevicesRevoked {
+        /// Whose.
+        owner: &'a AccountRef,
+        /// The device that asked.
+        by: Thumbprint,
+        /// Thumbprints, in ascending order; none where every other one was to go and there was none.
+        devices: &'a [Thumbprint],
+    },
 }
 
 impl Canonical for LogEntry<'_> {
@@ -198,6 +207,19 @@ impl Canonical for LogEntry<'_> {
                 out.u8(12);
                 owner(out, whose);
                 out.bytes(identity.as_bytes());
+            }
+            Event::DevicesRevoked {
+                owner: whose,
+                by,
+                devices,
+            } => {
+                out.u8(9);
+                owner(out, whose);
+                out.bytes(&by.0);
+                out.u32(u32::try_from(devices.len()).unwrap_or(u32::MAX));
+                for device in *devices {
+                    out.bytes(&device.0);
+                }
             }
         }
     }

@@ -412,6 +412,36 @@ fn digests_of_proofs() {
 }
 
 #[test]
+fn log_entry_of_a_revocation() {
+    let owner = owner();
+    let entry = LogEntry {
+        realm: realm(),
+        unix_ms: 1_800_000_000_123,
+        instance: InstanceId::from_bytes([0xf2; 16]),
+        event: Event::DevicesRevoked {
+            owner: &owner,
+            by: Thumbprint([0xc1; 32]),
+            devices: &[Thumbprint([0xc2; 32]), Thumbprint([0xc3; 32])],
+        },
+    };
+    let mut l = Listing::new(
+        "keyfold/holder-log-entry/v1",
+        "A leaf of a holder's log: here the end of two devices.",
+    );
+    l.bytes("realm id", &[0xa1; 32]);
+    l.u64("Unix milliseconds", 1_800_000_000_123);
+    l.bytes("instance id", &[0xf2; 16]);
+    l.u8("event: 9 devices revoked", 9);
+    l.bytes("project", b"app.example");
+    l.bytes("account", &[0xa2; 16]);
+    l.bytes("device that asked (JWK thumbprint)", &[0xc1; 32]);
+    l.u32("how many", 2);
+    l.bytes("device", &[0xc2; 32]);
+    l.bytes("device", &[0xc3; 32]);
+    l.check("holder-log-entry-devices-revoked", &entry.to_signed_bytes());
+}
+
+#[test]
 fn a_devices_request() {
     let intent = Intent::Sign {
         operation: Operation::SignTransaction,

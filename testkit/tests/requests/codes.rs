@@ -20,7 +20,7 @@ struct Waiting {
 
 async fn begin(world: &World, channel: &Channel, project: &str, email: &str) -> Waiting {
     let key = new_key();
-    let seen = world.system.mailbox().to(email).unwrap().len();
+    let seen = world.system.mailbox().codes(email).unwrap().len();
     let reply = start(channel, &key, project, email).await;
     assert_eq!(reply.status, 200, "{}", reply.summary());
     let mail = world.system.mailbox().wait(email, seen).await.unwrap();
@@ -160,7 +160,9 @@ pub(super) async fn three_wrong_codes_end_a_sign_in_and_starting_again_gives_non
 pub(super) async fn addresses_that_are_none_are_refused(world: &World) {
     let channel = Channel::open(&world.system).await;
     let app = world.system.project().id.as_str();
-    let before = world.system.mailbox().all().unwrap().len();
+    // Notices of sign-ins before may still arrive.
+    let codes = || world.system.mailbox().codes("").unwrap().len();
+    let before = codes();
     let long = format!("{}@mail.example", "a".repeat(300));
     for email in [
         "",
@@ -187,9 +189,5 @@ pub(super) async fn addresses_that_are_none_are_refused(world: &World) {
     }
     let reply = start(&channel, &new_key(), "nowhere.example", "a@mail.example").await;
     assert_eq!(reply.code, "project_unknown", "{}", reply.summary());
-    assert_eq!(
-        world.system.mailbox().all().unwrap().len(),
-        before,
-        "a mail was sent"
-    );
+    assert_eq!(codes(), before, "a mail was sent");
 }

@@ -69,7 +69,7 @@ impl Mailbox {
         paths.into_iter().map(read).collect()
     }
 
-    /// Waits for a further mail to an address, beyond the first `seen` to it.
+    /// Waits for a further mail with a code to an address, beyond the first `seen` to it.
     ///
     /// # Errors
     ///
@@ -77,7 +77,7 @@ impl Mailbox {
     pub async fn wait(&self, address: &str, seen: usize) -> Result<Mail, SystemError> {
         let arrives = async {
             loop {
-                let mut mails = self.to(address)?;
+                let mut mails = self.codes(address)?;
                 if mails.len() > seen {
                     return Ok(mails.swap_remove(seen));
                 }
@@ -96,14 +96,25 @@ impl Mailbox {
         }
     }
 
-    /// Reads the mails to an address, oldest first.
+    /// Reads the mails with a code to an address, oldest first. Notices come when they come.
     ///
     /// # Errors
     ///
     /// [`SystemError::Io`].
-    pub fn to(&self, address: &str) -> Result<Vec<Mail>, SystemError> {
+    pub fn codes(&self, address: &str) -> Result<Vec<Mail>, SystemError> {
         let mut mails = self.all()?;
-        mails.retain(|mail| mail.to().contains(address));
+        mails.retain(|mail| mail.to().contains(address) && mail.code().is_some());
+        Ok(mails)
+    }
+
+    /// Reads the mails without a code to an address, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// [`SystemError::Io`].
+    pub fn notices(&self, address: &str) -> Result<Vec<Mail>, SystemError> {
+        let mut mails = self.all()?;
+        mails.retain(|mail| mail.to().contains(address) && mail.code().is_none());
         Ok(mails)
     }
 
@@ -137,11 +148,14 @@ mod tests {
             MAIL.replace("0042\r", "0043\r"),
         )
         .unwrap();
-        std::fs::write(dir.path().join("0003.eml"), MAIL).unwrap();
+        let notice = MAIL.replace("00420042", "A new device");
+        std::fs::write(dir.path().join("0003.eml"), notice).unwrap();
+        std::fs::write(dir.path().join("0004.eml"), MAIL).unwrap();
         let first = mailbox.wait("user@mail.example", 0).await.unwrap();
         assert_eq!(first.code(), Some("00420043"));
         let second = mailbox.wait("user@mail.example", 1).await.unwrap();
         assert_eq!(second.code(), Some("00420042"));
-        assert_eq!(mailbox.all().unwrap().len(), 3);
+        assert_eq!(mailbox.notices("user@mail.example").unwrap().len(), 1);
+        assert_eq!(mailbox.all().unwrap().len(), 4);
     }
 }

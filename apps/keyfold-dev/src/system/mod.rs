@@ -286,7 +286,7 @@ impl System {
         project: &Project,
         email: &str,
     ) -> Result<Session, SystemError> {
-        let seen = self.mailbox.to(email)?.len();
+        let seen = self.mailbox.codes(email)?.len();
         let what = || format!("sign {email} in");
         let pending = device
             .start_email(&project.id, email)

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use alloy_primitives::{Address, Bytes, U256};
 use clap::{Args, Subcommand};
 use keyfold_client::client_api::MailSecurity;
-use keyfold_client::ids::{Digest32, ProjectId, RequestId};
+use keyfold_client::ids::{Digest32, ProjectId, RequestId, SessionId};
 use keyfold_crypto::jwk::Thumbprint;
 use keyfold_wallet::ContextName;
 
@@ -15,6 +15,7 @@ pub(super) const SIGN_IN_HELP: &str = "\
 Examples:
   keyfold sign-in --email you@example.org
   echo 12345678 | keyfold sign-in --email you@example.org --code-from-stdin
+  keyfold sign-in --email you@example.org --new-credential      where this device was revoked
 
 The code is asked for on the terminal. The mail comes from the enclave; nobody else sees the code.";
 
@@ -61,7 +62,21 @@ Asks nobody: it shows what this device signed, and what it was last told of it."
 pub(super) const DEVICES_HELP: &str = "\
 Examples:
   keyfold devices
-  keyfold devices approve 3Yk6…";
+  keyfold devices approve 3Yk6…
+  keyfold devices revoke 3Yk6…
+  keyfold devices revoke --all-others
+
+A revoked device is gone for good: its key never comes back to the account, and its sessions end.
+It counts once enough key holders have stored it. Until then (code revocation_pending, exit code 5)
+repeat the command.";
+
+pub(super) const SESSIONS_HELP: &str = "\
+Examples:
+  keyfold sessions
+  keyfold sessions revoke 000102030405060708090a0b0c0d0e0f
+
+The device of an ended session stays on the account and can sign in again; keyfold devices revoke
+takes it off.";
 
 pub(super) const PROJECT_HELP: &str = "\
 Example:
@@ -111,6 +126,10 @@ pub struct SignIn {
     /// What the device is called in lists.
     #[arg(long, default_value = "keyfold command line")]
     pub device_name: String,
+    /// Draw a new credential, for one that was taken off the account never comes back. The old one
+    /// is kept beside it: it may administer projects.
+    #[arg(long)]
+    pub new_credential: bool,
 }
 
 /// What to do with wallets.
@@ -236,6 +255,42 @@ pub enum DevicesCommand {
     List,
     /// Let a pending device act for the account.
     Approve(DeviceApprove),
+    /// Take a device off the account for good, or every other one.
+    Revoke(DeviceRevoke),
+}
+
+/// Which devices go.
+#[derive(Debug, Args)]
+pub struct DeviceRevoke {
+    /// Thumbprint of the device's key, as the list shows it. It may begin with a hyphen.
+    #[arg(
+        allow_hyphen_values = true,
+        required_unless_present = "all_others",
+        conflicts_with = "all_others"
+    )]
+    pub device: Option<Thumbprint>,
+    /// Every device but this one.
+    #[arg(long)]
+    pub all_others: bool,
+    /// Also a device that is not listed, such as one whose end is stored in part.
+    #[arg(long, conflicts_with = "all_others")]
+    pub unlisted: bool,
+}
+
+/// What to do with sessions.
+#[derive(Debug, Subcommand)]
+pub enum SessionsCommand {
+    /// List the account's sessions.
+    List,
+    /// End a session.
+    Revoke(SessionRevoke),
+}
+
+/// Which session.
+#[derive(Debug, Args)]
+pub struct SessionRevoke {
+    /// Its id, as the list shows it.
+    pub session: SessionId,
 }
 
 /// Which device.

@@ -124,3 +124,20 @@ fn approving_a_device_names_it_in_the_signed_intent() {
     run(client.approve_device(&session, device)).unwrap();
     assert_eq!(host.with(|state| state.approved.clone()), [device]);
 }
+
+#[test]
+fn the_end_of_a_device_or_session_is_named_in_the_signed_intent_and_says_how_far_it_has_come() {
+    let (host, client, session, _) = ready();
+    let device = keyfold_crypto::jwk::Thumbprint([3; 32]);
+    let one = || run(client.revoke_device(&session, device)).unwrap();
+    assert_eq!(one(), Revocation::Pending);
+    assert_eq!(one(), Revocation::Done);
+    let others = run(client.revoke_other_devices(&session)).unwrap();
+    assert_eq!(others, Revocation::Done);
+    assert!(run(client.sessions(&session)).unwrap().is_empty());
+    let ended = keyfold_protocol::ids::SessionId::from_bytes([4; 16]);
+    run(client.revoke_session(&session, ended)).unwrap();
+    let (device, ended) = (device.to_string(), ended.to_string());
+    let asked = [device.clone(), device, "others".to_owned(), ended];
+    assert_eq!(host.with(|state| state.revoked.clone()), asked);
+}

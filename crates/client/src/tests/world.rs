@@ -73,6 +73,7 @@ pub(super) fn world() -> (Arc<Host>, RealmPin) {
         account: AccountId::from_bytes([4; 16]),
         wallets: Vec::new(),
         approved: Vec::new(),
+        revoked: Vec::new(),
         trees: BTreeMap::new(),
         relayed: BTreeMap::new(),
         lose_answers: 0,

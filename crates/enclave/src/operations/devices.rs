@@ -36,6 +36,8 @@ pub(super) async fn list<P: Platform>(
     let lists = gathered.let_rest_finish(&realm.core);
     let mut devices: Vec<DeviceInfo> = merge(lists.into_iter().map(|(_, list)| list))
         .into_values()
+        // A holder that missed the end of a device still lists it.
+        .filter(|entry| !account.revoked.contains(&entry.device))
         .map(|entry| {
             let known = account
                 .devices

@@ -3,9 +3,11 @@
 mod config;
 mod devices;
 mod identities;
+mod notices;
 mod owner_key;
 mod projects;
 mod release;
+mod revocation;
 mod session;
 mod sign;
 pub(crate) mod sign_in;
@@ -72,6 +74,10 @@ pub(crate) async fn answer<P: Platform>(
         path::WALLET_LIST => in_session!(ListWallets, wallets::list),
         path::DEVICE_LIST => in_session!(ListDevices, devices::list),
         path::DEVICE_APPROVE => in_session!(ApproveDevice, devices::approve),
+        path::DEVICE_REVOKE => in_session!(RevokeDevice, revocation::device),
+        path::DEVICE_REVOKE_OTHERS => in_session!(RevokeDevices, revocation::other_devices),
+        path::SESSION_LIST => in_session!(ListSessions, revocation::sessions),
+        path::SESSION_REVOKE => in_session!(RevokeSession, revocation::session),
         path::CONFIG_SHOW => in_session!(ShowConfig, config::show),
         path::CONFIG_UPDATE => in_session!(UpdateConfig, config::update),
         path::CONFIG_ATTEST => in_session!(AttestConfig, config::attest),

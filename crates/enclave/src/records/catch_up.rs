@@ -1,15 +1,16 @@
-//! What holders that were away still have to hear: anchors that the others confirmed, sessions that
-//! ended.
+//! What holders that were away still have to hear: anchors that the others confirmed, sessions and
+//! devices that were ended.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::future::join_all;
 use futures_util::lock::Mutex as AsyncMutex;
+use keyfold_crypto::jwk::Thumbprint;
 use keyfold_protocol::anchor::AnchorAck;
 use keyfold_protocol::error_code::Code;
 use keyfold_protocol::holder_api::{AnchorRepair, path};
-use keyfold_protocol::ids::SessionId;
+use keyfold_protocol::ids::{AccountId, SessionId};
 use serde::de::IgnoredAny;
 
 use crate::holders::Holders;
@@ -35,6 +36,8 @@ fn may_pass(code: Code) -> bool {
 enum Subject {
     Record([u8; 32]),
     Session([u8; 16]),
+    Device([u8; 16], [u8; 32]),
+    OtherDevices([u8; 16]),
 }
 
 /// Something that every holder must hear, and may hear twice.
@@ -68,6 +71,25 @@ impl Message {
             subject: Subject::Session(*session.as_bytes()),
             version: 0,
             path: path::SESSION_REVOKE,
+            body,
+            ends: Some(ends),
+        }
+    }
+
+    /// The end of a device of an account, or of all but one, likewise.
+    pub(crate) fn device_revocation(
+        account: &AccountId,
+        device: Option<Thumbprint>,
+        body: Arc<[u8]>,
+        ends: u64,
+    ) -> Self {
+        let account = *account.as_bytes();
+        Self {
+            subject: device.map_or(Subject::OtherDevices(account), |device| {
+                Subject::Device(account, device.0)
+            }),
+            version: 0,
+            path: path::DEVICE_REVOKE,
             body,
             ends: Some(ends),
         }

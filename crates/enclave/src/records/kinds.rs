@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use super::Body;
+use crate::limits::{MAX_REVOKED, NOTICES_PER_HOUR};
 use crate::settings::SecretName;
 
 /// The version of a form; reading another one fails.
@@ -173,6 +174,20 @@ pub(crate) struct Account {
     /// What the person wants a fresh proof for, beyond the project's rules.
     #[serde(default = "StepUpRules::none")]
     pub(crate) step_up: StepUpRules,
+    /// Devices that were taken off, the last one last. Never empty again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) revoked: Vec<Thumbprint>,
+    /// Mails about devices that were sent of late.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) notices: Option<NoticeCount>,
+}
+
+/// How many mails about an account's devices were sent within an hour.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct NoticeCount {
+    /// Unix seconds at which the hour began.
+    since: u64,
+    count: u8,
 }
 
 impl Body for Account {
@@ -367,6 +382,58 @@ impl Account {
         Ok(())
     }
 
+    /// Tells whether a device would be the account's first one, ever.
+    pub(crate) fn had_no_device(&self) -> bool {
+        self.devices.is_empty() && self.revoked.is_empty()
+    }
+
+    /// Takes devices off, with their sessions; tells whether that changed anything.
+    pub(crate) fn take_off(&mut self, gone: &[Thumbprint]) -> bool {
+        let before = (self.devices.len(), self.sessions.len());
+        self.devices.retain(|device| !gone.contains(&device.jkt));
+        self.sessions.retain(|session| !gone.contains(&session.jkt));
+        let mut changed = before != (self.devices.len(), self.sessions.len());
+        for device in gone {
+            if self.revoked.contains(device) {
+                continue;
+            }
+            if self.revoked.len() >= MAX_REVOKED {
+                self.revoked.remove(0);
+            }
+            self.revoked.push(*device);
+            changed = true;
+        }
+        changed
+    }
+
+    /// The devices that have a name or a session here, but for one.
+    pub(crate) fn devices_but(&self, one: Thumbprint) -> Vec<Thumbprint> {
+        let named = self.devices.iter().map(|device| device.jkt);
+        let in_session = self.sessions.iter().map(|session| session.jkt);
+        let mut others: Vec<_> = named.chain(in_session).filter(|jkt| *jkt != one).collect();
+        others.sort_unstable_by_key(|jkt| jkt.0);
+        others.dedup();
+        others
+    }
+
+    /// Counts one more notice, if that is within the hour's limit.
+    pub(crate) fn count_notice(&mut self, now_unix_seconds: u64) -> bool {
+        let fresh = NoticeCount {
+            since: now_unix_seconds,
+            count: 0,
+        };
+        let mut notices = self
+            .notices
+            .filter(|known| now_unix_seconds < known.since.saturating_add(3_600))
+            .unwrap_or(fresh);
+        if notices.count >= NOTICES_PER_HOUR {
+            return false;
+        }
+        notices.count += 1;
+        self.notices = Some(notices);
+        true
+    }
+
     /// Adds a session; those that ended make room, then the oldest.
     pub(crate) fn add_session(
         &mut self,
@@ -450,7 +517,31 @@ mod tests {
             totp: None,
             recovery_codes: None,
             step_up: StepUpRules::none(),
+            revoked: Vec::new(),
+            notices: None,
         }
+    }
+
+    #[test]
+    fn a_flood_of_notices_ends_and_the_next_hour_has_its_own() {
+        let mut account = account();
+        let mut sent = |now| (0..50).filter(|_| account.count_notice(now)).count();
+        assert_eq!(sent(1_000), usize::from(NOTICES_PER_HOUR));
+        assert_eq!(sent(4_599), 0);
+        assert_eq!(sent(4_600), usize::from(NOTICES_PER_HOUR));
+    }
+
+    #[test]
+    fn an_account_that_a_device_was_taken_off_has_had_one_for_good() {
+        let mut account = account();
+        assert!(account.had_no_device());
+        for number in 0..=u8::try_from(MAX_REVOKED).unwrap() {
+            assert!(account.take_off(&[Thumbprint([number; 32])]));
+            assert!(!account.had_no_device());
+        }
+        assert_eq!(account.revoked.len(), MAX_REVOKED);
+        assert!(!account.revoked.contains(&Thumbprint([0; 32])));
+        assert!(!account.take_off(&[Thumbprint([1; 32])]));
     }
 
     #[test]

@@ -18,6 +18,7 @@ mod life;
 mod methods;
 mod publication;
 mod records;
+mod revocation;
 mod sign_in;
 mod signing;
 mod web;

@@ -90,15 +90,15 @@ impl World {
             .sum()
     }
 
-    /// The code in the newest mail.
+    /// The code in the newest mail that has one.
     pub(crate) fn code(&self) -> String {
+        let is_code = |line: &&str| line.len() == 8 && line.bytes().all(|b| b.is_ascii_digit());
         let mails = self.mails.lock().unwrap();
-        let mail = mails.last().unwrap();
-        let body = mail.split_once("\r\n\r\n").unwrap().1;
-        body.lines()
-            .find(|l| l.len() == 8 && l.bytes().all(|b| b.is_ascii_digit()))
-            .unwrap()
-            .into()
+        let mut codes = mails.iter().rev().filter_map(|mail| {
+            let (_, body) = mail.split_once("\r\n\r\n").unwrap();
+            body.lines().find(is_code)
+        });
+        codes.next().unwrap().into()
     }
 
     pub(crate) fn plan(&self, threshold: u8) -> GenesisPlan {

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn compose(to: &str, project: &str, code: &str) -> String {
-    let mail = CodeMail::compose(
+    let mail = ComposedMail::with_code(
         &Sender {
             name: DisplayName::parse("Sign-in").unwrap(),
             address: EmailAddress::parse("noreply@realm.example").unwrap(),
@@ -18,6 +18,24 @@ fn compose(to: &str, project: &str, code: &str) -> String {
     .unwrap();
     assert_eq!(mail.to().as_str(), to);
     assert_eq!(mail.from().as_str(), "noreply@realm.example");
+    mail.message()
+        .expose(|bytes| String::from_utf8(bytes.to_vec()).unwrap())
+}
+
+fn notice(notice: &Notice, project: &str) -> String {
+    let mail = ComposedMail::with_notice(
+        &Sender {
+            name: DisplayName::parse("Sign-in").unwrap(),
+            address: EmailAddress::parse("noreply@realm.example").unwrap(),
+        },
+        &EmailAddress::parse("anna@mail.example").unwrap(),
+        &DisplayName::parse(project).unwrap(),
+        notice,
+        784_111_777,
+        [0xab; 16],
+    )
+    .unwrap();
+    assert_eq!(mail.to().as_str(), "anna@mail.example");
     mail.message()
         .expose(|bytes| String::from_utf8(bytes.to_vec()).unwrap())
 }
@@ -53,6 +71,52 @@ fn the_mail_reads_as_documented() {
         "{message}"
     );
     assert!(!message.contains("http"));
+}
+
+#[test]
+fn a_notice_says_what_happened_to_which_key_and_when_and_links_nowhere() {
+    let device = Thumbprint([7; 32]);
+    for (told, subject, says) in [
+        (
+            Notice::NewDevice {
+                device,
+                waits: true,
+            },
+            "Subject: A new device signed in to Demo",
+            "cannot act yet",
+        ),
+        (
+            Notice::NewDevice {
+                device,
+                waits: false,
+            },
+            "Subject: A new device signed in to Demo",
+            "may act for your account from now on",
+        ),
+        (
+            Notice::DeviceRevoked { device },
+            "Subject: A device was taken off your account at Demo",
+            "was taken off your account",
+        ),
+        (
+            Notice::OtherDevicesRevoked { left: device },
+            "Subject: All other devices were taken off your account at Demo",
+            "All devices but one",
+        ),
+    ] {
+        let message = notice(&told, "Demo");
+        let head = headers(&message);
+        assert!(head.contains(&subject), "{message}");
+        assert!(head.contains(&"Auto-Submitted: auto-generated"));
+        assert!(head.contains(&"Content-Type: text/plain; charset=utf-8"));
+        for part in [says, &device.to_string(), "Sun, 06 Nov 1994 08:49:37 GMT"] {
+            assert!(message.contains(part), "{message}");
+        }
+        assert!(!message.contains("http") && !message.contains("://"));
+        // Nothing that could be taken for a code.
+        let digits = |line: &str| line.len() == 8 && line.bytes().all(|b| b.is_ascii_digit());
+        assert!(!message.lines().any(digits));
+    }
 }
 
 #[test]
@@ -100,7 +164,7 @@ fn names_that_could_break_a_header_or_pass_for_an_address_are_refused() {
 
 #[test]
 fn nothing_of_the_mail_is_printed() {
-    let mail = CodeMail::compose(
+    let mail = ComposedMail::with_code(
         &Sender {
             name: DisplayName::parse("Demo").unwrap(),
             address: EmailAddress::parse("noreply@realm.example").unwrap(),
@@ -130,20 +194,24 @@ proptest! {
     ) {
         let to = EmailAddress::parse(&format!("{local}@{domain}")).unwrap();
         if let Ok(project) = DisplayName::parse(&name) {
-            let message = compose(to.as_str(), project.as_str(), "01234567");
-            let (head, _) = message.split_once("\r\n\r\n").unwrap();
-            // Continued lines begin with a space.
-            let names: Vec<_> = head
-                .split("\r\n")
-                .filter(|line| !line.starts_with(' '))
-                .map(|line| line.split_once(':').unwrap().0)
-                .collect();
-            prop_assert_eq!(names, [
-                "From", "To", "Date", "Message-ID", "Subject", "Auto-Submitted", "MIME-Version",
-                "Content-Type", "Content-Transfer-Encoding",
-            ]);
-            prop_assert!(message.is_ascii());
-            prop_assert!(message.split("\r\n").all(|line| line.len() <= 998 && !line.contains(['\r', '\n'])));
+            for message in [
+                compose(to.as_str(), project.as_str(), "01234567"),
+                notice(&Notice::DeviceRevoked { device: Thumbprint([7; 32]) }, project.as_str()),
+            ] {
+                let (head, _) = message.split_once("\r\n\r\n").unwrap();
+                // Continued lines begin with a space.
+                let names: Vec<_> = head
+                    .split("\r\n")
+                    .filter(|line| !line.starts_with(' '))
+                    .map(|line| line.split_once(':').unwrap().0)
+                    .collect();
+                prop_assert_eq!(names, [
+                    "From", "To", "Date", "Message-ID", "Subject", "Auto-Submitted", "MIME-Version",
+                    "Content-Type", "Content-Transfer-Encoding",
+                ]);
+                prop_assert!(message.is_ascii());
+                prop_assert!(message.split("\r\n").all(|line| line.len() <= 998 && !line.contains(['\r', '\n'])));
+            }
         }
     }
 }

@@ -135,7 +135,7 @@ fn mail() -> ComposedMail {
     };
     let to = EmailAddress::parse("someone@mail.example").unwrap();
     let code = OneTimeCode::random(&mut SeededRng::new(5));
-    ComposedMail::compose(
+    ComposedMail::with_code(
         &sender,
         &to,
         &name,

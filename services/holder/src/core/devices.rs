@@ -5,19 +5,28 @@ use std::collections::BTreeSet;
 use keyfold_crypto::jwk::Thumbprint;
 use keyfold_protocol::error_code::Code;
 use keyfold_protocol::evidence::AccountRef;
-use keyfold_protocol::holder_api::{DeviceAck, DeviceState, DeviceSync};
+use keyfold_protocol::holder_api::{DeviceAck, DeviceState, DeviceSync, MAX_ACK_AGE_SECONDS};
 use keyfold_protocol::realm::{MAX_HOLDERS, VerifiedRealm};
 
+use super::revocation::MAX_REVOKED;
 use crate::error::Coded;
 
 /// Most devices of one account.
 pub(crate) const MAX_DEVICES: u64 = 32;
+
+/// How long after every other device was taken off the statements of others bring nobody. Longer
+/// than one counts that a holder made before it heard of it, with room for clocks. Seconds.
+const SETTLING_SECONDS: u64 = MAX_ACK_AGE_SECONDS + 300;
 
 /// Says why a device was not taken onto a list, or not approved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum DeviceRefusal {
     #[error("the account has as many devices that were let in or used as it may have")]
     TooMany,
+    #[error("more devices were taken off the account than may be, so it gets no new one")]
+    TooManyRevoked,
+    #[error("the device was taken off the account")]
+    Revoked,
     #[error("this holder does not know the device that is to be approved")]
     TargetUnknown,
     #[error("the statements are not about one and the same device")]
@@ -29,18 +38,34 @@ pub(crate) enum DeviceRefusal {
 impl Coded for DeviceRefusal {
     fn code(&self) -> Code {
         match self {
-            Self::TooMany => Code::DeviceLimit,
+            Self::TooMany | Self::TooManyRevoked => Code::DeviceLimit,
+            Self::Revoked => Code::DeviceRevoked,
             Self::TargetUnknown => Code::DeviceUnknown,
             Self::Mixed | Self::TooFewHolders => Code::EvidenceInvalid,
         }
     }
 }
 
+/// Where a device stands with an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// Nowhere.
+    Unknown,
+    /// On the list.
+    Listed(DeviceState),
+    /// It was taken off, for good.
+    Revoked,
+}
+
 /// What the list says of a device and its account.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ListFacts {
-    /// The device, if it is on the list.
-    pub(crate) device: Option<DeviceState>,
+    /// The device.
+    pub(crate) device: Place,
+    /// How many devices were taken off the account.
+    pub(crate) revoked: u64,
+    /// When every other device was taken off last, in Unix seconds.
+    pub(crate) cleared: Option<u64>,
     /// How many devices the account has.
     pub(crate) count: u64,
     /// The oldest that nobody let in and that never acted: it signed in, and at most its waiting
@@ -56,11 +81,20 @@ impl ListFacts {
     /// Whoever reads the person's mail can begin with any number of devices. They must not use the
     /// places up, and they must not push out a device that the person let in or uses.
     fn add(&self, state: DeviceState) -> Result<Change, DeviceRefusal> {
+        if self.revoked >= MAX_REVOKED {
+            return Err(DeviceRefusal::TooManyRevoked);
+        }
         if self.count < MAX_DEVICES {
             return Ok(Change::Add(state));
         }
         let gone = self.dispensable.ok_or(DeviceRefusal::TooMany)?;
         Ok(Change::AddInsteadOf(gone, state))
+    }
+
+    /// Tells whether others may still have statements of theirs about devices that were taken off.
+    fn settling(&self, now: u64) -> bool {
+        self.cleared
+            .is_some_and(|cleared| now < cleared.saturating_add(SETTLING_SECONDS))
     }
 }
 
@@ -96,7 +130,8 @@ impl Change {
 ///
 /// First is who is first here *and* in the account's record: a holder that missed the account has
 /// an empty list too, and must not let a thief of a mailbox in at once. Whom it makes wait for
-/// nothing, it lets in when t others say that they do.
+/// nothing, it lets in when t others say that they do. An account that a device was taken off had
+/// one: nobody is its first again.
 pub(crate) fn enrol(
     facts: &ListFacts,
     first_device: bool,
@@ -104,9 +139,12 @@ pub(crate) fn enrol(
     delay: u64,
 ) -> Result<Change, DeviceRefusal> {
     match facts.device {
-        Some(state) => Ok(Change::Keep(settled(state, now))),
-        None if facts.count == 0 && first_device => Ok(Change::Add(DeviceState::Active)),
-        None => facts.add(waiting(now, delay)),
+        Place::Revoked => Err(DeviceRefusal::Revoked),
+        Place::Listed(state) => Ok(Change::Keep(settled(state, now))),
+        Place::Unknown if first_device && facts.count == 0 && facts.revoked == 0 => {
+            Ok(Change::Add(DeviceState::Active))
+        }
+        Place::Unknown => facts.add(waiting(now, delay)),
     }
 }
 
@@ -114,9 +152,10 @@ pub(crate) fn enrol(
 pub(crate) fn approve(facts: &ListFacts) -> Result<Change, DeviceRefusal> {
     // One whose waiting time is over acts anyway; now it is also one that was let in.
     match facts.device {
-        None => Err(DeviceRefusal::TargetUnknown),
-        Some(DeviceState::Active) => Ok(Change::Keep(DeviceState::Active)),
-        Some(DeviceState::Pending { .. }) => Ok(Change::Set(DeviceState::Active)),
+        Place::Unknown => Err(DeviceRefusal::TargetUnknown),
+        Place::Revoked => Err(DeviceRefusal::Revoked),
+        Place::Listed(DeviceState::Active) => Ok(Change::Keep(DeviceState::Active)),
+        Place::Listed(DeviceState::Pending { .. }) => Ok(Change::Set(DeviceState::Active)),
     }
 }
 
@@ -174,17 +213,27 @@ impl VerifiedSync {
 
     /// Decides what the statements of t others do here: they can make a device active that t of
     /// them know as active; otherwise it waits by this holder's own clock.
+    ///
+    /// # Security
+    ///
+    /// Where every other device was taken off, those that this holder did not know may be among
+    /// them, and statements of others from before may still be fresh: for a while they count for
+    /// no more than a sign-in.
     pub(crate) fn apply(
         &self,
         facts: &ListFacts,
         now: u64,
         delay: u64,
     ) -> Result<Change, DeviceRefusal> {
-        match (facts.device.map(|state| settled(state, now)), self.active) {
-            (Some(DeviceState::Pending { .. }), true) => Ok(Change::Set(DeviceState::Active)),
-            (Some(state), _) => Ok(Change::Keep(state)),
-            (None, true) => facts.add(DeviceState::Active),
-            (None, false) => facts.add(waiting(now, delay)),
+        let active = self.active && !facts.settling(now);
+        match facts.device {
+            Place::Revoked => Err(DeviceRefusal::Revoked),
+            Place::Listed(state) => Ok(match settled(state, now) {
+                DeviceState::Pending { .. } if active => Change::Set(DeviceState::Active),
+                state => Change::Keep(state),
+            }),
+            Place::Unknown if active => facts.add(DeviceState::Active),
+            Place::Unknown => facts.add(waiting(now, delay)),
         }
     }
 }
@@ -216,7 +265,9 @@ mod tests {
 
     fn facts(device: Option<DeviceState>, count: u64) -> ListFacts {
         ListFacts {
-            device,
+            device: device.map_or(Place::Unknown, Place::Listed),
+            revoked: 0,
+            cleared: None,
             count,
             dispensable: None,
         }
@@ -237,6 +288,12 @@ mod tests {
                 Ok(Change::Add(pending))
             );
         }
+        let mut left = facts(None, 0);
+        left.revoked = 1;
+        assert_eq!(enrol(&left, true, NOW, DAY), Ok(Change::Add(pending)));
+        left.revoked = MAX_REVOKED;
+        let refused = Err(DeviceRefusal::TooManyRevoked);
+        assert_eq!(enrol(&left, true, NOW, DAY), refused);
         let mut full = facts(None, MAX_DEVICES);
         assert_eq!(enrol(&full, true, NOW, DAY), Err(DeviceRefusal::TooMany));
         full.dispensable = Some(Thumbprint([7; 32]));
@@ -274,5 +331,44 @@ mod tests {
             approve(&facts(Some(over), 2)),
             Ok(Change::Set(DeviceState::Active))
         );
+    }
+
+    #[test]
+    fn what_was_taken_off_does_not_come_back_by_any_way() {
+        let mut gone = facts(None, 1);
+        gone.device = Place::Revoked;
+        let refused = Err(DeviceRefusal::Revoked);
+        assert_eq!(enrol(&gone, false, NOW, DAY), refused);
+        assert_eq!(approve(&gone), refused);
+        for active in [false, true] {
+            assert_eq!(known(active).apply(&gone, NOW, DAY), refused);
+        }
+    }
+
+    #[test]
+    fn statements_from_before_all_others_were_taken_off_bring_nobody_back() {
+        let waits = DeviceState::Pending {
+            active_at: NOW + DAY,
+        };
+        for device in [None, Some(waits)] {
+            let mut cleared = facts(device, 1);
+            cleared.cleared = Some(NOW - SETTLING_SECONDS + 1);
+            let change = known(true).apply(&cleared, NOW, DAY).unwrap();
+            assert_eq!(change.state(), waits);
+            cleared.cleared = Some(NOW - SETTLING_SECONDS);
+            let change = known(true).apply(&cleared, NOW, DAY).unwrap();
+            assert_eq!(change.state(), DeviceState::Active);
+        }
+    }
+
+    fn known(active: bool) -> VerifiedSync {
+        VerifiedSync {
+            owner: AccountRef {
+                project: "app.example".parse().unwrap(),
+                account: keyfold_protocol::ids::AccountId::from_bytes([1; 16]),
+            },
+            device: Thumbprint([7; 32]),
+            active,
+        }
     }
 }

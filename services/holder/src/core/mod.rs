@@ -18,5 +18,6 @@ pub(crate) mod devices;
 pub(crate) mod genesis;
 pub(crate) mod operation;
 pub(crate) mod release;
+pub(crate) mod revocation;
 pub(crate) mod standing;
 pub(crate) mod window;

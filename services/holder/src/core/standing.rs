@@ -3,6 +3,7 @@
 use keyfold_protocol::error_code::Code;
 use keyfold_protocol::holder_api::DeviceState;
 
+use super::devices::Place;
 use crate::error::Coded;
 
 /// What the tables say, read in the transaction that will act on it.
@@ -13,7 +14,7 @@ pub(crate) struct Standing {
     /// Whether the session was ended.
     pub(crate) session_revoked: bool,
     /// The device on this holder's own list for this project and account.
-    pub(crate) device: Option<DeviceState>,
+    pub(crate) device: Place,
 }
 
 /// Says why a device may not act.
@@ -21,6 +22,8 @@ pub(crate) struct Standing {
 pub(crate) enum StandingRefusal {
     #[error("this signed request was used before")]
     NonceReused,
+    #[error("this device was taken off the account")]
+    DeviceRevoked,
     #[error("this session was ended")]
     SessionRevoked,
     #[error("this holder does not know the device for this account")]
@@ -33,6 +36,7 @@ impl Coded for StandingRefusal {
     fn code(&self) -> Code {
         match self {
             Self::NonceReused => Code::NonceReused,
+            Self::DeviceRevoked => Code::DeviceRevoked,
             Self::SessionRevoked => Code::SessionRevoked,
             Self::DeviceUnknown => Code::DeviceUnknown,
             Self::DevicePending => Code::DevicePending,
@@ -60,10 +64,22 @@ impl Standing {
         if !self.nonce_is_new {
             return Err(StandingRefusal::NonceReused);
         }
+        if self.device == Place::Revoked {
+            return Err(StandingRefusal::DeviceRevoked);
+        }
         if self.session_revoked {
             return Err(StandingRefusal::SessionRevoked);
         }
-        self.device.ok_or(StandingRefusal::DeviceUnknown)
+        match self.device {
+            Place::Listed(state) => Ok(state),
+            Place::Unknown => Err(StandingRefusal::DeviceUnknown),
+            Place::Revoked => Err(StandingRefusal::DeviceRevoked),
+        }
+    }
+
+    /// Tells whether only the nonce speaks against it: the same request was taken before.
+    pub(crate) fn was_confirmed(&self) -> bool {
+        !self.nonce_is_new && !self.session_revoked && matches!(self.device, Place::Listed(_))
     }
 }
 
@@ -74,7 +90,7 @@ mod tests {
     const GOOD: Standing = Standing {
         nonce_is_new: true,
         session_revoked: false,
-        device: Some(DeviceState::Active),
+        device: Place::Listed(DeviceState::Active),
     };
 
     #[test]
@@ -97,17 +113,26 @@ mod tests {
         );
         assert_eq!(
             refusal(Standing {
-                device: None,
+                device: Place::Unknown,
                 ..GOOD
             }),
             Some(StandingRefusal::DeviceUnknown)
+        );
+        // Of two reasons the one that a new session does not mend.
+        assert_eq!(
+            refusal(Standing {
+                session_revoked: true,
+                device: Place::Revoked,
+                ..GOOD
+            }),
+            Some(StandingRefusal::DeviceRevoked)
         );
     }
 
     #[test]
     fn a_pending_device_acts_from_its_second_on_and_not_one_earlier() {
         let pending = Standing {
-            device: Some(DeviceState::Pending { active_at: 100 }),
+            device: Place::Listed(DeviceState::Pending { active_at: 100 }),
             ..GOOD
         };
         assert_eq!(

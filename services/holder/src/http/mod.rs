@@ -43,6 +43,7 @@ pub fn router(holder: Arc<Holder>) -> Router {
         .route(path::DEVICE_APPROVE, post(device_approve))
         .route(path::DEVICE_SYNC, post(device_sync))
         .route(path::DEVICE_LIST, post(device_list))
+        .route(path::DEVICE_REVOKE, post(device_revoke))
         .route(path::SESSION_CHECK, post(session_check))
         .route(path::SESSION_REVOKE, post(session_revoke))
         .route(path::SHARE_STORE, post(share_store))
@@ -113,6 +114,7 @@ signed_calls! {
     device_approve: member, ops::devices::approve;
     device_sync: member, ops::devices::sync;
     device_list: member, ops::devices::list;
+    device_revoke: member, ops::revocations::revoke;
     session_check: member, ops::sessions::check;
     session_revoke: member, ops::sessions::revoke;
     share_store: member, ops::shares::store;

@@ -164,7 +164,7 @@ pub(crate) async fn list(
     let now = Moment::now(holder);
     let allowed = [Operation::ListDevices];
     let operation = verify_session(holder, &member, &message.evidence, &allowed, now)?;
-    let mut devices = holder
+    let mut list = holder
         .ledger()
         .commit(move |connection| {
             Box::pin(async move {
@@ -172,12 +172,13 @@ pub(crate) async fn list(
                 let _good = standing.check(now.seconds)?;
                 let owner = operation.owner();
                 store::devices::touch(connection, owner, operation.device(), now.seconds).await?;
-                Ok((store::devices::list(connection, owner).await?, None))
+                let devices = store::devices::list(connection, owner).await?;
+                Ok((DeviceList { devices }, None))
             })
         })
         .await?;
-    for entry in &mut devices {
+    for entry in &mut list.devices {
         entry.state = settled(entry.state, now.seconds);
     }
-    Ok(DeviceList { devices })
+    Ok(list)
 }

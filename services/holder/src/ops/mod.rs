@@ -7,6 +7,7 @@ pub(crate) mod devices;
 pub(crate) mod genesis;
 pub(crate) mod open;
 pub(crate) mod registration;
+pub(crate) mod revocations;
 pub(crate) mod sessions;
 pub(crate) mod shares;
 

@@ -2,7 +2,7 @@
 
 use keyfold_protocol::error_code::Code;
 use keyfold_protocol::holder_api::{DeviceAck, DeviceState, Empty, InSession, MailReserve};
-use keyfold_protocol::intent::Operation;
+use keyfold_protocol::intent::{Intent, Operation};
 use keyfold_protocol::log_entry::Event;
 
 use super::devices::statement;
@@ -17,6 +17,9 @@ use crate::store::mail::MailCounts;
 
 const HOUR: u64 = 3_600;
 const DAY: u64 = 86_400;
+/// Ended sessions of one account, from which on one ends its own only: ids that no session ever had
+/// could be ended too, and each is kept for a month.
+const MAX_ENDED_BY_OTHERS: u64 = 4_096;
 
 /// Confirms that the session stands and says whether its device may act yet.
 ///
@@ -46,6 +49,7 @@ pub(crate) async fn check(
         Operation::RemoveTotp,
         Operation::SetStepUpRules,
         Operation::IssueIdToken,
+        Operation::ListSessions,
     ];
     let operation = verify_session(holder, &member, &message.evidence, &allowed, now)?;
     let (owner, device) = (operation.owner().clone(), operation.device());
@@ -66,30 +70,45 @@ pub(crate) async fn check(
     Ok(statement(holder, &member, &owner, device, state, now))
 }
 
-/// Ends the session of the request.
+/// Ends the session of the request, or another one of its account.
 ///
-/// The one operation that asks nothing of the device list and may be repeated: it only takes away,
-/// and a holder that missed the device must still be able to learn that its session is over. The
-/// very same evidence is good again once the session is over, for the answer may have been lost.
+/// To end its own asks nothing of the device list: it only takes away, and a holder that missed the
+/// device must still be able to learn that its session is over. To end another one takes a device
+/// that may act. The very same evidence is good again once the session is over, for the answer may
+/// have been lost.
 pub(crate) async fn revoke(
     holder: &Holder,
     member: Member,
     message: InSession,
 ) -> Result<Empty, ApiError> {
     let now = Moment::now(holder);
-    let allowed = [Operation::SignOut];
+    let allowed = [Operation::SignOut, Operation::RevokeSession];
     let operation = verify_session(holder, &member, &message.evidence, &allowed, now)?;
     let at = occasion(&member, now.ms);
     holder
         .ledger()
         .commit(move |connection| {
             Box::pin(async move {
-                let (owner, session) = (operation.owner(), operation.session());
-                if !store::sessions::spend(connection, operation.nonce()).await? {
-                    return match store::sessions::is_revoked(connection, owner, session).await? {
-                        true => Ok((Empty {}, None)),
-                        false => Err(StandingRefusal::NonceReused.into()),
-                    };
+                let owner = operation.owner();
+                let session = match operation.intent() {
+                    Intent::RevokeSession { session, .. } => *session,
+                    _ => operation.session(),
+                };
+                let standing = store::sessions::standing(connection, &operation).await?;
+                if store::sessions::is_revoked(connection, owner, session).await? {
+                    return Ok((Empty {}, None));
+                }
+                if !standing.nonce_is_new {
+                    return Err(StandingRefusal::NonceReused.into());
+                }
+                if session != operation.session() {
+                    let _good = standing.check(now.seconds)?;
+                    let ended = store::sessions::count_revoked(connection, owner).await?;
+                    if ended >= MAX_ENDED_BY_OTHERS {
+                        return Err(ApiError::code(Code::RateLimited));
+                    }
+                    let device = operation.device();
+                    store::devices::touch(connection, owner, device, now.seconds).await?;
                 }
                 let new = store::sessions::revoke(connection, owner, session, now.seconds).await?;
                 let entry = new

@@ -6,7 +6,7 @@ use keyfold_protocol::holder_api::{DeviceEntry, DeviceState};
 use keyfold_storage::{StorageError, changed_one, fixed, from_i64, to_i64};
 use sqlx::SqliteConnection;
 
-use crate::core::devices::{Change, ListFacts};
+use crate::core::devices::{Change, ListFacts, Place};
 
 type Result<T> = core::result::Result<T, StorageError>;
 
@@ -26,12 +26,16 @@ fn active_at(state: DeviceState) -> Result<Option<i64>> {
     }
 }
 
-/// Returns the state of a device on an account's list.
-pub(crate) async fn find(
+/// Returns where a device stands with an account.
+pub(crate) async fn place(
     connection: &mut SqliteConnection,
     owner: &AccountRef,
     device: Thumbprint,
-) -> Result<Option<DeviceState>> {
+) -> Result<Place> {
+    // First what lasts: no row of the list says anything against it.
+    if super::revocations::has(&mut *connection, owner, device).await? {
+        return Ok(Place::Revoked);
+    }
     let row: Option<Option<i64>> = sqlx::query_scalar(
         "SELECT active_at FROM devices WHERE project = ? AND account = ? AND device = ?",
     )
@@ -40,7 +44,7 @@ pub(crate) async fn find(
     .bind(&device.0[..])
     .fetch_optional(connection)
     .await?;
-    row.map(state).transpose()
+    row.map_or(Ok(Place::Unknown), |at| state(at).map(Place::Listed))
 }
 
 /// Returns what a decision about a device needs to know.
@@ -65,9 +69,10 @@ pub(crate) async fn facts(
     .bind(&owner.account.as_bytes()[..])
     .fetch_optional(&mut *connection)
     .await?;
-    let device = find(connection, owner, device).await?;
     Ok(ListFacts {
-        device,
+        device: place(connection, owner, device).await?,
+        revoked: super::revocations::count(connection, owner).await?,
+        cleared: super::revocations::cleared(connection, owner).await?,
         count: from_i64(count)?,
         dispensable: dispensable
             .map(|device| fixed(&device).map(Thumbprint))
@@ -101,7 +106,7 @@ pub(crate) async fn add(
 }
 
 /// Strikes a device off the list.
-async fn remove(
+pub(crate) async fn remove(
     connection: &mut SqliteConnection,
     owner: &AccountRef,
     device: Thumbprint,

@@ -9,6 +9,7 @@ pub(crate) mod devices;
 pub(crate) mod keys;
 pub(crate) mod mail;
 pub(crate) mod realm;
+pub(crate) mod revocations;
 pub(crate) mod sealing;
 pub(crate) mod sessions;
 
@@ -20,5 +21,9 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration {
         name: "holder",
         sql: include_str!("schema.sql"),
+    },
+    Migration {
+        name: "revocations",
+        sql: include_str!("revocations.sql"),
     },
 ];

@@ -3,7 +3,7 @@
 use keyfold_protocol::evidence::AccountRef;
 use keyfold_protocol::ids::SessionId;
 use keyfold_protocol::session::MAX_SESSION_SECONDS;
-use keyfold_storage::{StorageError, changed_if, to_i64};
+use keyfold_storage::{StorageError, changed_if, from_i64, to_i64};
 use sqlx::SqliteConnection;
 
 use crate::core::operation::{SessionOperation, SpentNonce};
@@ -68,6 +68,21 @@ pub(crate) async fn is_revoked(
     Ok(found > 0)
 }
 
+/// Counts the sessions of an account that were ended.
+pub(crate) async fn count_revoked(
+    connection: &mut SqliteConnection,
+    owner: &AccountRef,
+) -> Result<u64> {
+    let count: i64 = sqlx::query_scalar(
+        "SELECT count(*) FROM revoked_sessions WHERE project = ? AND account = ?",
+    )
+    .bind(owner.project.as_str())
+    .bind(&owner.account.as_bytes()[..])
+    .fetch_one(connection)
+    .await?;
+    from_i64(count)
+}
+
 /// Spends the nonce of an operation and reads what decides whether it may go on.
 pub(crate) async fn standing(
     connection: &mut SqliteConnection,
@@ -77,7 +92,7 @@ pub(crate) async fn standing(
     Ok(Standing {
         nonce_is_new: spend(connection, operation.nonce()).await?,
         session_revoked: is_revoked(connection, owner, operation.session()).await?,
-        device: super::devices::find(connection, owner, operation.device()).await?,
+        device: super::devices::place(connection, owner, operation.device()).await?,
     })
 }
 

@@ -12,6 +12,7 @@ mod genesis;
 mod process;
 mod registration;
 mod release;
+mod revocations;
 mod sessions;
 mod shares;
 mod world;

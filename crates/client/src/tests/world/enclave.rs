@@ -3,8 +3,8 @@
 use alloy_primitives::{Address, B256};
 use keyfold_crypto::jwk::{PublicJwk, Thumbprint};
 use keyfold_protocol::client_api::{
-    ApproveDevice, CreateWallet, Nothing, Renewed, Revocation, SignRequest, Signed, SignedIn,
-    SignedOut, WalletInfo, Wallets, header, path,
+    ApproveDevice, CreateWallet, Nothing, Renewed, Revocation, RevokeDevice, RevokeSession,
+    Revoked, Sessions, SignRequest, Signed, SignedIn, SignedOut, WalletInfo, Wallets, header, path,
 };
 use keyfold_protocol::delivery::{Delivery, HeldAttestation, Renew, SealedAttestation};
 use keyfold_protocol::error_code::Code;
@@ -154,10 +154,44 @@ impl State {
                 self.approved.push(*device);
                 answer(&Nothing {})
             }
+            (path::DEVICE_REVOKE, Operation::RevokeDevice) => {
+                let asked: RevokeDevice = serde_json::from_slice(body).unwrap();
+                let Intent::RevokeDevice { device, .. } = intent else {
+                    return problem(Code::IntentMismatch);
+                };
+                assert_eq!(asked.device, *device);
+                self.revoked.push(device.to_string());
+                answer(&self.how_far())
+            }
+            (path::DEVICE_REVOKE_OTHERS, Operation::RevokeDevices) => {
+                self.revoked.push("others".to_owned());
+                answer(&self.how_far())
+            }
+            (path::SESSION_LIST, Operation::ListSessions) => answer(&Sessions {
+                sessions: Vec::new(),
+            }),
+            (path::SESSION_REVOKE, Operation::RevokeSession) => {
+                let asked: RevokeSession = serde_json::from_slice(body).unwrap();
+                let Intent::RevokeSession { session, .. } = intent else {
+                    return problem(Code::IntentMismatch);
+                };
+                assert_eq!(asked.session, *session);
+                self.revoked.push(session.to_string());
+                answer(&self.how_far())
+            }
             (path::SIGN_MESSAGE, Operation::SignMessage)
             | (path::SIGN_TRANSACTION, Operation::SignTransaction) => self.sign(intent, body),
             _ => problem(Code::IntentMismatch),
         }
+    }
+
+    /// The first holders to be asked are away.
+    fn how_far(&self) -> Revoked {
+        let state = match self.revoked.len() {
+            1 => Revocation::Pending,
+            _ => Revocation::Done,
+        };
+        Revoked { state }
     }
 
     fn finish_sign_in(

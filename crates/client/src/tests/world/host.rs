@@ -78,6 +78,8 @@ pub(crate) struct State {
     pub(crate) wallets: Vec<WalletInfo>,
     /// The devices whose names were signed.
     pub(crate) approved: Vec<Thumbprint>,
+    /// What was asked to be ended.
+    pub(crate) revoked: Vec<String>,
     /// The public store, which may lie.
     pub(crate) trees: BTreeMap<B256, StoredTree>,
     pub(crate) relayed: BTreeMap<RequestId, (Relay, usize)>,

@@ -60,6 +60,8 @@ pub(super) async fn find_or_make<P: Platform>(
         totp: None,
         recovery_codes: None,
         step_up: StepUpRules::none(),
+        revoked: Vec::new(),
+        notices: None,
     };
     realm
         .records
@@ -126,9 +128,12 @@ pub(super) async fn enrol<P: Platform>(
         .read::<Account>(realm.account_id(owner))
         .await?
         .ok_or_else(|| Problem::internal("an identity without an account"))?;
+    if account.value.revoked.contains(&jwk.thumbprint()) {
+        return Err(Code::DeviceRevoked.into());
+    }
     let enrol = DeviceEnrol {
         account: owner.account,
-        first_device: account.value.devices.is_empty(),
+        first_device: account.value.had_no_device(),
         evidence,
     };
     let body: Arc<[u8]> = to_json(&enrol)
@@ -159,7 +164,8 @@ pub(super) struct Begin<'a> {
     pub(super) limits: &'a LimitSettings,
 }
 
-/// Names the device, keeps what the proof left to be kept, and starts the session.
+/// Names the device, keeps what the proof left to be kept, and starts the session. Tells besides
+/// whether the owner is to hear of a device that is new to an account that had one.
 pub(super) async fn start_session<P: Platform>(
     realm: &Realm<P>,
     owner: &AccountRef,
@@ -167,7 +173,7 @@ pub(super) async fn start_session<P: Platform>(
     device_name: &str,
     proven: &Proven,
     begin: Begin<'_>,
-) -> Result<Account, Problem> {
+) -> Result<(Account, bool), Problem> {
     let now = realm.now();
     realm
         .records
@@ -178,10 +184,17 @@ pub(super) async fn start_session<P: Platform>(
             if !account.keep(proven) {
                 return Err(Code::SignInRefused.into());
             }
+            let jkt = jwk.thumbprint();
+            // Taken off meanwhile; holders that heard of it refused already.
+            if account.revoked.contains(&jkt) {
+                return Err(Code::DeviceRevoked.into());
+            }
+            let new = !account.devices.iter().any(|known| known.jkt == jkt);
+            let told = new && !account.had_no_device() && account.count_notice(now);
             let waiting = begin.state != DeviceState::Active;
             account.name_device(jwk, device_name.to_owned(), waiting, begin.limits, now)?;
             account.add_session(begin.session.clone(), begin.limits, now);
-            Ok(Change::Write(account.clone(), account))
+            Ok(Change::Write(account.clone(), (account, told)))
         })
         .await
 }

@@ -1,6 +1,6 @@
 //! Codes by mail.
 
-use keyfold_identity::mail::{CodeMail, DisplayName, Sender};
+use keyfold_identity::mail::ComposedMail;
 use keyfold_identity::pending::StartError;
 use keyfold_identity::{EmailAddress, OneTimeCode, SignInId};
 use keyfold_protocol::error_code::Code;
@@ -11,6 +11,7 @@ use rand_core::Rng;
 
 use super::{Asker, Keep, Level, Proven};
 use crate::holders::first;
+use crate::operations::notices::sender;
 use crate::peers::to_json;
 use crate::platform::Platform;
 use crate::problem::Problem;
@@ -19,7 +20,7 @@ use crate::records::Project;
 use crate::settings;
 
 /// The method's name in records, and in hashes that name identities.
-pub(super) const EMAIL: &str = "email";
+pub(crate) const EMAIL: &str = "email";
 
 /// Reads an address as a person typed it.
 pub(super) fn parse(email: &str) -> Result<EmailAddress, Problem> {
@@ -149,14 +150,10 @@ fn compose(
     code: &OneTimeCode,
     now: u64,
     message_id: [u8; 16],
-) -> Result<CodeMail, Problem> {
-    let unusable = || Problem::internal("a stored project cannot send mail");
-    let name = DisplayName::parse(&project.display_name).map_err(|_| unusable())?;
-    let address = EmailAddress::parse(&project.mail.from).map_err(|_| unusable())?;
-    let sender = Sender {
-        name: name.clone(),
-        address,
-    };
-    let texts = settings::mail_texts(&project.sign_in).map_err(|_| unusable())?;
-    CodeMail::compose(&sender, email, &name, &texts, code, now, message_id).map_err(|_| unusable())
+) -> Result<ComposedMail, Problem> {
+    let sender = sender(project)?;
+    let texts = settings::mail_texts(&project.sign_in).map_err(super::unusable)?;
+    let name = &sender.name;
+    ComposedMail::with_code(&sender, email, name, &texts, code, now, message_id)
+        .map_err(|_| Problem::internal("a mail with a code cannot be composed"))
 }

@@ -12,8 +12,11 @@ mod password;
 mod provider;
 mod wallet;
 
+pub(super) use email::EMAIL;
+
 use keyfold_crypto::jwk::Thumbprint;
 use keyfold_identity::challenge::{CHALLENGE_SECONDS, Challenge, ChallengeMethod};
+use keyfold_identity::mail::Notice;
 use keyfold_identity::passkey::PasskeyCredential;
 use keyfold_protocol::client_api::SignedIn;
 use keyfold_protocol::error_code::Code;
@@ -24,6 +27,7 @@ use keyfold_protocol::project::StepUp as Level;
 use keyfold_protocol::sign_in::{Method, Next, Proof, SignInFinish, SignInStart, SignInStarted};
 use keyfold_protocol::text::is_name;
 
+use super::notices::notify;
 use super::session::issue;
 use crate::delivery::Delivered;
 use crate::platform::Platform;
@@ -320,7 +324,7 @@ pub(super) async fn finish<P: Platform>(
         acr: proven.acr.to_owned(),
         proved: Some((proven.level, auth_time)),
     };
-    let account = account::start_session(
+    let (account, told) = account::start_session(
         realm,
         &owner,
         request.device(),
@@ -333,6 +337,13 @@ pub(super) async fn finish<P: Platform>(
         },
     )
     .await?;
+    if told {
+        let notice = Notice::NewDevice {
+            device: request.thumbprint(),
+            waits: state != DeviceState::Active,
+        };
+        notify(realm, &project, &account, &notice);
+    }
     let issued = issue(realm, &project, &account, &session, state, body.delivery)?;
     let shown = account.wallets().filter(|_| state == DeviceState::Active);
     Ok(Delivered {

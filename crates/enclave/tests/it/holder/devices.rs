@@ -36,6 +36,7 @@ impl SimHolder {
             project: verified.request.project,
             account: enrol.account,
         };
+        self.not_revoked(&owner, device)?;
         let state = match (self.devices.get(&owner), self.state(&owner, device)) {
             (None, _) if enrol.first_device => DeviceState::Active,
             (_, Some(known)) => known,
@@ -65,6 +66,44 @@ impl SimHolder {
         ok(self.device_ack(&owner, device, DeviceState::Active, now))
     }
 
+    pub(super) fn revoke_devices(
+        &mut self,
+        instance: InstanceId,
+        message: &DeviceRevoke,
+        now: u64,
+    ) -> Answer {
+        let (owner, _, verified) = self.in_session(instance, &message.evidence, now)?;
+        let by = verified.request.device;
+        let list = self.devices.entry(owner.clone()).or_default();
+        let gone: Vec<Thumbprint> = match verified.request.intent {
+            Intent::RevokeDevice { device, .. } => vec![device],
+            _ => {
+                let listed = list.iter().map(|entry| entry.device);
+                let all = listed.chain(message.devices.iter().copied());
+                all.filter(|device| *device != by).collect()
+            }
+        };
+        if gone != [by] {
+            self.active(&owner, by, now)?;
+        }
+        let list = self.devices.entry(owner.clone()).or_default();
+        list.retain(|entry| !gone.contains(&entry.device));
+        let gone = gone.into_iter().map(|device| (owner.clone(), device));
+        self.revoked_devices.extend(gone);
+        ok(Empty {})
+    }
+
+    pub(super) fn not_revoked(
+        &self,
+        owner: &AccountRef,
+        device: Thumbprint,
+    ) -> Result<(), Refusal> {
+        if self.revoked_devices.contains(&(owner.clone(), device)) {
+            return refuse(Code::DeviceRevoked);
+        }
+        Ok(())
+    }
+
     pub(super) fn sync(&mut self, sync: &DeviceSync, now: u64) -> Answer {
         let realm = self.realm.as_ref().unwrap();
         let first = &sync.acks[0];
@@ -79,6 +118,7 @@ impl SimHolder {
         if !good || sync.acks.len() < usize::from(realm.record().threshold) {
             return refuse(Code::EvidenceInvalid);
         }
+        self.not_revoked(&first.owner, device)?;
         self.put_device(&first.owner, device, first.state, now);
         ok(self.device_ack(&first.owner, device, first.state, now))
     }

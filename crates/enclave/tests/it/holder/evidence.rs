@@ -144,13 +144,14 @@ impl SimHolder {
         if claims.cnf.jkt != verified.request.device {
             return refuse(Code::SessionInvalid);
         }
-        if self.revoked.contains(&claims.sid) {
-            return refuse(Code::SessionRevoked);
-        }
         let owner = AccountRef {
             project: claims.aud.clone(),
             account: claims.sub,
         };
+        self.not_revoked(&owner, verified.request.device)?;
+        if self.revoked.contains(&claims.sid) {
+            return refuse(Code::SessionRevoked);
+        }
         if self.state(&owner, verified.request.device).is_none() {
             return refuse(Code::DeviceUnknown);
         }

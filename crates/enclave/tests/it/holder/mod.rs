@@ -11,6 +11,7 @@ use std::collections::{HashMap, HashSet};
 use keyfold_crypto::commitment::{CommittedShare, ShareCommitment, SharePurpose};
 use keyfold_crypto::ed25519;
 use keyfold_crypto::hpke::{HpkePrivateKey, HpkePublicKey};
+use keyfold_crypto::jwk::Thumbprint;
 use keyfold_crypto::testing::SeededRng;
 use keyfold_enclave::{PeerError, PeerRequest};
 use keyfold_protocol::anchor::Anchor;
@@ -18,6 +19,7 @@ use keyfold_protocol::error_code::Code;
 use keyfold_protocol::evidence::AccountRef;
 use keyfold_protocol::holder_api::*;
 use keyfold_protocol::ids::{Digest32, InstanceId, KeyId, RecordId, SessionId};
+use keyfold_protocol::intent::Intent;
 use keyfold_protocol::realm::{HolderCard, RealmRecord, VerifiedRealm};
 use keyfold_protocol::session::AttestationKeySet;
 use serde::de::DeserializeOwned;
@@ -72,6 +74,7 @@ pub(crate) struct SimHolder {
     used: HashSet<String>,
     pub(crate) devices: HashMap<AccountRef, Vec<DeviceEntry>>,
     pub(crate) revoked: HashSet<SessionId>,
+    pub(crate) revoked_devices: HashSet<(AccountRef, Thumbprint)>,
     pub(crate) shares: HashMap<KeyId, (AccountRef, Vec<Stored>)>,
     pub(crate) anchors: HashMap<RecordId, Anchor>,
     mails: HashMap<Digest32, u32>,
@@ -122,6 +125,7 @@ impl SimHolder {
             used: HashSet::new(),
             devices: HashMap::new(),
             revoked: HashSet::new(),
+            revoked_devices: HashSet::new(),
             shares: HashMap::new(),
             anchors: HashMap::new(),
             mails: HashMap::new(),
@@ -220,6 +224,7 @@ impl SimHolder {
             }
             path::DEVICE_ENROL => self.enrol(instance, &read(body)?, now),
             path::DEVICE_APPROVE => self.approve(instance, &read(body)?, now),
+            path::DEVICE_REVOKE => self.revoke_devices(instance, &read(body)?, now),
             path::DEVICE_SYNC => self.sync(&read(body)?, now),
             path::DEVICE_LIST => {
                 let InSession { evidence } = read(body)?;
@@ -239,8 +244,13 @@ impl SimHolder {
             }
             path::SESSION_REVOKE => {
                 let InSession { evidence } = read(body)?;
-                let (_, claims, _) = self.in_session(instance, &evidence, now)?;
-                self.revoked.insert(claims.sid);
+                let (owner, claims, verified) = self.in_session(instance, &evidence, now)?;
+                if let Intent::RevokeSession { session, .. } = verified.request.intent {
+                    self.active(&owner, verified.request.device, now)?;
+                    self.revoked.insert(session);
+                } else {
+                    self.revoked.insert(claims.sid);
+                }
                 ok(Empty {})
             }
             path::SHARE_STORE => self.store(instance, read(body)?, now),
