@@ -3,7 +3,7 @@
 use keyfold_protocol::client_api::{SignedIn, path};
 use keyfold_protocol::error_code::Code;
 use keyfold_protocol::ids::{Digest32, InstanceId, ProjectId, SignInHandle};
-use keyfold_protocol::intent::Operation;
+use keyfold_protocol::intent::{Intent, Operation};
 use keyfold_protocol::sign_in::{Method, Next, Proof, SignInFinish, SignInStart, SignInStarted};
 
 use crate::client::Client;
@@ -130,7 +130,14 @@ impl<T: Transport, C: Credential, E: Environment> Client<T, C, E> {
             device: self.credential.public_jwk(),
             device_name: device_name.to_owned(),
         };
-        let intent = self.plain(Operation::SignInFinish)?;
+        let intent = match &body.proof {
+            // Holders are shown these themselves, and let what this device named count at once.
+            Proof::NewPasskey(_) | Proof::Token { .. } => Intent::FinishSignIn {
+                id: self.request_id()?,
+                proof: body.proof.digest(),
+            },
+            _ => self.plain(Operation::SignInFinish)?,
+        };
         let wanted = Some(pending.instance);
         let outcome: Result<(SignedIn, _), _> = self
             .call_before_session(

@@ -372,14 +372,7 @@ macro_rules! plain_bodies {
     };
 }
 
-plain_bodies!(
-    SignInStart,
-    SignInFinish,
-    Nothing,
-    CreateWallet,
-    OfWallet,
-    CreateProject
-);
+plain_bodies!(SignInStart, Nothing, CreateWallet, OfWallet, CreateProject);
 
 impl NamesDevice for SignInStart {
     fn device(&self) -> &PublicJwk {
@@ -396,6 +389,20 @@ impl NamesDevice for SignInFinish {
 impl NamesDevice for CreateProject {
     fn device(&self) -> &PublicJwk {
         &self.administrator
+    }
+}
+
+impl Body for SignInFinish {
+    type Checked = Self;
+
+    /// An intent need not name the proof. One that does tells holders what the device showed.
+    fn check(self, intent: &Intent) -> Result<Self, Problem> {
+        match intent {
+            Intent::FinishSignIn { proof, .. } if *proof != self.proof.digest() => {
+                Err(Code::IntentMismatch.into())
+            }
+            _ => Ok(self),
+        }
     }
 }
 

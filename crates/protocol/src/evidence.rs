@@ -33,10 +33,6 @@ pub struct Evidence {
 /// One piece of evidence.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "kebab-case")]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "a list has at most 16 items, and lives for one request"
-)]
 pub enum Item {
     /// The device's signature over the request at hand.
     Request {
