@@ -57,7 +57,12 @@ const LAYERS: &[(&str, Kind, &[&str])] = &[
     (
         "keyfold-holder-service",
         Kind::Service,
-        &["keyfold-protocol", "keyfold-storage", "keyfold-net"],
+        &[
+            "keyfold-protocol",
+            "keyfold-identity",
+            "keyfold-storage",
+            "keyfold-net",
+        ],
     ),
     (
         "keyfold-gateway-service",

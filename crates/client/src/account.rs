@@ -52,7 +52,7 @@ impl<T: Transport, C: Credential, E: Environment> Client<T, C, E> {
         pending: &PendingSignIn,
         proof: Proof,
     ) -> Result<Identities, ClientError> {
-        let intent = match proof.is_evidence() {
+        let intent = match proof.is_named() {
             true => Intent::LinkIdentity {
                 id: self.request_id()?,
                 proof: proof.digest(),

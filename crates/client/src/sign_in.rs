@@ -139,7 +139,7 @@ impl<T: Transport, C: Credential, E: Environment> Client<T, C, E> {
             device_name: device_name.to_owned(),
             delivery: self.delivery,
         };
-        let intent = match body.proof.is_evidence() {
+        let intent = match body.proof.is_named() {
             true => Intent::FinishSignIn {
                 id: self.request_id()?,
                 proof: body.proof.digest(),

@@ -147,7 +147,6 @@ fn may_be_passed_on(code: Code) -> bool {
             | Code::SessionInvalid
             | Code::MailLimit
             | Code::AttemptLimit
-            | Code::DeviceRevoked
             | Code::ReleaseLimit
             | Code::RateLimited
             | Code::OwnershipMismatch

@@ -436,19 +436,6 @@ impl Body for UnlinkIdentity {
     }
 }
 
-impl Body for SignInFinish {
-    type Checked = Self;
-
-    /// What holders are to see, the device names.
-    fn check(self, intent: &Intent) -> Result<Self, Problem> {
-        let right = match intent {
-            Intent::FinishSignIn { proof, .. } => *proof == self.proof.digest(),
-            _ => !self.proof.is_evidence(),
-        };
-        right.then_some(self).ok_or(Code::IntentMismatch.into())
-    }
-}
-
 impl Body for ShowProof {
     type Checked = Self;
 
@@ -457,7 +444,7 @@ impl Body for ShowProof {
         let right = match intent {
             Intent::LinkIdentity { proof, .. } => *proof == self.proof.digest(),
             Intent::Plain { operation, .. } => {
-                *operation == Operation::StepUp || !self.proof.is_evidence()
+                *operation == Operation::StepUp || !self.proof.is_named()
             }
             _ => false,
         };
@@ -480,6 +467,20 @@ impl NamesDevice for SignInFinish {
 impl NamesDevice for CreateProject {
     fn device(&self) -> &PublicJwk {
         &self.administrator
+    }
+}
+
+impl Body for SignInFinish {
+    type Checked = Self;
+
+    /// An intent need not name the proof. One that does tells holders what the device showed.
+    fn check(self, intent: &Intent) -> Result<Self, Problem> {
+        match intent {
+            Intent::FinishSignIn { proof, .. } if *proof != self.proof.digest() => {
+                Err(Code::IntentMismatch.into())
+            }
+            _ => Ok(self),
+        }
     }
 }
 

@@ -268,13 +268,11 @@ pub struct ShowProof {
 }
 
 impl Proof {
-    /// Tells whether holders are shown the proof, so that the device names it in its intent.
+    /// Tells whether holders, who are shown it, let it count at once where the device's intent names
+    /// it. A digest of a code or password would tell them too much.
     #[must_use]
-    pub fn is_evidence(&self) -> bool {
-        matches!(
-            self,
-            Self::Passkey(_) | Self::NewPasskey(_) | Self::Provider { .. } | Self::Token { .. }
-        )
+    pub fn is_named(&self) -> bool {
+        matches!(self, Self::NewPasskey(_) | Self::Token { .. })
     }
 
     /// Returns the digest that a signed intent names the proof by.

@@ -90,7 +90,7 @@ fn verdict(items: Vec<Item>) -> Result<(), EvidenceError> {
 }
 
 #[test]
-fn a_request_with_the_attestation_it_signed_is_evidence() {
+fn a_request_with_the_attestation_it_signed_is_named() {
     let evidence = Evidence::new(vec![request(Some(JWT)), session(JWT)]);
     let json = serde_json::to_string(&evidence).unwrap();
     let again: Evidence = serde_json::from_str(&json).unwrap();

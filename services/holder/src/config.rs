@@ -4,6 +4,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use keyfold_attest::{MeasurementPolicy, Measurements, TrustRoot};
+use keyfold_identity::oidc::keys::Algorithm;
+use keyfold_identity::oidc::url::{HttpsUrl, MAX_URL_LEN};
+use keyfold_protocol::holder_api::AttemptKind;
 use keyfold_protocol::realm::MAX_TEXT;
 use keyfold_protocol::session::MAX_SESSION_SECONDS;
 use keyfold_storage::config_file::{self, ConfigFileError};
@@ -14,6 +17,9 @@ pub const CONFIG_FILE: &str = "holder.toml";
 
 /// Longest delay before a new device may act: 30 days.
 const MAX_DEVICE_DELAY_SECONDS: u64 = 30 * 86_400;
+
+/// Most issuers that are believed.
+const MAX_ISSUERS: usize = 16;
 
 /// A holder's configuration: `holder.toml`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,6 +68,107 @@ pub struct HolderConfig {
     /// one host are one address.
     #[serde(default = "defaults::connections_per_address")]
     pub connections_per_address: usize,
+    /// How often a secret may be guessed at.
+    #[serde(default)]
+    pub attempts: AttemptLimits,
+    /// Issuers whose word on who uses a new device is believed; at most 16, none where absent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub issuers: Vec<IssuerConfig>,
+}
+
+/// An issuer of ID tokens that is believed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IssuerConfig {
+    /// `iss`, to the letter.
+    pub issuer: String,
+    /// Where its keys are: an `https` address of a public name.
+    pub jwks_uri: String,
+    /// `RS256`, `ES256`, `EdDSA`: which it signs with.
+    #[serde(default = "defaults::algorithms")]
+    pub algorithms: Vec<String>,
+    /// File with the certificates that its server's must lead to, relative to the configuration
+    /// file; the public roots where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub roots_pem: Option<PathBuf>,
+    /// `host:port` to connect to in place of the address's own, such as a proxy that passes bytes on.
+    /// The certificate must be for the address's name all the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connect_to: Option<String>,
+}
+
+impl IssuerConfig {
+    /// Makes the configuration of an issuer that is reached where it says.
+    pub fn new(issuer: &str, jwks_uri: &str) -> Self {
+        Self {
+            issuer: issuer.to_owned(),
+            jwks_uri: jwks_uri.to_owned(),
+            algorithms: defaults::algorithms(),
+            roots_pem: None,
+            connect_to: None,
+        }
+    }
+
+    pub(crate) fn algorithms(&self) -> Vec<Algorithm> {
+        let names = self.algorithms.iter();
+        names
+            .filter_map(|name| Algorithm::from_name(name))
+            .collect()
+    }
+
+    fn is_sound(&self) -> bool {
+        let known = self.algorithms();
+        let connect_to = |text: &String| text.parse::<http::uri::Authority>().is_ok();
+        HttpsUrl::parse(&self.jwks_uri).is_ok()
+            && !self.issuer.is_empty()
+            && self.issuer.len() <= MAX_URL_LEN
+            && !known.is_empty()
+            && known.len() == self.algorithms.len()
+            && self.connect_to.as_ref().is_none_or(connect_to)
+    }
+}
+
+/// How often a secret may be guessed at, whatever becomes of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AttemptLimits {
+    /// A password.
+    pub password: AttemptLimit,
+    /// A code of an app, six digits.
+    pub totp: AttemptLimit,
+    /// A code on paper.
+    pub recovery_code: AttemptLimit,
+}
+
+/// Attempts within fixed windows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AttemptLimit {
+    /// In an hour.
+    pub per_hour: u32,
+    /// In a day.
+    pub per_day: u32,
+}
+
+impl Default for AttemptLimits {
+    fn default() -> Self {
+        let limit = |per_hour, per_day| AttemptLimit { per_hour, per_day };
+        Self {
+            password: limit(10, 30),
+            totp: limit(5, 10),
+            recovery_code: limit(5, 10),
+        }
+    }
+}
+
+impl AttemptLimits {
+    pub(crate) fn of(&self, kind: AttemptKind) -> AttemptLimit {
+        match kind {
+            AttemptKind::Password => self.password,
+            AttemptKind::Totp => self.totp,
+            AttemptKind::RecoveryCode => self.recovery_code,
+        }
+    }
 }
 
 mod defaults {
@@ -90,6 +197,9 @@ mod defaults {
     }
     pub(super) const fn connections_per_address() -> usize {
         256
+    }
+    pub(super) fn algorithms() -> Vec<String> {
+        ["RS256", "ES256", "EdDSA"].map(str::to_owned).to_vec()
     }
 }
 
@@ -135,6 +245,8 @@ impl HolderConfig {
             mails_per_address_per_day: defaults::mails_per_address_per_day(),
             mails_per_address_total_per_day: None,
             connections_per_address: defaults::connections_per_address(),
+            attempts: AttemptLimits::default(),
+            issuers: Vec::new(),
         }
     }
 
@@ -149,6 +261,9 @@ impl HolderConfig {
         let folder = path.parent().unwrap_or(Path::new("."));
         config.data_dir = folder.join(&config.data_dir);
         config.measurement_policy = folder.join(&config.measurement_policy);
+        for issuer in &mut config.issuers {
+            issuer.roots_pem = issuer.roots_pem.as_ref().map(|path| folder.join(path));
+        }
         Ok(config)
     }
 
@@ -210,6 +325,31 @@ impl HolderConfig {
         }
         if self.connections_per_address == 0 {
             return bad("connections_per_address", "at least 1");
+        }
+        let AttemptLimits {
+            password,
+            totp,
+            recovery_code,
+        } = self.attempts;
+        let sound = |limit: AttemptLimit| (1..=limit.per_day).contains(&limit.per_hour);
+        if ![password, totp, recovery_code].into_iter().all(sound) {
+            return bad(
+                "attempts",
+                "at least as many a day as an hour, which is at least 1",
+            );
+        }
+        let distinct = |(at, issuer): (usize, &IssuerConfig)| {
+            let before = self.issuers.iter().take(at);
+            issuer.is_sound()
+                && before
+                    .into_iter()
+                    .all(|other| other.issuer != issuer.issuer)
+        };
+        if self.issuers.len() > MAX_ISSUERS || !self.issuers.iter().enumerate().all(distinct) {
+            return bad(
+                "issuers",
+                "at most 16, each once, with an https jwks_uri and algorithms that are known",
+            );
         }
         Ok(())
     }
@@ -307,7 +447,23 @@ mod tests {
             "h1"
         );
         assert_eq!(read.new_device_delay_seconds, 86_400);
+        assert_eq!(read.issuers, Vec::new(), "nobody is believed by default");
+        assert_eq!(read.attempts, AttemptLimits::default());
         assert!(config().save_new(&path).is_err());
+    }
+
+    #[test]
+    fn the_roots_of_an_issuer_lie_beside_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(CONFIG_FILE);
+        let mut config = config();
+        let mut issuer = IssuerConfig::new("https://issuer.example", "https://issuer.example/k");
+        issuer.roots_pem = Some("roots.pem".into());
+        config.issuers.push(issuer);
+        config.save_new(&path).unwrap();
+        let read = HolderConfig::load(&path).unwrap();
+        let roots = dir.path().join("roots.pem");
+        assert_eq!(read.issuers[0].roots_pem.as_ref(), Some(&roots));
     }
 
     #[test]
@@ -324,7 +480,17 @@ mod tests {
 
     #[test]
     fn values_out_of_bounds_are_refused() {
-        let cases: [fn(&mut HolderConfig); 10] = [
+        use IssuerConfig as Issuer;
+        let cases: [fn(&mut HolderConfig); 16] = [
+            |c| c.attempts.totp.per_hour = 0,
+            |c| c.attempts.password.per_day = 1,
+            |c| c.issuers = vec![Issuer::new("i", "http://issuer.example/jwks")],
+            |c| c.issuers = vec![Issuer::new("i", "https://127.0.0.1/jwks")],
+            |c| c.issuers = vec![Issuer::new("i", "https://issuer.example/jwks"); 2],
+            |c| {
+                c.issuers = vec![Issuer::new("i", "https://issuer.example/jwks")];
+                c.issuers[0].algorithms.push("none".to_owned());
+            },
             |c| c.name = "a/b".to_owned(),
             |c| c.party.clear(),
             |c| c.address = "holder.example".to_owned(),

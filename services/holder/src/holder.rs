@@ -22,6 +22,7 @@ use crate::config::{HolderConfig, Trust};
 use crate::core::genesis::{self, GenesisRefusal};
 use crate::core::operation::Rules;
 use crate::error::ApiError;
+use crate::issuers::{Issuers, IssuersError};
 use crate::keys::HolderKeys;
 use crate::ledger::Ledger;
 use crate::member::OwnRealm;
@@ -52,6 +53,9 @@ pub enum HolderOpenError {
     /// The database fails or contradicts itself.
     #[error(transparent)]
     Storage(#[from] StorageError),
+    /// The issuers that are believed cannot be used as they are configured.
+    #[error(transparent)]
+    Issuers(#[from] IssuersError),
     /// The stored realm record does not verify.
     #[error("the stored realm record is not valid: {0}")]
     Realm(#[from] RealmError),
@@ -71,6 +75,7 @@ pub struct Holder {
     ledger: Ledger,
     registry: Registry,
     registration_limit: RateLimit,
+    issuers: Issuers,
     realm: RwLock<Option<Arc<OwnRealm>>>,
     attestation_keys: RwLock<Arc<AttestationKeySet>>,
     /// Held over a statement of attestation keys, so that memory and disk agree on the last one.
@@ -89,6 +94,7 @@ impl Holder {
         trust: Trust,
         clock: Arc<dyn Clock>,
     ) -> Result<Arc<Self>, HolderOpenError> {
+        let issuers = Issuers::new(&config.issuers)?;
         let database = Database::open(config.database_path()).await?;
         migrate(&database, store::MIGRATIONS).await?;
         let signer = keys.log_signer(config.log_origin())?;
@@ -110,6 +116,7 @@ impl Holder {
         Ok(Arc::new(Self {
             registry: Registry::new(&mut UnwrapErr(SysRng)),
             registration_limit: RateLimit::new(REGISTRATIONS_PER_MINUTE, Duration::from_secs(60)),
+            issuers,
             config,
             trust,
             keys,
@@ -150,6 +157,7 @@ impl Holder {
                 Box::pin(async move {
                     store::sessions::purge(connection, now).await?;
                     store::mail::purge(connection, now).await?;
+                    store::attempts::purge(connection, now).await?;
                     Ok(((), None))
                 })
             })
@@ -185,6 +193,11 @@ impl Holder {
     /// Limits how often one peer may have a document verified.
     pub(crate) fn registration_limit(&self) -> &RateLimit {
         &self.registration_limit
+    }
+
+    /// The issuers that are believed.
+    pub(crate) fn issuers(&self) -> &Issuers {
+        &self.issuers
     }
 
     pub(crate) fn now_ms(&self) -> u64 {

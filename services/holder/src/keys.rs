@@ -18,6 +18,7 @@ use crate::config::{ConfigError, HolderConfig};
 
 const SIGNING_LABEL: &str = "keyfold/holder-signing-key/v1";
 const HPKE_LABEL: &str = "keyfold/holder-hpke-key/v1";
+const SUBJECT_LABEL: &str = "keyfold/holder-subject-key/v1";
 
 /// Why keys were not made or not read.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +54,7 @@ pub struct HolderKeys {
     ring: KeyRing,
     signing: SigningKey,
     hpke: HpkePrivateKey,
+    subjects: Secret<32>,
     tls: ServerTls,
 }
 
@@ -90,10 +92,12 @@ impl HolderKeys {
         }));
         let signing = SigningKey::from_secret(&master.derive(SIGNING_LABEL, b""));
         let hpke = derive_key_pair(&master.derive(HPKE_LABEL, b""));
+        let subjects = master.derive(SUBJECT_LABEL, b"");
         Self {
             ring: KeyRing::new(master),
             signing,
             hpke,
+            subjects,
             tls,
         }
     }
@@ -124,6 +128,11 @@ impl HolderKeys {
     /// Opens shares that instances seal to the holder.
     pub(crate) fn hpke(&self) -> &HpkePrivateKey {
         &self.hpke
+    }
+
+    /// Hashes whom issuers name.
+    pub(crate) fn subjects(&self) -> &Secret<32> {
+        &self.subjects
     }
 
     pub(crate) fn tls(&self) -> &ServerTls {

@@ -9,8 +9,8 @@
 //!
 //! # What this crate may touch
 //!
-//! Its data folder (master key, TLS key, SQLite database) and the listening socket; the clock
-//! through [`Clock`]. `core` touches nothing but its arguments, `store` nothing but SQL.
+//! Its data folder (master key, TLS key, SQLite database) and the listening socket; the addresses of
+//! the issuers that its operator names; the clock through [`Clock`]. `core` touches nothing but its arguments, `store` nothing but SQL.
 
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
@@ -22,6 +22,7 @@ mod core;
 mod error;
 mod holder;
 mod http;
+mod issuers;
 mod keys;
 mod ledger;
 mod member;
@@ -31,9 +32,13 @@ mod status;
 mod store;
 
 pub use clock::{Clock, SystemClock};
-pub use config::{CONFIG_FILE, ConfigError, HolderConfig, Trust, load_policy};
+pub use config::{
+    AttemptLimit, AttemptLimits, CONFIG_FILE, ConfigError, HolderConfig, IssuerConfig, Trust,
+    load_policy,
+};
 pub use holder::{Holder, HolderOpenError};
 pub use http::router;
+pub use issuers::IssuersError;
 pub use keyfold_protocol::realm::HolderCard;
 pub use keys::{HolderKeys, KeysError};
 pub use run::{RunError, card, init, run};

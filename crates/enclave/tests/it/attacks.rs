@@ -6,6 +6,7 @@ use keyfold_protocol::holder_api::path as holder_path;
 use keyfold_protocol::ids::{AddressId, Digest32, KeyId, RequestId};
 use keyfold_protocol::intent::{Intent, KeyUse, Operation};
 use keyfold_protocol::ohttp::InnerRequest;
+use keyfold_protocol::sign_in::{Proof, SignInFinish, SignInStarted};
 
 use crate::app::{ANNA, APP, App, OTHER, assert_refused, message, payment};
 
@@ -303,4 +304,31 @@ async fn bodies_that_are_too_large_or_no_json_are_refused() {
     let request = device.sign_bytes("/v1/nothing", &intent, false, b"{}".to_vec());
     assert_refused(&device.send(&request).await, Code::NotFound);
     let _: Wallets = device.wallets().await.ok();
+}
+
+#[tokio::test]
+async fn a_sign_in_that_names_another_proof_than_it_shows_is_refused() {
+    let app = App::new().await;
+    let device = app.device(APP);
+    let started: SignInStarted = device.start(ANNA).await.ok();
+    let proof = |code: String| Proof::EmailCode {
+        code: code.into(),
+        new_password: None,
+    };
+    let shown = proof(app.world.code());
+    let body = SignInFinish {
+        sign_in: started.sign_in,
+        proof: shown.clone(),
+        device: device.jwk(),
+        device_name: String::new(),
+    };
+    let named = |proof: &Proof| Intent::FinishSignIn {
+        id: RequestId::from_bytes([9; 16]),
+        proof: proof.digest(),
+    };
+    let other = named(&proof("00000000".to_owned()));
+    let signed = device.sign(path::SIGN_IN_FINISH, &other, &body);
+    assert_refused(&device.send(&signed).await, Code::IntentMismatch);
+    let signed = device.sign(path::SIGN_IN_FINISH, &named(&shown), &body);
+    let _: SignedIn = device.send(&signed).await.ok();
 }

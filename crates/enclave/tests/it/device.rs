@@ -276,7 +276,7 @@ impl Device {
             device_name: "laptop".to_owned(),
             delivery,
         };
-        let intent = match body.proof.is_evidence() {
+        let intent = match body.proof.is_named() {
             true => Intent::FinishSignIn {
                 id: RequestId::from_bytes(self.fresh().to_be_bytes()),
                 proof: body.proof.digest(),
@@ -291,7 +291,7 @@ impl Device {
     pub(crate) async fn show(&self, path: &str, started: &SignInStarted, proof: Proof) -> Reply {
         let id = RequestId::from_bytes(self.fresh().to_be_bytes());
         let intent = match path {
-            path::IDENTITY_LINK if proof.is_evidence() => Intent::LinkIdentity {
+            path::IDENTITY_LINK if proof.is_named() => Intent::LinkIdentity {
                 id,
                 proof: proof.digest(),
             },

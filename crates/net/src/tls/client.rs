@@ -57,6 +57,26 @@ pub fn client_config_with_roots(roots_pem: &[u8]) -> Result<Arc<ClientConfig>, T
     if roots.is_empty() {
         return Err(TlsError::Malformed);
     }
+    of_roots(roots)
+}
+
+/// Makes a client that talks to servers with a certificate for their name under the public roots,
+/// those that Mozilla's browser trusts.
+///
+/// # Errors
+///
+/// [`TlsError::Config`] if TLS 1.3 is not available.
+///
+/// # Security
+///
+/// As [`client_config_with_roots`]. The roots are those of this release.
+pub fn client_config_public() -> Result<Arc<ClientConfig>, TlsError> {
+    of_roots(RootCertStore {
+        roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
+    })
+}
+
+fn of_roots(roots: RootCertStore) -> Result<Arc<ClientConfig>, TlsError> {
     let config = ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&version::TLS13])
         .map_err(TlsError::Config)?

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use rustls::crypto::CryptoProvider;
 
-pub use client::{client_config_pinned, client_config_with_roots};
+pub use client::{client_config_pinned, client_config_public, client_config_with_roots};
 pub use server::ServerTls;
 pub use spki::{SpkiPin, SpkiPinError};
 

@@ -148,6 +148,16 @@ pub(crate) fn enrol(
     }
 }
 
+/// Decides a sign-in that something else vouches for, which this holder verified: the device is
+/// active at once.
+pub(crate) fn vouch(facts: &ListFacts) -> Result<Change, DeviceRefusal> {
+    match facts.device {
+        None => facts.add(DeviceState::Active),
+        Some(DeviceState::Active) => Ok(Change::Keep(DeviceState::Active)),
+        Some(DeviceState::Pending { .. }) => Ok(Change::Set(DeviceState::Active)),
+    }
+}
+
 /// Decides an approval by a device that is itself active.
 pub(crate) fn approve(facts: &ListFacts) -> Result<Change, DeviceRefusal> {
     // One whose waiting time is over acts anyway; now it is also one that was let in.

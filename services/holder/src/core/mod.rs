@@ -8,6 +8,7 @@
 //! | [`release`] | whether a share leaves the holder: the whole order of checks |
 //! | [`deposit`] | whether shares of a new key are taken in |
 //! | [`devices`] | what becomes of a device on an account's list |
+//! | [`evidence`] | what vouches for a device besides the enclave |
 //! | [`genesis`] | whether a realm record is one this holder agrees to |
 //! | [`anchors`] | whether others' statements move an anchor |
 //! | [`window`] | counting in fixed windows |
@@ -15,6 +16,7 @@
 pub(crate) mod anchors;
 pub(crate) mod deposit;
 pub(crate) mod devices;
+pub(crate) mod evidence;
 pub(crate) mod genesis;
 pub(crate) mod operation;
 pub(crate) mod release;

@@ -2,8 +2,8 @@
 
 use keyfold_crypto::jwk::{PublicJwk, Thumbprint};
 use keyfold_protocol::error_code::Code;
-use keyfold_protocol::evidence::{AccountRef, Addressee, Evidence, EvidenceError};
-use keyfold_protocol::ids::{AccountId, SessionId};
+use keyfold_protocol::evidence::{AccountRef, Addressee, Evidence, EvidenceError, Shown};
+use keyfold_protocol::ids::{AccountId, Digest32, SessionId};
 use keyfold_protocol::intent::{Intent, Operation};
 use keyfold_protocol::session::{
     self, AttestationKeySet, Expired, SessionError, SessionExpectation,
@@ -83,6 +83,7 @@ pub(crate) struct SessionOperation {
     session: SessionId,
     intent: Intent,
     nonce: SpentNonce,
+    shown: Shown,
 }
 
 impl SessionOperation {
@@ -144,6 +145,7 @@ impl SessionOperation {
                 nonce: request.nonce,
                 expires: request.expires,
             },
+            shown: verified.shown,
         })
     }
 
@@ -166,12 +168,17 @@ impl SessionOperation {
     pub(crate) fn nonce(&self) -> &SpentNonce {
         &self.nonce
     }
+
+    /// What was shown beside the request; not verified.
+    pub(crate) fn shown(&self) -> &Shown {
+        &self.shown
+    }
 }
 
 /// A finished sign-in, signed by the device that wants onto the account's list.
 ///
-/// That the person proved who they are is the enclave's word here; later evidence (ID tokens,
-/// passkeys) lets the holder verify it itself.
+/// That the person proved who they are is the enclave's word here; passkeys and ID tokens let the
+/// holder verify it itself ([`super::evidence`]).
 #[derive(Debug)]
 pub(crate) struct SignInOperation {
     /// The account that the enclave found or made, in the project that the device addressed.
@@ -180,6 +187,10 @@ pub(crate) struct SignInOperation {
     pub(crate) jwk: PublicJwk,
     /// Its nonce.
     pub(crate) nonce: SpentNonce,
+    /// The proof that the device names, if it names one.
+    pub(crate) named: Option<Digest32>,
+    /// What was shown beside the request; not verified.
+    pub(crate) shown: Shown,
 }
 
 impl SignInOperation {
@@ -200,7 +211,13 @@ impl SignInOperation {
         if request.intent.operation() != Operation::SignInFinish {
             return Err(EvidenceRefusal::WrongOperation);
         }
+        let named = match request.intent {
+            Intent::FinishSignIn { proof, .. } => Some(proof),
+            _ => None,
+        };
         Ok(Self {
+            named,
+            shown: verified.shown,
             owner: AccountRef {
                 project: request.project,
                 account,

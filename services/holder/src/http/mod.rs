@@ -52,6 +52,9 @@ pub fn router(holder: Arc<Holder>) -> Router {
         .route(path::ANCHOR_COMMIT, post(anchor_commit))
         .route(path::ANCHOR_REPAIR, post(anchor_repair))
         .route(path::MAIL_RESERVE, post(mail_reserve))
+        .route(path::ATTEMPT_RESERVE, post(attempt_reserve))
+        .route(path::IDENTITY_LINK, post(identity_link))
+        .route(path::IDENTITY_UNLINK, post(identity_unlink))
         .fallback(async || ApiError::code(Code::NotFound))
         .method_not_allowed_fallback(async || ApiError::code(Code::MethodNotAllowed))
         .with_state(holder);
@@ -123,6 +126,9 @@ signed_calls! {
     anchor_commit: member, ops::anchors::commit;
     anchor_repair: member, ops::anchors::repair;
     mail_reserve: member, ops::sessions::reserve_mail;
+    attempt_reserve: member, ops::attempts::reserve;
+    identity_link: member, ops::identities::link;
+    identity_unlink: member, ops::identities::unlink;
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {

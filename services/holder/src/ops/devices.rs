@@ -8,9 +8,11 @@ use keyfold_protocol::holder_api::{
 use keyfold_protocol::intent::{Intent, Operation};
 use keyfold_protocol::log_entry::Event;
 
+use super::identities::{self, Presented};
 use super::{Moment, occasion, verify_session};
 use crate::core::devices::{
     Change, VerifiedSync, approve as decide_approval, enrol as decide_enrolment, settled,
+    vouch as decide_vouched,
 };
 use crate::core::operation::{EvidenceRefusal, SignInOperation};
 use crate::core::standing::StandingRefusal;
@@ -69,6 +71,9 @@ pub(crate) async fn enrol(
     let sign_in =
         SignInOperation::verify(&member, message.account, &message.evidence, now.seconds)?;
     let (owner, device) = (sign_in.owner.clone(), sign_in.jwk.thumbprint());
+    let presented = Presented::read(holder, &sign_in, now.seconds).await;
+    let (vouching, candidates) = (presented.vouching, presented.candidates);
+    let named = sign_in.named;
     let first_device = message.first_device;
     let delay = holder.config().new_device_delay_seconds;
     let at = occasion(&member, now.ms);
@@ -76,18 +81,27 @@ pub(crate) async fn enrol(
         .ledger()
         .commit(move |connection| {
             Box::pin(async move {
-                let SignInOperation { owner, jwk, nonce } = sign_in;
+                let SignInOperation {
+                    owner, jwk, nonce, ..
+                } = sign_in;
                 if !store::sessions::spend(connection, &nonce).await? {
                     return Err(StandingRefusal::NonceReused.into());
                 }
                 let facts = store::devices::facts(connection, &owner, device).await?;
-                let change = decide_enrolment(&facts, first_device, now.seconds, delay)?;
+                let change = if vouching.accept(connection, &owner, now.seconds).await? {
+                    decide_vouched(&facts)?
+                } else {
+                    decide_enrolment(&facts, first_device, now.seconds, delay)?
+                };
                 store::devices::apply(connection, &owner, &jwk, change, now.seconds).await?;
                 Ok((change, entry_of(at, &owner, device, change)?))
             })
         })
         .await?;
     let state = change.state();
+    if state == DeviceState::Active {
+        identities::keep(holder, at, &owner, device, named, candidates).await?;
+    }
     Ok(statement(holder, &member, &owner, device, state, now))
 }
 

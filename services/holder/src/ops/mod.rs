@@ -3,8 +3,10 @@
 //! Nothing here reads HTTP; nothing here writes SQL.
 
 pub(crate) mod anchors;
+pub(crate) mod attempts;
 pub(crate) mod devices;
 pub(crate) mod genesis;
+pub(crate) mod identities;
 pub(crate) mod open;
 pub(crate) mod registration;
 pub(crate) mod revocations;

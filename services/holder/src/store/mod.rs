@@ -5,7 +5,9 @@
 //! changes none or several is an error.
 
 pub(crate) mod anchors;
+pub(crate) mod attempts;
 pub(crate) mod devices;
+pub(crate) mod identities;
 pub(crate) mod keys;
 pub(crate) mod mail;
 pub(crate) mod realm;
@@ -25,5 +27,9 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration {
         name: "revocations",
         sql: include_str!("revocations.sql"),
+    },
+    Migration {
+        name: "identities and attempts",
+        sql: include_str!("identities.sql"),
     },
 ];

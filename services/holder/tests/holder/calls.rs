@@ -165,6 +165,9 @@ async fn every_path_that_changes_or_tells_something_wants_a_signature() {
         path::ANCHOR_COMMIT,
         path::ANCHOR_REPAIR,
         path::MAIL_RESERVE,
+        path::ATTEMPT_RESERVE,
+        path::IDENTITY_LINK,
+        path::IDENTITY_UNLINK,
         path::TIME,
     ] {
         let request = http::Request::post(path).body(Body::from("{}")).unwrap();

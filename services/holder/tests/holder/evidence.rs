@@ -140,7 +140,7 @@ async fn unknown_evidence_never_widens_what_is_allowed() {
             "record": RecordId::from_bytes([9; 32]),
         })
     };
-    let later = r#"{"type":"passkey","assertion":"…"}"#;
+    let later = r#"{"type":"of-a-later-release","proof":"…"}"#;
     let alone = world
         .call::<Released>(path::SHARE_RELEASE, &with(later, 0))
         .await;

@@ -4,11 +4,14 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
 mod anchors;
+mod attempts;
 mod calls;
 mod devices;
 mod durability;
 mod evidence;
 mod genesis;
+mod identities;
+mod issuers;
 mod process;
 mod registration;
 mod release;

@@ -2,6 +2,8 @@
 //! stands still until a test moves it.
 
 mod enclave;
+mod issuer;
+mod passkey;
 mod person;
 
 use std::sync::Arc;
@@ -36,6 +38,8 @@ use tempfile::TempDir;
 use tower::ServiceExt as _;
 
 pub(crate) use enclave::Enclave;
+pub(crate) use issuer::{Behaviour, Issuer, Token};
+pub(crate) use passkey::Authenticator;
 pub(crate) use person::{Ask, Key, Person, share_release};
 
 /// 2026-01-01 12:00:00 UTC.

@@ -6,8 +6,8 @@ use keyfold_crypto::jwk::{DeviceSigningKey, Thumbprint};
 use keyfold_crypto::shamir::Share;
 use keyfold_protocol::evidence::{AccountRef, Evidence, Item};
 use keyfold_protocol::holder_api::{
-    DeviceAck, DeviceEnrol, Empty, Released, ShareRelease, ShareStore, StoredShare,
-    key_share_context, path,
+    DeviceAck, DeviceEnrol, Empty, IdentityLinked, InSession, Released, ShareRelease, ShareStore,
+    StoredShare, key_share_context, path,
 };
 use keyfold_protocol::ids::{
     AccountId, AddressId, Digest32, InstanceId, KeyId, ProjectId, RealmId, RecordId, RequestId,
@@ -15,6 +15,7 @@ use keyfold_protocol::ids::{
 };
 use keyfold_protocol::intent::{Intent, KeyUse, Operation};
 use keyfold_protocol::session::{Confirmation, SessionClaims, attestation_hash};
+use keyfold_protocol::sign_in::Proof;
 use keyfold_protocol::signed_request::{
     Components, DeviceHeaders, Profile, SignatureParams, SignedComponents, UnsignedRequest,
     content_digest,
@@ -47,6 +48,16 @@ impl Person {
             owner,
             device: DeviceSigningKey::generate_p256(&mut rng()),
             session: SessionId::from_bytes(random()),
+        }
+    }
+
+    /// The same device in another account.
+    pub(crate) fn in_account(&self, owner: AccountRef) -> Self {
+        let secret = self.device.to_secret_bytes();
+        Self {
+            owner,
+            device: secret.expose(DeviceSigningKey::from_secret_bytes).unwrap(),
+            session: self.session,
         }
     }
 
@@ -196,6 +207,69 @@ impl World {
             evidence: person.evidence(ask),
         };
         self.call(path::DEVICE_ENROL, &message).await
+    }
+
+    /// Enrols a device that is not the account's first, by its record, with more to show.
+    pub(crate) async fn enrol_showing(
+        &self,
+        person: &Person,
+        ask: &Ask,
+        more: Vec<Item>,
+    ) -> Answer<DeviceAck> {
+        let mut items = person.items(ask);
+        items.extend(more);
+        let message = DeviceEnrol {
+            account: person.owner.account,
+            first_device: false,
+            evidence: Evidence::new(items),
+        };
+        self.call(path::DEVICE_ENROL, &message).await
+    }
+
+    /// An in-session request with more to show.
+    pub(crate) async fn show<T: serde::de::DeserializeOwned>(
+        &self,
+        to: &str,
+        person: &Person,
+        intent: Intent,
+        more: Vec<Item>,
+    ) -> Answer<T> {
+        let mut items = person.items(&self.ask(person, intent));
+        items.extend(more);
+        let evidence = Evidence::new(items);
+        self.call(to, &InSession { evidence }).await
+    }
+
+    /// Has an active device link what it shows, and name it.
+    pub(crate) async fn link(&self, person: &Person, item: Item) -> Answer<IdentityLinked> {
+        let proof = match &item {
+            Item::NewPasskey(shown) => Proof::NewPasskey(shown.registration.clone()),
+            Item::IdToken(shown) => Proof::Token {
+                token: shown.token.clone(),
+            },
+            _ => panic!("nothing to link"),
+        };
+        self.link_naming(person, proof.digest(), item).await
+    }
+
+    /// The same, whatever it names.
+    pub(crate) async fn link_naming(
+        &self,
+        person: &Person,
+        proof: Digest32,
+        item: Item,
+    ) -> Answer<IdentityLinked> {
+        let id = RequestId::from_bytes(random());
+        let intent = Intent::LinkIdentity { id, proof };
+        self.show(path::IDENTITY_LINK, person, intent, vec![item])
+            .await
+    }
+
+    pub(crate) async fn unlink(&self, person: &Person, identity: Digest32) -> Answer<Empty> {
+        let id = RequestId::from_bytes(random());
+        let intent = Intent::UnlinkIdentity { id, identity };
+        self.show(path::IDENTITY_UNLINK, person, intent, Vec::new())
+            .await
     }
 
     /// A person whose first device is enrolled, with a key of which the holder has a share.
