@@ -78,6 +78,9 @@ pub mod path {
     pub const ANCHOR_REPAIR: &str = "/v1/anchors/repair";
     /// One more mail to an address: [`MailReserve`](super::MailReserve) to [`Empty`](super::Empty).
     pub const MAIL_RESERVE: &str = "/v1/mail/reserve";
+    /// A change of a project, before it is made: [`ProjectNotice`](super::ProjectNotice) to
+    /// [`Empty`](super::Empty), once it is in the log. Repeatable; each is an entry.
+    pub const PROJECT_CHANGED: &str = "/v1/projects/changed";
     /// The holder's time: [`TimeRequest`](super::TimeRequest) to [`SignedTime`](super::SignedTime).
     pub const TIME: &str = "/v1/time";
 }
@@ -506,6 +509,18 @@ pub struct MailReserve {
     pub project: ProjectId,
     /// Keyed hash of the address.
     pub address: Digest32,
+}
+
+/// Says that a project is about to be changed by a command that enough administrators signed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProjectNotice {
+    /// The project.
+    pub project: ProjectId,
+    /// The version that it is to have then.
+    pub version: u64,
+    /// [`ProjectCommand::digest`](crate::project_command::ProjectCommand::digest).
+    pub command: Digest32,
 }
 
 /// Asks for the holder's time.

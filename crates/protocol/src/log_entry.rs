@@ -9,7 +9,9 @@ use keyfold_crypto::{Canonical, Encoder};
 
 use crate::evidence::AccountRef;
 use crate::holder_api::DeviceState;
-use crate::ids::{AddressId, Digest32, InstanceId, KeyId, RealmId, RequestId, SessionId};
+use crate::ids::{
+    AddressId, Digest32, InstanceId, KeyId, ProjectId, RealmId, RequestId, SessionId,
+};
 use crate::intent::Operation;
 
 /// One thing that a holder did.
@@ -85,6 +87,15 @@ pub enum Event<'a> {
         owner: &'a AccountRef,
         /// The session.
         session: SessionId,
+    },
+    /// Heard that a project is about to be changed.
+    ProjectChanged {
+        /// Which.
+        project: &'a ProjectId,
+        /// The version that it is to have then.
+        version: u64,
+        /// The command, by the hash of what its administrators signed.
+        command: Digest32,
     },
 }
 
@@ -164,6 +175,16 @@ impl Canonical for LogEntry<'_> {
                 out.u8(7);
                 owner(out, whose);
                 out.bytes(session.as_bytes());
+            }
+            Event::ProjectChanged {
+                project,
+                version,
+                command,
+            } => {
+                out.u8(9);
+                out.str(project.as_str());
+                out.u64(*version);
+                out.bytes(command.as_bytes());
             }
         }
     }
