@@ -27,6 +27,7 @@ use keyfold_protocol::evidence::{AccountRef, Evidence, Item};
 use keyfold_protocol::ids::{Digest32, InstanceId, KeyId, ProjectId, RealmId, RequestId};
 use keyfold_protocol::intent::{Intent, KeyUse, Operation};
 use keyfold_protocol::ohttp::InnerRequest;
+use keyfold_protocol::project_command::{ChangeProject, ShowProject};
 use keyfold_protocol::session::{
     AttestationKeySet, Expired, SessionError, SessionExpectation, VerifiedSession, verify,
 };
@@ -378,7 +379,9 @@ plain_bodies!(
     Nothing,
     CreateWallet,
     OfWallet,
-    CreateProject
+    CreateProject,
+    ChangeProject,
+    ShowProject
 );
 
 impl NamesDevice for SignInStart {
@@ -390,6 +393,18 @@ impl NamesDevice for SignInStart {
 impl NamesDevice for SignInFinish {
     fn device(&self) -> &PublicJwk {
         &self.device
+    }
+}
+
+impl NamesDevice for ChangeProject {
+    fn device(&self) -> &PublicJwk {
+        &self.administrator
+    }
+}
+
+impl NamesDevice for ShowProject {
+    fn device(&self) -> &PublicJwk {
+        &self.administrator
     }
 }
 

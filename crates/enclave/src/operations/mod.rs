@@ -55,6 +55,8 @@ pub(crate) async fn answer<P: Platform>(
         path::SIGN_IN_START => before_session!(SignInStart, sign_in::start),
         path::SIGN_IN_FINISH => before_session!(SignInFinish, sign_in::finish),
         path::PROJECT_CREATE => before_session!(CreateProject, projects::create),
+        path::PROJECT_CHANGE => before_session!(ChangeProject, projects::change),
+        path::PROJECT_SHOW => before_session!(ShowProject, projects::show),
         path::RENEW => in_session!(Renew, session::renew),
         path::SIGN_OUT => in_session!(SignOut, session::sign_out),
         path::WALLET_CREATE => in_session!(CreateWallet, wallets::create),

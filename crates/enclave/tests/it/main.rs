@@ -13,6 +13,7 @@ mod holder;
 mod host;
 mod liars;
 mod life;
+mod projects;
 mod publication;
 mod records;
 mod sign_in;

@@ -51,6 +51,7 @@ pub fn router(holder: Arc<Holder>) -> Router {
         .route(path::ANCHOR_COMMIT, post(anchor_commit))
         .route(path::ANCHOR_REPAIR, post(anchor_repair))
         .route(path::MAIL_RESERVE, post(mail_reserve))
+        .route(path::PROJECT_CHANGED, post(project_changed))
         .fallback(async || ApiError::code(Code::NotFound))
         .method_not_allowed_fallback(async || ApiError::code(Code::MethodNotAllowed))
         .with_state(holder);
@@ -121,6 +122,7 @@ signed_calls! {
     anchor_commit: member, ops::anchors::commit;
     anchor_repair: member, ops::anchors::repair;
     mail_reserve: member, ops::sessions::reserve_mail;
+    project_changed: member, ops::projects::changed;
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {

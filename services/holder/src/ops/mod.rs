@@ -6,6 +6,7 @@ pub(crate) mod anchors;
 pub(crate) mod devices;
 pub(crate) mod genesis;
 pub(crate) mod open;
+pub(crate) mod projects;
 pub(crate) mod registration;
 pub(crate) mod sessions;
 pub(crate) mod shares;

@@ -165,6 +165,7 @@ async fn every_path_that_changes_or_tells_something_wants_a_signature() {
         path::ANCHOR_COMMIT,
         path::ANCHOR_REPAIR,
         path::MAIL_RESERVE,
+        path::PROJECT_CHANGED,
         path::TIME,
     ] {
         let request = http::Request::post(path).body(Body::from("{}")).unwrap();

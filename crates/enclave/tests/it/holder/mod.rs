@@ -74,6 +74,8 @@ pub(crate) struct SimHolder {
     pub(crate) shares: HashMap<KeyId, (AccountRef, Vec<Stored>)>,
     pub(crate) anchors: HashMap<RecordId, Anchor>,
     mails: HashMap<Digest32, u32>,
+    /// Changes of projects, as the log would have them.
+    pub(crate) notices: Vec<ProjectNotice>,
 }
 
 impl SimHolder {
@@ -122,6 +124,7 @@ impl SimHolder {
             shares: HashMap::new(),
             anchors: HashMap::new(),
             mails: HashMap::new(),
+            notices: Vec::new(),
         }
     }
 
@@ -218,6 +221,10 @@ impl SimHolder {
             }
             path::SHARE_STORE => self.store(instance, read(body)?, now),
             path::SHARE_RELEASE => self.release(instance, &read(body)?, now),
+            path::PROJECT_CHANGED => {
+                self.notices.push(read(body)?);
+                ok(Empty {})
+            }
             path::ANCHOR_READ => self.read_anchors(&read(body)?),
             path::ANCHOR_COMMIT => self.commit_anchor(&read(body)?),
             path::ANCHOR_REPAIR => self.repair_anchor(&read(body)?),
