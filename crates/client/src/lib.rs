@@ -67,4 +67,7 @@ pub use wallet::{GuardRule, Wallet, WalletRefused, WalletRules};
 /// What a call does.
 pub use keyfold_guard::Reading;
 /// Messages and names that the client's calls take and return.
-pub use keyfold_protocol::{client_api, config as config_api, ids, relayer_api};
+pub use keyfold_protocol::{
+    client_api, config as config_api, ids, project as project_settings, project_command,
+    relayer_api,
+};
