@@ -3,6 +3,7 @@
 mod config;
 mod developer;
 mod operator;
+mod project;
 mod user;
 
 use std::ffi::OsString;
@@ -14,9 +15,13 @@ pub(crate) use developer::Rpc;
 pub(crate) use operator::{
     GatewayCommand, GuardCommand, RealmCommand, RealmGenesis, RelayerCommand,
 };
+pub(crate) use project::{
+    Administrators, Approve, CreateProject, ProjectCommand, Proposal, RemoveSecret, SecretCommand,
+    SecretSource, SetProject, SetSecret, ShowProject, Submit,
+};
 pub(crate) use user::{
-    CreateProject, DeviceRevoke, DevicesCommand, ProfileCommand, ProjectCommand, Send,
-    SessionsCommand, SignCommand, SignIn, SignMessage, Transaction, Wallet, WalletCommand,
+    DeviceRevoke, DevicesCommand, ProfileCommand, Send, SessionsCommand, SignCommand, SignIn,
+    SignMessage, Transaction, Wallet, WalletCommand,
 };
 
 /// Wallets that nobody but their owners can move.
@@ -94,8 +99,8 @@ pub enum Command {
     /// What was verified, who is signed in, and which wallets there are.
     #[command(after_help = "Example:\n  keyfold --json status")]
     Status,
-    /// Projects: create.
-    #[command(subcommand, after_help = user::PROJECT_HELP)]
+    /// Projects: create, show, set, administrators, secrets.
+    #[command(subcommand, after_help = project::PROJECT_HELP)]
     Project(ProjectCommand),
     /// Profiles: show.
     #[command(subcommand, after_help = user::PROFILE_HELP)]
@@ -195,6 +200,17 @@ mod tests {
             "keyfold profile show",
             "keyfold demo --json --anything",
             "keyfold rpc --listen 127.0.0.1:0",
+            "keyfold project create --name App --mail-host smtp.example --mail-from a@app.example",
+            "keyfold project create --settings s.toml --mail-password-file p",
+            "keyfold project show --toml",
+            "keyfold project set --file s.toml --out c.json --days 7",
+            "keyfold project admins",
+            "keyfold project admins --add a.jwk --add b.jwk --threshold 2",
+            "keyfold project secret set provider:google --from-file s",
+            "keyfold project secret remove mail",
+            "keyfold project approve c.json --look",
+            "keyfold project submit c.json",
+            "keyfold project key",
             "keyfold dev",
             "keyfold bench sign --help",
         ] {
@@ -275,6 +291,11 @@ mod tests {
             format!("keyfold send --to {to} --token {to} --amount 5 --data 0x00"),
             format!("keyfold send --to {} --value 1", &to[..40]),
             format!("keyfold send --to {to} --value 1 --chain 0"),
+            "keyfold project create --name App --mail-host smtp.example".to_owned(),
+            "keyfold project create --settings s.toml --name App".to_owned(),
+            "keyfold project set --file s.toml --days 8".to_owned(),
+            "keyfold project secret set mail secret".to_owned(),
+            "keyfold project admins --threshold 0".to_owned(),
             "keyfold devices approve short".to_owned(),
             "keyfold devices approve -x".to_owned(),
             "keyfold devices revoke".to_owned(),

@@ -49,6 +49,11 @@ impl Output {
         }
     }
 
+    /// Tells whether the outcome is printed as JSON.
+    pub(crate) fn is_json(&self) -> bool {
+        self.json
+    }
+
     /// Tells whether a person can be asked something.
     pub fn can_ask(&self) -> bool {
         self.terminal && std::io::stdin().is_terminal()

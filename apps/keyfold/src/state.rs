@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use getrandom::SysRng;
 use getrandom::rand_core::UnwrapErr;
-use keyfold_client::ids::RequestId;
+use keyfold_client::ids::{Digest32, RequestId};
 use keyfold_client::{KnownWallets, Session};
 use keyfold_crypto::jwk::DeviceSigningKey;
 use zeroize::Zeroizing;
@@ -228,6 +228,27 @@ impl StateDir {
         Ok(found)
     }
 
+    /// Stores what hides a project's secret until the command about it is submitted.
+    pub(crate) fn store_salt(&self, command: &Digest32, salt: &Digest32) -> Result<(), StateError> {
+        self.replace(&salt_file(command), salt.to_string().as_bytes())
+    }
+
+    /// Returns what hides the secret of a command, where this device made the command.
+    pub(crate) fn salt(&self, command: &Digest32) -> Result<Option<Digest32>, StateError> {
+        let path = self.path.join(salt_file(command));
+        let Some(bytes) = read_private(&path, MAX_FILE)? else {
+            return Ok(None);
+        };
+        let text = core::str::from_utf8(&bytes).unwrap_or_default();
+        let salt = text.parse().map_err(|_| StateError::Damaged(path))?;
+        Ok(Some(salt))
+    }
+
+    /// Forgets what hid a secret, once that is where it belongs.
+    pub(crate) fn forget_salt(&self, command: &Digest32) {
+        let _ = std::fs::remove_file(self.path.join(salt_file(command)));
+    }
+
     /// Forgets the session. What the device knows of its accounts stays.
     ///
     /// # Errors
@@ -255,6 +276,10 @@ impl StateDir {
             .map_err(|error| io_at(&self.path)(io::Error::other(error.to_string())))?;
         Ok(self.path.join(format!(".{name}.{}", hex::encode(unique))))
     }
+}
+
+fn salt_file(command: &Digest32) -> String {
+    format!("secret-{command}.salt")
 }
 
 fn transaction_file(id: RequestId) -> String {

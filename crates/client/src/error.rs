@@ -386,7 +386,13 @@ fn what_to_do(code: Code) -> &'static str {
             "Use one of the account's devices, or take one off that you do not use."
         }
         Code::DeviceRevoked => "Sign in with a new credential: this one never comes back.",
-        Code::ProjectUnknown => "Check the project's name.",
+        Code::ProjectUnknown => {
+            "Check the project's name; it is shown to the devices that administer it, and to no other."
+        }
+        Code::NotAdministrator => {
+            "Have more of the project's administrators approve it, then submit it again."
+        }
+        Code::ProjectStale => "Look at the project again, then make the change anew.",
         Code::ProjectExists => "Choose another name, or use the project that exists.",
         Code::ProjectInvalid
         | Code::PayloadInvalid

@@ -72,6 +72,6 @@ pub use keyfold_guard::Reading;
 pub use keyfold_protocol::delivery::Delivery;
 /// Messages and names that the client's calls take and return.
 pub use keyfold_protocol::{
-    account as account_api, client_api, config as config_api, ids, project as project_api,
-    relayer_api, sign_in as sign_in_api,
+    account as account_api, client_api, config as config_api, ids, project as project_settings,
+    project_command, relayer_api, sign_in as sign_in_api,
 };

@@ -144,11 +144,9 @@ impl<P: Platform> Realm<P> {
         })
     }
 
-    /// The project's configuration, at most a minute old.
+    /// The project's configuration, at most a minute old. Not for what administrators do.
     pub(crate) async fn project(&self, project: &ProjectId) -> Result<Arc<Project>, Problem> {
-        let id = self
-            .records
-            .id::<Project>(Some(project), project.as_str().as_bytes());
+        let id = self.project_id(project);
         let cached = self
             .projects
             .lock()
@@ -161,12 +159,26 @@ impl<P: Platform> Realm<P> {
             return Ok(project);
         }
         let held: Held<Project> = self.records.read(id).await?.ok_or(Code::ProjectUnknown)?;
-        let project = Arc::new(held.value);
-        self.projects
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(id, (now, Arc::clone(&project)));
-        Ok(project)
+        Ok(self.keep_project(id, held.value))
+    }
+
+    /// The record id of a project.
+    pub(crate) fn project_id(&self, project: &ProjectId) -> RecordId {
+        self.records
+            .id::<Project>(Some(project), project.as_str().as_bytes())
+    }
+
+    /// Keeps a project that was just read or written, for a minute; never in place of a later one.
+    pub(crate) fn keep_project(&self, id: RecordId, project: Project) -> Arc<Project> {
+        let project = Arc::new(project);
+        let mut projects = self.projects.lock().unwrap_or_else(PoisonError::into_inner);
+        let later = projects
+            .get(&id)
+            .is_some_and(|(_, known)| known.version > project.version);
+        if !later {
+            projects.insert(id, (self.now(), Arc::clone(&project)));
+        }
+        project
     }
 
     /// The record id of an account.

@@ -31,6 +31,7 @@ use keyfold_protocol::ids::{Digest32, InstanceId, KeyId, ProjectId, RealmId, Req
 use keyfold_protocol::intent::{Intent, KeyUse, Operation};
 use keyfold_protocol::ohttp::InnerRequest;
 use keyfold_protocol::project::{StepUp, StepUpRules};
+use keyfold_protocol::project_command::{ChangeProject, ShowProject};
 use keyfold_protocol::session::{
     AttestationKeySet, Expired, SessionError, SessionExpectation, VerifiedSession, verify,
 };
@@ -422,7 +423,9 @@ plain_bodies!(
     OfWallet,
     CreateProject,
     ConfirmTotp,
-    StepUpRules
+    StepUpRules,
+    ChangeProject,
+    ShowProject
 );
 
 impl Body for UnlinkIdentity {
@@ -461,6 +464,18 @@ impl NamesDevice for SignInStart {
 impl NamesDevice for SignInFinish {
     fn device(&self) -> &PublicJwk {
         &self.device
+    }
+}
+
+impl NamesDevice for ChangeProject {
+    fn device(&self) -> &PublicJwk {
+        &self.administrator
+    }
+}
+
+impl NamesDevice for ShowProject {
+    fn device(&self) -> &PublicJwk {
+        &self.administrator
     }
 }
 

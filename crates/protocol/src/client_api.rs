@@ -97,6 +97,12 @@ pub mod path {
     pub const OWNER_PREPARE: &str = "/v1/wallets/config/prepare-owner";
     /// [`super::CreateProject`] to [`super::ProjectInfo`].
     pub const PROJECT_CREATE: &str = "/v1/projects/create";
+    /// [`ChangeProject`](crate::project_command::ChangeProject) to
+    /// [`ProjectChanged`](crate::project_command::ProjectChanged).
+    pub const PROJECT_CHANGE: &str = "/v1/projects/change";
+    /// [`ShowProject`](crate::project_command::ShowProject) to
+    /// [`ProjectShown`](crate::project_command::ProjectShown).
+    pub const PROJECT_SHOW: &str = "/v1/projects/show";
 }
 
 /// Largest body inside the channel, bytes.

@@ -93,6 +93,9 @@ pub mod path {
     /// An identity that vouches no more: [`InSession`](super::InSession) to
     /// [`Empty`](super::Empty). Repeatable.
     pub const IDENTITY_UNLINK: &str = "/v1/identities/unlink";
+    /// A change of a project, before it is made: [`ProjectNotice`](super::ProjectNotice) to
+    /// [`Empty`](super::Empty), once it is in the log. Repeatable; each is an entry.
+    pub const PROJECT_CHANGED: &str = "/v1/projects/changed";
     /// The holder's time: [`TimeRequest`](super::TimeRequest) to [`SignedTime`](super::SignedTime).
     pub const TIME: &str = "/v1/time";
 }
@@ -576,6 +579,18 @@ pub enum AttemptKind {
 pub struct IdentityLinked {
     /// Unix seconds, by the holder's clock, from which it vouches for devices.
     pub counts_from: u64,
+}
+
+/// Says that a project is about to be changed by a command that enough administrators signed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProjectNotice {
+    /// The project.
+    pub project: ProjectId,
+    /// The version that it is to have then.
+    pub version: u64,
+    /// [`ProjectCommand::digest`](crate::project_command::ProjectCommand::digest).
+    pub command: Digest32,
 }
 
 /// Asks for the holder's time.

@@ -47,6 +47,7 @@ pub mod intent;
 pub mod log_entry;
 pub mod ohttp;
 pub mod project;
+pub mod project_command;
 pub mod realm;
 pub mod registration;
 pub mod registry;

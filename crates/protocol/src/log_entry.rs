@@ -9,7 +9,9 @@ use keyfold_crypto::{Canonical, Encoder};
 
 use crate::evidence::AccountRef;
 use crate::holder_api::DeviceState;
-use crate::ids::{AddressId, Digest32, InstanceId, KeyId, RealmId, RequestId, SessionId};
+use crate::ids::{
+    AddressId, Digest32, InstanceId, KeyId, ProjectId, RealmId, RequestId, SessionId,
+};
 use crate::intent::Operation;
 
 /// One thing that a holder did.
@@ -110,6 +112,15 @@ pub enum Event<'a> {
         by: Thumbprint,
         /// Thumbprints, in ascending order; none where every other one was to go and there was none.
         devices: &'a [Thumbprint],
+    },
+    /// Heard that a project is about to be changed.
+    ProjectChanged {
+        /// Which.
+        project: &'a ProjectId,
+        /// The version that it is to have then.
+        version: u64,
+        /// The command, by the hash of what its administrators signed.
+        command: Digest32,
     },
 }
 
@@ -220,6 +231,16 @@ impl Canonical for LogEntry<'_> {
                 for device in *devices {
                     out.bytes(&device.0);
                 }
+            }
+            Event::ProjectChanged {
+                project,
+                version,
+                command,
+            } => {
+                out.u8(13);
+                out.str(project.as_str());
+                out.u64(*version);
+                out.bytes(command.as_bytes());
             }
         }
     }

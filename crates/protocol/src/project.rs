@@ -3,11 +3,14 @@
 //! Plain data. The enclave turns them into the types that verify with them, and refuses what those
 //! do not take.
 
+use core::fmt;
+use core::marker::PhantomData;
 use core::ops::RangeInclusive;
 use std::collections::BTreeMap;
 
 use keyfold_crypto::jwk::PublicJwk;
-use serde::{Deserialize, Serialize};
+use serde::de::{Error as _, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::client_api::MailSettings;
 
@@ -52,10 +55,10 @@ pub struct SignInSettings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub password: Option<PasswordSettings>,
     /// Providers by the names that requests use; at most 16.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(deserialize_with = "once", skip_serializing_if = "BTreeMap::is_empty")]
     pub providers: BTreeMap<String, ProviderSettings>,
     /// The app's own issuers of tokens, by the names that requests use; at most 16.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(deserialize_with = "once", skip_serializing_if = "BTreeMap::is_empty")]
     pub issuers: BTreeMap<String, IssuerSettings>,
     /// Sign-In with Ethereum.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -300,7 +303,11 @@ pub struct EthereumSettings {
     /// Chains that a message may name; 1 to 16.
     pub chains: Vec<u64>,
     /// Nodes that contracts' signatures are asked of; a chain without one has none that count.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "once",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
     pub nodes: BTreeMap<u64, NodeSettings>,
 }
 
@@ -382,6 +389,37 @@ impl Default for StepUpRules {
             signing: None,
         }
     }
+}
+
+/// Reads a map in which nothing is named twice: of two, one reader would take the first and another
+/// the last, and administrators sign the text.
+fn once<'de, D, K, V>(deserializer: D) -> Result<BTreeMap<K, V>, D::Error>
+where
+    D: Deserializer<'de>,
+    K: Deserialize<'de> + Ord,
+    V: Deserialize<'de>,
+{
+    struct Once<K, V>(PhantomData<(K, V)>);
+
+    impl<'de, K: Deserialize<'de> + Ord, V: Deserialize<'de>> Visitor<'de> for Once<K, V> {
+        type Value = BTreeMap<K, V>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a map that names nothing twice")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Self::Value, A::Error> {
+            let mut map = BTreeMap::new();
+            while let Some((key, value)) = access.next_entry()? {
+                if map.insert(key, value).is_some() {
+                    return Err(A::Error::custom("something is named twice"));
+                }
+            }
+            Ok(map)
+        }
+    }
+
+    deserializer.deserialize_map(Once(PhantomData))
 }
 
 /// A rule in words: `none` is one, so that every form of the settings (TOML has no null) can say it.

@@ -17,7 +17,7 @@ use keyfold_crypto::commitment::{ShareCommitment, SharePurpose};
 use keyfold_crypto::ed25519::SigningKey;
 use keyfold_crypto::hash::sha256;
 use keyfold_crypto::hpke::HpkePublicKey;
-use keyfold_crypto::jwk::Thumbprint;
+use keyfold_crypto::jwk::{PublicJwk, Thumbprint};
 use keyfold_crypto::{Canonical, Secret};
 use keyfold_protocol::anchor::{Anchor, AnchorStatement};
 use keyfold_protocol::evidence::AccountRef;
@@ -28,6 +28,7 @@ use keyfold_protocol::holder_api::{
 use keyfold_protocol::ids::*;
 use keyfold_protocol::intent::{Intent, KeyUse, Operation};
 use keyfold_protocol::log_entry::{Event, LogEntry};
+use keyfold_protocol::project_command::{ProjectChange, ProjectCommand};
 use keyfold_protocol::realm::{HolderCard, RealmRecord, RootKind};
 use keyfold_protocol::registration::InstanceBinding;
 use keyfold_protocol::sign_in::{PasskeyRegistration, Proof};
@@ -439,6 +440,115 @@ fn log_entry_of_a_revocation() {
     l.bytes("device", &[0xc2; 32]);
     l.bytes("device", &[0xc3; 32]);
     l.check("holder-log-entry-devices-revoked", &entry.to_signed_bytes());
+}
+
+#[test]
+fn holder_log_entry_project_changed() {
+    let project: ProjectId = "app.example".parse().unwrap();
+    let entry = LogEntry {
+        realm: realm(),
+        unix_ms: 1_800_000_000_123,
+        instance: InstanceId::from_bytes([0xf2; 16]),
+        event: Event::ProjectChanged {
+            project: &project,
+            version: 4,
+            command: Digest32::from_bytes([0xf6; 32]),
+        },
+    };
+    let mut l = Listing::new(
+        "keyfold/holder-log-entry/v1",
+        "A leaf of a holder's log: here the change of a project.",
+    );
+    l.bytes("realm id", &[0xa1; 32]);
+    l.u64("Unix milliseconds", 1_800_000_000_123);
+    l.bytes("instance id", &[0xf2; 16]);
+    l.u8("event: 13 project changed", 13);
+    l.bytes("project", b"app.example");
+    l.u64("version it is to have", 4);
+    l.bytes("SHA-256 of the command", &[0xf6; 32]);
+    l.check("holder-log-entry-project-changed", &entry.to_signed_bytes());
+}
+
+fn command(change: ProjectChange) -> ProjectCommand {
+    ProjectCommand {
+        realm: realm(),
+        project: "app.example".parse().unwrap(),
+        follows: 3,
+        expires: 1_800_000_000,
+        change,
+    }
+}
+
+fn command_listing(purpose: &str, tag: &str, number: u8) -> Listing {
+    let mut l = Listing::new("keyfold/project-command/v1", purpose);
+    l.bytes("realm id", &[0xa1; 32]);
+    l.bytes("project", b"app.example");
+    l.u64("version that it changes", 3);
+    l.u64("expires (Unix seconds)", 1_800_000_000);
+    l.u8(tag, number);
+    l
+}
+
+#[test]
+fn project_command_settings() {
+    let settings = r#"{"display_name":"App"}"#;
+    let mut l = command_listing(
+        "What administrators of a project sign: here new settings, as the text that travels.",
+        "change: 1 settings",
+        1,
+    );
+    l.bytes("settings (JSON)", settings.as_bytes());
+    let settings = settings.to_owned();
+    let command = command(ProjectChange::Settings { settings });
+    l.check("project-command-settings", &command.to_signed_bytes());
+}
+
+#[test]
+fn project_command_secret() {
+    let mut l = command_listing(
+        "What administrators of a project sign: here a secret, by its commitment.",
+        "change: 2 secret",
+        2,
+    );
+    l.bytes("name", b"mail");
+    l.bytes("commitment", &[0xf7; 32]);
+    let set = command(ProjectChange::Secret {
+        name: "mail".into(),
+        commitment: Digest32::from_bytes([0xf7; 32]),
+    });
+    l.check("project-command-secret", &set.to_signed_bytes());
+
+    let mut l = command_listing(
+        "What administrators of a project sign: here that a secret is removed.",
+        "change: 3 remove secret",
+        3,
+    );
+    l.bytes("name", b"mail");
+    let remove = command(ProjectChange::RemoveSecret {
+        name: "mail".into(),
+    });
+    l.check("project-command-remove-secret", &remove.to_signed_bytes());
+}
+
+#[test]
+fn project_command_administrators() {
+    let keys: Vec<_> = [1, 2]
+        .map(|byte| PublicJwk::Ed25519 {
+            x: key(byte).verifying_key().to_bytes(),
+        })
+        .into();
+    let mut l = command_listing(
+        "What administrators of a project sign: here who they are from then on.",
+        "change: 4 administrators",
+        4,
+    );
+    l.u32("number of keys", 2);
+    for key in &keys {
+        l.bytes("JWK thumbprint", &key.thumbprint().0);
+    }
+    l.u8("how many must sign", 2);
+    let command = command(ProjectChange::Administrators { keys, threshold: 2 });
+    l.check("project-command-administrators", &command.to_signed_bytes());
 }
 
 #[test]

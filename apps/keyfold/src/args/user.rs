@@ -1,11 +1,8 @@
 //! Commands of users and of projects' administrators.
 
-use std::path::PathBuf;
-
 use alloy_primitives::{Address, Bytes, U256};
 use clap::{Args, Subcommand};
-use keyfold_client::client_api::MailSecurity;
-use keyfold_client::ids::{Digest32, ProjectId, RequestId, SessionId};
+use keyfold_client::ids::{ProjectId, RequestId, SessionId};
 use keyfold_crypto::jwk::Thumbprint;
 use keyfold_wallet::ContextName;
 
@@ -77,19 +74,6 @@ Examples:
 
 The device of an ended session stays on the account and can sign in again; keyfold devices revoke
 takes it off.";
-
-pub(super) const PROJECT_HELP: &str = "\
-Example:
-  keyfold project create --project app.example --name \"Example\" \\
-      --mail-host smtp.example --mail-from codes@app.example --mail-username codes \\
-      --mail-password-file ./smtp-password \\
-      --guard-address guard.example:7200 --guard-spki 3a… --guard-signer 0x…
-
-Contracts are chosen once, since addresses come from them. Apps pin the same name in their profiles:
-  keyfold              Keyfold's own
-  keyfold-4337         the same, for ERC-4337 bundlers too
-  sequence-rc5         the audited ones on the public chains; a queued recovery cannot be cancelled
-  sequence-rc5-4337    the same, for ERC-4337 bundlers too";
 
 pub(super) const PROFILE_HELP: &str = "\
 Example:
@@ -299,73 +283,6 @@ pub struct DeviceApprove {
     /// Thumbprint of the device's key, as the list shows it. It may begin with a hyphen.
     #[arg(allow_hyphen_values = true)]
     pub device: Thumbprint,
-}
-
-/// What to do with projects.
-#[derive(Debug, Subcommand)]
-pub enum ProjectCommand {
-    /// Make a project, administered by this device.
-    Create(CreateProject),
-}
-
-/// A new project.
-#[derive(Debug, Args)]
-pub struct CreateProject {
-    /// The app's domain; the profile's where absent.
-    #[arg(long)]
-    pub project: Option<ProjectId>,
-    /// Shown in mails.
-    #[arg(long)]
-    pub name: String,
-    /// SMTP server, as in its certificate.
-    #[arg(long)]
-    pub mail_host: String,
-    /// Port; 465 where absent, 587 with --mail-starttls.
-    #[arg(long)]
-    pub mail_port: Option<u16>,
-    /// TLS begins after the command STARTTLS, not with the first byte. A server that does not offer
-    /// it gets no mail.
-    #[arg(long)]
-    pub mail_starttls: bool,
-    /// Sender address.
-    #[arg(long)]
-    pub mail_from: String,
-    /// User name at the server.
-    #[arg(long, requires = "mail_password_file")]
-    pub mail_username: Option<String>,
-    /// File with the password at the server.
-    #[arg(long, requires = "mail_username")]
-    pub mail_password_file: Option<PathBuf>,
-    /// PEM file with the roots of the server's certificate; the public ones where absent.
-    #[arg(long)]
-    pub mail_roots: Option<PathBuf>,
-    /// Checkpointer contract of every new wallet.
-    #[arg(long, value_parser = address)]
-    pub checkpointer: Option<Address>,
-    /// Contracts of every new wallet: keyfold, keyfold-4337, sequence-rc5 or sequence-rc5-4337. They
-    /// cannot be changed later.
-    #[arg(long, value_name = "NAME", value_parser = contracts, default_value_t = ContextName::Keyfold)]
-    pub contracts: ContextName,
-    /// `host:port` of the guard.
-    #[arg(long, requires_all = ["guard_spki", "guard_signer"])]
-    pub guard_address: Option<String>,
-    /// SHA-256 of the guard's TLS key.
-    #[arg(long, requires = "guard_address")]
-    pub guard_spki: Option<Digest32>,
-    /// The project's signer in the guard.
-    #[arg(long, value_parser = address, requires = "guard_address")]
-    pub guard_signer: Option<Address>,
-}
-
-impl CreateProject {
-    /// How TLS with the mail server begins, and at which port.
-    pub(crate) fn mail_security(&self) -> (MailSecurity, u16) {
-        let (security, port) = match self.mail_starttls {
-            false => (MailSecurity::ImplicitTls, 465),
-            true => (MailSecurity::Starttls, 587),
-        };
-        (security, self.mail_port.unwrap_or(port))
-    }
 }
 
 /// What to do with profiles.

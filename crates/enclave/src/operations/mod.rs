@@ -68,6 +68,8 @@ pub(crate) async fn answer<P: Platform>(
         path::TOTP_BEGIN => in_session!(BeginTotp, totp::begin),
         path::TOTP_CONFIRM => in_session!(ConfirmTotp, totp::confirm),
         path::TOTP_REMOVE => in_session!(RemoveTotp, totp::remove),
+        path::PROJECT_CHANGE => before_session!(ChangeProject, projects::change),
+        path::PROJECT_SHOW => before_session!(ShowProject, projects::show),
         path::RENEW => in_session!(Renew, session::renew),
         path::SIGN_OUT => in_session!(SignOut, session::sign_out),
         path::WALLET_CREATE => in_session!(CreateWallet, wallets::create),

@@ -16,6 +16,7 @@ mod host;
 mod liars;
 mod life;
 mod methods;
+mod projects;
 mod publication;
 mod records;
 mod revocation;

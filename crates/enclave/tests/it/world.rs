@@ -45,6 +45,8 @@ pub(crate) struct World {
     pub(crate) guard: Mutex<SimGuard>,
     pub(crate) host: Mutex<SimHost>,
     pub(crate) mails: Mutex<Vec<String>>,
+    /// What the last mail was to be sent with.
+    pub(crate) mailed_by: Mutex<Option<MailSettings>>,
     pub(crate) mail_fails: AtomicBool,
     pub(crate) now_ms: AtomicU64,
     pub(crate) tick: Notify,
@@ -60,6 +62,7 @@ impl World {
             guard: Mutex::new(SimGuard::new()),
             host: Mutex::new(SimHost::default()),
             mails: Mutex::new(Vec::new()),
+            mailed_by: Mutex::new(None),
             mail_fails: AtomicBool::new(false),
             now_ms: AtomicU64::new(START_MS),
             tick: Notify::new(),
@@ -227,7 +230,12 @@ impl Platform for Machine {
         })
     }
 
-    async fn send_mail(&self, _: &MailSettings, mail: &ComposedMail) -> Result<(), MailError> {
+    async fn send_mail(
+        &self,
+        settings: &MailSettings,
+        mail: &ComposedMail,
+    ) -> Result<(), MailError> {
+        *self.world.mailed_by.lock().unwrap() = Some(settings.clone());
         if self.world.mail_fails.load(Ordering::SeqCst) {
             return Err(MailError::Refused);
         }

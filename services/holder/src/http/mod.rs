@@ -55,6 +55,7 @@ pub fn router(holder: Arc<Holder>) -> Router {
         .route(path::ATTEMPT_RESERVE, post(attempt_reserve))
         .route(path::IDENTITY_LINK, post(identity_link))
         .route(path::IDENTITY_UNLINK, post(identity_unlink))
+        .route(path::PROJECT_CHANGED, post(project_changed))
         .fallback(async || ApiError::code(Code::NotFound))
         .method_not_allowed_fallback(async || ApiError::code(Code::MethodNotAllowed))
         .with_state(holder);
@@ -129,6 +130,7 @@ signed_calls! {
     attempt_reserve: member, ops::attempts::reserve;
     identity_link: member, ops::identities::link;
     identity_unlink: member, ops::identities::unlink;
+    project_changed: member, ops::projects::changed;
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {

@@ -8,6 +8,7 @@ pub(crate) mod devices;
 pub(crate) mod genesis;
 pub(crate) mod identities;
 pub(crate) mod open;
+pub(crate) mod projects;
 pub(crate) mod registration;
 pub(crate) mod revocations;
 pub(crate) mod sessions;

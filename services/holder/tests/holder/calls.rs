@@ -168,6 +168,7 @@ async fn every_path_that_changes_or_tells_something_wants_a_signature() {
         path::ATTEMPT_RESERVE,
         path::IDENTITY_LINK,
         path::IDENTITY_UNLINK,
+        path::PROJECT_CHANGED,
         path::TIME,
     ] {
         let request = http::Request::post(path).body(Body::from("{}")).unwrap();

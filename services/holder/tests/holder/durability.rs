@@ -6,7 +6,8 @@ use std::path::Path;
 use keyfold_crypto::Canonical as _;
 use keyfold_log::NoteVerifier;
 use keyfold_protocol::error_code::Code;
-use keyfold_protocol::holder_api::Empty;
+use keyfold_protocol::holder_api::{Empty, ProjectNotice, path};
+use keyfold_protocol::ids::Digest32;
 use keyfold_protocol::log_entry::{Event, LogEntry};
 use keyfold_storage::{Database, LogStore};
 
@@ -106,6 +107,32 @@ async fn genesis_registration_devices_keys_and_revocations_are_logged_in_order()
         state: keyfold_protocol::holder_api::DeviceState::Active,
     };
     assert_eq!(entries[4].as_bytes(), expected(device));
+}
+
+#[tokio::test]
+async fn a_change_of_a_project_is_on_disk_before_it_is_answered() {
+    let world = World::new().await;
+    let notice = ProjectNotice {
+        project: "app.example".parse().unwrap(),
+        version: 4,
+        command: Digest32::from_bytes([6; 32]),
+    };
+    let _: Empty = world.call(path::PROJECT_CHANGED, &notice).await.unwrap();
+    let copy = snapshot(&world);
+    let log = log_in(copy.path()).await;
+    let head = log.audit(&verifier(&world)).await.unwrap();
+    let expected = LogEntry {
+        realm: world.realm_id(),
+        unix_ms: START_MS,
+        instance: world.enclave.id(),
+        event: Event::ProjectChanged {
+            project: &notice.project,
+            version: 4,
+            command: notice.command,
+        },
+    };
+    let last = log.entries(head.size() - 1, 1).await.unwrap();
+    assert_eq!(last[0].as_bytes(), expected.to_signed_bytes());
 }
 
 #[tokio::test]

@@ -79,6 +79,8 @@ pub(crate) struct SimHolder {
     pub(crate) anchors: HashMap<RecordId, Anchor>,
     mails: HashMap<Digest32, u32>,
     attempts: HashMap<Digest32, u32>,
+    /// Changes of projects, as the log would have them.
+    pub(crate) notices: Vec<ProjectNotice>,
 }
 
 impl SimHolder {
@@ -130,6 +132,7 @@ impl SimHolder {
             anchors: HashMap::new(),
             mails: HashMap::new(),
             attempts: HashMap::new(),
+            notices: Vec::new(),
         }
     }
 
@@ -255,6 +258,10 @@ impl SimHolder {
             }
             path::SHARE_STORE => self.store(instance, read(body)?, now),
             path::SHARE_RELEASE => self.release(instance, &read(body)?, now),
+            path::PROJECT_CHANGED => {
+                self.notices.push(read(body)?);
+                ok(Empty {})
+            }
             path::ANCHOR_READ => self.read_anchors(&read(body)?),
             path::ANCHOR_COMMIT => self.commit_anchor(&read(body)?),
             path::ANCHOR_REPAIR => self.repair_anchor(&read(body)?),

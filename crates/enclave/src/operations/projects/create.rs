@@ -1,4 +1,4 @@
-//! Projects: an app's configuration, sealed, created once by whoever will administer it.
+//! Makes a project, once, for whoever will administer it.
 
 use alloy_primitives::Address;
 use keyfold_protocol::checkpointer::checkpointer_address;
@@ -14,7 +14,7 @@ use crate::request::SignInRequest;
 use crate::settings::{self, SecretName};
 
 /// Creates a project. Asking again with the same words answers the same.
-pub(super) async fn create<P: Platform>(
+pub(crate) async fn create<P: Platform>(
     realm: &Realm<P>,
     request: SignInRequest<CreateProject>,
 ) -> Result<ProjectInfo, Problem> {
@@ -27,9 +27,7 @@ pub(super) async fn create<P: Platform>(
     }
     let own = checkpointer_address(&Address::from(*realm.keys.checkpointer().as_bytes()));
     check(body, own)?;
-    let id = realm
-        .records
-        .id::<Project>(Some(&body.project), body.project.as_str().as_bytes());
+    let id = realm.project_id(&body.project);
     let created = realm.now();
     realm
         .records
