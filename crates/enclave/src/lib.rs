@@ -33,6 +33,7 @@ mod request;
 mod rng;
 mod waiting;
 pub mod web;
+mod webhooks;
 
 pub use enclave::{BootError, Enclave};
 pub use host::{HostRequest, HostResponse};

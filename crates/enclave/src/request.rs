@@ -18,6 +18,7 @@ use std::sync::{Mutex, PoisonError};
 
 use alloy_primitives::{Address, B256};
 use keyfold_crypto::jwk::{PublicJwk, Thumbprint};
+use keyfold_protocol::app_server::{Introspect, IssueIdToken};
 use keyfold_protocol::client_api::{
     ApproveDevice, CreateProject, CreateWallet, MAX_BODY, Nothing, SignRequest, header,
 };
@@ -378,7 +379,9 @@ plain_bodies!(
     Nothing,
     CreateWallet,
     OfWallet,
-    CreateProject
+    CreateProject,
+    IssueIdToken,
+    Introspect
 );
 
 impl NamesDevice for SignInStart {
@@ -390,6 +393,12 @@ impl NamesDevice for SignInStart {
 impl NamesDevice for SignInFinish {
     fn device(&self) -> &PublicJwk {
         &self.device
+    }
+}
+
+impl NamesDevice for Introspect {
+    fn device(&self) -> &PublicJwk {
+        &self.server
     }
 }
 

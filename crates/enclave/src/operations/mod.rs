@@ -2,6 +2,8 @@
 
 mod config;
 mod devices;
+mod id_token;
+mod introspect;
 mod owner_key;
 mod projects;
 mod release;
@@ -56,6 +58,8 @@ pub(crate) async fn answer<P: Platform>(
         path::SIGN_IN_FINISH => before_session!(SignInFinish, sign_in::finish),
         path::PROJECT_CREATE => before_session!(CreateProject, projects::create),
         path::RENEW => in_session!(Renew, session::renew),
+        path::ID_TOKEN => in_session!(IssueIdToken, id_token::issue),
+        path::INTROSPECT => before_session!(Introspect, introspect::introspect),
         path::SIGN_OUT => in_session!(SignOut, session::sign_out),
         path::WALLET_CREATE => in_session!(CreateWallet, wallets::create),
         path::WALLET_LIST => in_session!(ListWallets, wallets::list),

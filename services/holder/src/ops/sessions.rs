@@ -37,6 +37,7 @@ pub(crate) async fn check(
         Operation::AttestConfig,
         Operation::PrepareOwner,
         Operation::UpdateConfig,
+        Operation::IssueIdToken,
     ];
     let operation = verify_session(holder, &member, &message.evidence, &allowed, now)?;
     let (owner, device) = (operation.owner().clone(), operation.device());

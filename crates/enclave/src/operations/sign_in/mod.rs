@@ -180,6 +180,7 @@ pub(super) async fn finish<P: Platform>(
     )
     .await?;
     let issued = issue(realm, &project, &account, &session, state)?;
+    account::tell_app(realm, &account, &session, proven.method, state);
     let shown = account.wallets().filter(|_| state == DeviceState::Active);
     Ok(SignedIn {
         account: owner.account,
