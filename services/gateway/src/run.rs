@@ -91,6 +91,7 @@ pub async fn run(
         realm,
         trees: TreeStore::new(db.clone()),
         relayer,
+        discovery: config.public_url.as_ref().map(api::discovery::metadata),
     });
     let router = api::router(gateway, &config, readiness);
     tracing::info!(%address, enclaves = config.enclaves.len(), "the gateway listens");

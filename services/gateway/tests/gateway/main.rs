@@ -7,6 +7,7 @@
     missing_docs
 )]
 
+mod discovery;
 mod egress;
 mod forwarding;
 mod limits;
