@@ -23,6 +23,7 @@
 #![deny(missing_docs)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+mod app_server;
 mod attestation;
 mod channel;
 mod client;
