@@ -1,5 +1,6 @@
 //! The command line.
 
+mod app_server;
 mod config;
 mod developer;
 mod operator;
@@ -10,6 +11,7 @@ use std::ffi::OsString;
 
 use clap::{Args, Parser, Subcommand};
 
+pub(crate) use app_server::{IdToken, Introspect, ServerKey};
 pub(crate) use config::ConfigCommand;
 pub(crate) use developer::Rpc;
 pub(crate) use operator::{
@@ -96,6 +98,15 @@ pub enum Command {
         #[command(subcommand)]
         command: Option<SessionsCommand>,
     },
+    /// An ID token for the app's own server.
+    #[command(after_help = app_server::ID_TOKEN_HELP)]
+    IdToken(IdToken),
+    /// For an app's server: whether the session of a token still stands.
+    #[command(after_help = app_server::INTROSPECT_HELP)]
+    Introspect(Introspect),
+    /// For an app's server: its key, drawn where there is none yet.
+    #[command(after_help = app_server::SERVER_KEY_HELP)]
+    ServerKey(ServerKey),
     /// What was verified, who is signed in, and which wallets there are.
     #[command(after_help = "Example:\n  keyfold --json status")]
     Status,
@@ -190,6 +201,9 @@ mod tests {
             "keyfold send --to 0x0000000000000000000000000000000000000001 --data 0x12345678",
             "keyfold send --to 0x0000000000000000000000000000000000000001 --token \
              0x0000000000000000000000000000000000000002 --amount 5",
+            "keyfold id-token --nonce n-0S6_WzA2Mj",
+            "keyfold introspect --key server.key --token-file - --json",
+            "keyfold server-key server.key",
             "keyfold devices",
             "keyfold devices list",
             "keyfold devices revoke --all-others",
@@ -304,6 +318,9 @@ mod tests {
             "keyfold sessions revoke short".to_owned(),
             "keyfold realm genesis --enclave s --threshold 1 card".to_owned(),
             "keyfold sign message hi --chain -1".to_owned(),
+            format!("keyfold id-token --nonce {}", "a".repeat(129)),
+            "keyfold introspect --token-file -".to_owned(),
+            "keyfold introspect --key server.key".to_owned(),
         ] {
             let error = parse(&line).map(|_| ()).expect_err(&line);
             assert_eq!(error.exit_code(), 2, "{line}");

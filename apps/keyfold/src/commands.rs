@@ -1,5 +1,6 @@
 //! What each command does.
 
+pub(crate) mod app_server;
 pub(crate) mod config;
 pub(crate) mod devices;
 pub(crate) mod operator;

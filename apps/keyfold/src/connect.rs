@@ -31,13 +31,22 @@ pub type CliClient = Client<HttpsTransport, Arc<DeviceSigningKey>, SystemEnviron
 /// [`CliError`], with the code `development_profile` if the profile is a development realm's and
 /// the program has no way to development roots.
 pub fn connect(profile: &Profile, roots: &Roots) -> Result<CliClient, CliError> {
+    let key = StateDir::new(&profile.state).device_key()?;
+    connect_as(profile, roots, key)
+}
+
+/// As [`connect`], with another key than the device's.
+pub(crate) fn connect_as(
+    profile: &Profile,
+    roots: &Roots,
+    key: DeviceSigningKey,
+) -> Result<CliClient, CliError> {
     let pin = RealmPin {
         realm: profile.file.realm,
         root: root(profile, roots)?,
         policy: MeasurementPolicy::new(profile.file.measurements.clone()),
     };
     let state = StateDir::new(&profile.state);
-    let key = state.device_key()?;
     let guard = match profile.guard {
         Guard::Any => GuardRule::Any,
         Guard::Without => GuardRule::Without,

@@ -78,6 +78,11 @@ pub async fn execute(cli: Cli, roots: Roots) -> Result<Report, CliError> {
         Command::Transactions => commands::transaction::all(&user()?),
         Command::Devices { command } => commands::devices::run(user()?, command).await,
         Command::Sessions { command } => commands::sessions::run(user()?, command).await,
+        Command::IdToken(arguments) => commands::app_server::id_token(user()?, arguments).await,
+        Command::Introspect(arguments) => {
+            commands::app_server::introspect(profile()?, &roots, output, arguments).await
+        }
+        Command::ServerKey(arguments) => commands::app_server::server_key(&arguments),
         Command::Status => commands::status::run(user()?).await,
         Command::Project(command) => commands::project::run(user()?, command).await,
         Command::Profile(ProfileCommand::Show) => commands::profile::show(&profile()?),
@@ -105,6 +110,8 @@ fn profile_of(cli: &Cli) -> Option<Profile> {
         | Command::Transactions
         | Command::Devices { .. }
         | Command::Sessions { .. }
+        | Command::IdToken(_)
+        | Command::Introspect(_)
         | Command::Status
         | Command::Project(_) => true,
         // To show a profile nobody has to be believed.
@@ -114,6 +121,7 @@ fn profile_of(cli: &Cli) -> Option<Profile> {
         | Command::Relayer(_)
         | Command::Realm(_)
         | Command::Rpc(_)
+        | Command::ServerKey(_)
         | Command::Dev(_)
         | Command::Demo(_)
         | Command::Bench(_) => false,

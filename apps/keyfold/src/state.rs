@@ -58,6 +58,15 @@ pub enum StateError {
 }
 
 impl StateDir {
+    /// Names the folder that a file is in, and the file in it.
+    pub(crate) fn around(file: &Path) -> Option<(Self, &str)> {
+        let name = file.file_name()?.to_str()?;
+        let folder = file.parent()?;
+        let here = folder.as_os_str().is_empty();
+        let folder = if here { Path::new(".") } else { folder };
+        Some((Self::new(folder), name))
+    }
+
     /// Names the folder; it is made when something is stored.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into() }
@@ -73,13 +82,18 @@ impl StateDir {
     ///
     /// The key lies in a file: whoever reads the files of this user is this device.
     pub fn device_key(&self) -> Result<DeviceSigningKey, StateError> {
-        let path = self.path.join(KEY_FILE);
+        self.key(KEY_FILE)
+    }
+
+    /// Returns the key in a file of this folder, and draws one where there is no such file yet.
+    pub(crate) fn key(&self, file: &str) -> Result<DeviceSigningKey, StateError> {
+        let path = self.path.join(file);
         if let Some(bytes) = read_private(&path, MAX_FILE)? {
             return DeviceSigningKey::from_secret_bytes(&bytes)
                 .map_err(|_| StateError::Damaged(path));
         }
         let key = DeviceSigningKey::generate_p256(&mut UnwrapErr(SysRng));
-        let temporary = self.temporary(KEY_FILE)?;
+        let temporary = self.temporary(file)?;
         key.to_secret_bytes()
             .expose(|bytes| write_private(&temporary, bytes))
             .map_err(io_at(&temporary))?;
@@ -88,7 +102,7 @@ impl StateDir {
         let _ = std::fs::remove_file(&temporary);
         match linked {
             Ok(()) => Ok(key),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => self.device_key(),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => self.key(file),
             Err(source) => Err(StateError::Io { path, source }),
         }
     }

@@ -16,6 +16,7 @@ use crate::clock::Clock;
 use crate::platform::{AttestRequest, Platform, PlatformError};
 use crate::problem::Problem;
 use crate::rng::OperationRng;
+use crate::webhooks::Webhooks;
 
 /// Platform, time, and the keys that live and die with the process.
 pub(crate) struct Core<P> {
@@ -28,6 +29,7 @@ pub(crate) struct Core<P> {
     ohttp: RwLock<GatewayKeys>,
     realm: OnceLock<RealmId>,
     pub(crate) background: Background,
+    pub(crate) webhooks: Webhooks,
 }
 
 impl<P: Platform> Core<P> {
@@ -72,6 +74,7 @@ impl<P: Platform> Core<P> {
             ohttp: RwLock::new(ohttp),
             realm: OnceLock::new(),
             background: Background::new(),
+            webhooks: Webhooks::new(),
         })
     }
 

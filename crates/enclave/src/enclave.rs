@@ -2,11 +2,12 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use futures_util::future::join;
+use futures_util::FutureExt as _;
+use futures_util::future::join3;
 use futures_util::lock::Mutex as AsyncMutex;
 use keyfold_protocol::error_code::Code;
 use keyfold_protocol::gateway_api::GenesisPlan;
-use keyfold_protocol::ids::InstanceId;
+use keyfold_protocol::ids::{InstanceId, ProjectId};
 use keyfold_protocol::realm::{RealmError, SignedRealmRecord};
 
 use crate::boot;
@@ -141,7 +142,25 @@ impl<P: Platform> Enclave<P> {
     /// Does what time asks for: rotates keys, renews registrations, checks the clock, ends what
     /// was started in the background. Never returns; is to be polled as long as requests are.
     pub async fn maintain(&self) {
-        join(self.core.background.drive(), self.keep_time()).await;
+        let background = self.core.background.drive();
+        join3(background, self.tell_apps(), self.keep_time()).await;
+    }
+
+    /// Tells apps' servers what happened.
+    async fn tell_apps(&self) {
+        let core = &self.core;
+        let find = |project: ProjectId| {
+            let found = async move {
+                match self.realm() {
+                    Some(realm) => realm.webhook(&project).await,
+                    None => Ok(None),
+                }
+            };
+            found.boxed()
+        };
+        core.webhooks
+            .drive(core.platform(), &|| core.unix_ms(), &find)
+            .await;
     }
 
     async fn keep_time(&self) {

@@ -35,6 +35,7 @@ mod rng;
 mod settings;
 mod waiting;
 pub mod web;
+mod webhooks;
 
 pub use enclave::{BootError, Enclave};
 pub use host::{HostRequest, HostResponse};

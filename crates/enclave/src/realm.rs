@@ -12,7 +12,10 @@ use keyfold_protocol::evidence::AccountRef;
 use keyfold_protocol::holder_api::{SignedTime, TimeRequest, TimeStatement, path};
 use keyfold_protocol::ids::{Digest32, ProjectId, RecordId};
 use keyfold_protocol::realm::VerifiedRealm;
-use keyfold_protocol::session::{AttestationSigner, SessionClaims, attestation_hash};
+use keyfold_protocol::session::{
+    AttestationSigner, IdTokenClaims, SessionClaims, attestation_hash,
+};
+use keyfold_protocol::webhook::Happened;
 use rand_core::Rng;
 
 use crate::clock::{ClockVerdict, judge, offset};
@@ -32,6 +35,7 @@ use crate::records::{Account, Cache, Held, Project, Records};
 use crate::request::{SessionRequest, Verifier};
 use crate::waiting::Waiting;
 use crate::web::Providers;
+use crate::webhooks::{self, Destination};
 
 /// A guard, by its address and TLS key.
 type GuardId = Digest32;
@@ -142,6 +146,32 @@ impl<P: Platform> Realm<P> {
             answer: HeldAttestation::Cookie(told),
             cookie: Some(cookie),
         })
+    }
+
+    /// Signs an ID token.
+    pub(crate) fn sign_id_token(&self, claims: &IdTokenClaims) -> Result<String, Problem> {
+        self.attestation
+            .sign_id_token(claims)
+            .map_err(|_| Problem::internal("an ID token cannot be signed"))
+    }
+
+    /// Leaves word for a project's server of what happened. Waits for nothing, and cannot fail.
+    pub(crate) fn tell_app(&self, project: &ProjectId, happened: Happened) {
+        let Ok(mut rng) = self.core.rng() else {
+            return;
+        };
+        let mut id = [0; 16];
+        rng.fill_bytes(&mut id);
+        let now_ms = self.core.unix_ms();
+        self.core.webhooks.emit(project, id, happened, now_ms);
+    }
+
+    /// Where a project's server is told of what happens, if it is.
+    pub(crate) async fn webhook(
+        &self,
+        project: &ProjectId,
+    ) -> Result<Option<Destination>, Problem> {
+        Ok(webhooks::destination(&*self.project(project).await?))
     }
 
     /// The project's configuration, at most a minute old. Not for what administrators do.

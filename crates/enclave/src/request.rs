@@ -19,6 +19,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use alloy_primitives::{Address, B256};
 use keyfold_crypto::jwk::{PublicJwk, Thumbprint};
 use keyfold_protocol::account::{ConfirmTotp, UnlinkIdentity};
+use keyfold_protocol::app_server::{Introspect, IssueIdToken};
 use keyfold_protocol::client_api::{
     ApproveDevice, CreateProject, CreateWallet, MAX_BODY, Nothing, RevokeDevice, RevokeSession,
     SignRequest, header,
@@ -425,7 +426,9 @@ plain_bodies!(
     ConfirmTotp,
     StepUpRules,
     ChangeProject,
-    ShowProject
+    ShowProject,
+    IssueIdToken,
+    Introspect
 );
 
 impl Body for UnlinkIdentity {
@@ -476,6 +479,12 @@ impl NamesDevice for ChangeProject {
 impl NamesDevice for ShowProject {
     fn device(&self) -> &PublicJwk {
         &self.administrator
+    }
+}
+
+impl NamesDevice for Introspect {
+    fn device(&self) -> &PublicJwk {
+        &self.server
     }
 }
 

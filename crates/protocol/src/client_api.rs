@@ -67,6 +67,12 @@ pub mod path {
     pub const RENEW: &str = "/v1/session/renew";
     /// [`super::Nothing`] to [`super::SignedOut`].
     pub const SIGN_OUT: &str = "/v1/session/sign-out";
+    /// [`IssueIdToken`](crate::app_server::IssueIdToken) to
+    /// [`IdToken`](crate::app_server::IdToken).
+    pub const ID_TOKEN: &str = "/v1/session/id-token";
+    /// [`Introspect`](crate::app_server::Introspect) to
+    /// [`Introspection`](crate::app_server::Introspection); signed by a server of the project.
+    pub const INTROSPECT: &str = "/v1/introspect";
     /// [`super::CreateWallet`] to [`super::WalletInfo`].
     pub const WALLET_CREATE: &str = "/v1/wallets/create";
     /// [`super::Nothing`] to [`super::Wallets`].

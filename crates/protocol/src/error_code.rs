@@ -78,6 +78,8 @@ codes! {
     IdentityUnknown "identity_unknown" 404 "The account has no such identity.";
     LastIdentity "last_identity" 409 "This is the account's last identity; link another one first.";
     DeviceRevoked "device_revoked" 403 "This device was taken off the account; sign in with a new credential.";
+    IdTokensOff "id_tokens_off" 403 "This project issues no ID tokens; its administrators name an issuer first.";
+    ServerUnknown "server_unknown" 403 "The project does not list this key as one of its servers'.";
     NotAdministrator "not_administrator" 403 "Too few of the project's administrators have signed this.";
     ProjectStale "project_stale" 409 "The project was changed meanwhile; look at it again and repeat.";
     MailLimit "mail_limit" 429 "Too many codes were sent to this address, or mistyped on this device; wait an hour and ask again.";

@@ -20,6 +20,8 @@ pub mod path {
     pub const OHTTP: &str = "/v1/instances/{instance}/ohttp";
     /// `GET`: session attestation keys as a JWK set.
     pub const JWKS: &str = "/.well-known/jwks.json";
+    /// `GET`: metadata of OpenID Connect Discovery 1.0.
+    pub const DISCOVERY: &str = "/.well-known/openid-configuration";
     /// `POST` [`Relay`](crate::relayer_api::Relay): [`Relayed`](crate::relayer_api::Relayed).
     pub const TRANSACTIONS: &str = "/v1/transactions";
     /// `GET`: [`Relayed`](crate::relayer_api::Relayed); `{id}` in the path.

@@ -22,6 +22,7 @@
 //! | [`sign_in`] | the two steps of every sign-in |
 //! | [`account`] | identities, second factors and step-up of an account |
 //! | [`project`] | a project's settings |
+//! | [`app_server`], [`webhook`] | what an app's own server gets, asks and is told |
 //! | [`text`], [`secret_text`] | texts for people; those that wipe themselves |
 //! | [`holder_api`], [`client_api`], [`gateway_api`], [`guard_api`], [`relayer_api`] | messages |
 //! | [`log_entry`] | what a key holder records before it acts |
@@ -33,6 +34,7 @@
 
 pub mod account;
 pub mod anchor;
+pub mod app_server;
 pub mod checkpointer;
 pub mod client_api;
 pub mod config;
@@ -57,3 +59,4 @@ pub mod session;
 pub mod sign_in;
 pub mod signed_request;
 pub mod text;
+pub mod webhook;

@@ -17,6 +17,8 @@
 //! algorithm. Apps verify it with any JWT library and the realm's published key set; holders with
 //! [`verify`], and only under keys that a registered enclave stated to them.
 //!
+//! Beside it, for an app's own server, is the [ID token](id_token).
+//!
 //! Making and verifying exist on native targets only; browsers carry the text and its
 //! [`attestation_hash`].
 //!
@@ -29,6 +31,7 @@
 //! RFC 7519 (JWT), RFC 7515 (JWS), RFC 7638 (thumbprints), RFC 8725 (JWT best practice).
 
 mod claims;
+pub mod id_token;
 #[cfg(not(target_family = "wasm"))]
 mod json;
 mod keys;
@@ -40,6 +43,9 @@ mod tests;
 mod verify;
 
 pub use claims::{ClaimsError, Confirmation, SessionClaims, attestation_hash};
+#[cfg(not(target_family = "wasm"))]
+pub use id_token::verify_id_token;
+pub use id_token::{IdTokenClaims, Issuer, Nonce};
 pub use keys::{
     AttestationAlgorithm, AttestationKey, AttestationKeyError, AttestationKeySet,
     MAX_ATTESTATION_KEYS,

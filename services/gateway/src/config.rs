@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use keyfold_net::SpkiPin;
 use keyfold_net::pipe::{AllowList, Target};
 use keyfold_protocol::gateway_api::HOST_AUTHORITY;
+use keyfold_protocol::session::Issuer;
 use keyfold_storage::config_file::{self, ConfigFileError};
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +26,10 @@ const MAX_PERIOD_SECONDS: u32 = 86_400;
 pub struct GatewayConfig {
     /// Address of the public API.
     pub listen: SocketAddr,
+    /// `https://host` or `https://host:port` at which everybody reaches the public API: the issuer of
+    /// ID tokens, in projects' settings to the letter. Absent where apps' servers take none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub public_url: Option<Issuer>,
     /// Names in the TLS certificate, where one is generated.
     #[serde(default = "default_names")]
     pub names: Vec<String>,
@@ -172,6 +177,7 @@ impl GatewayConfig {
     pub fn new(listen: SocketAddr, data_dir: impl Into<PathBuf>) -> Self {
         Self {
             listen,
+            public_url: None,
             names: default_names(),
             data_dir: data_dir.into(),
             tls_dir: None,
@@ -357,6 +363,7 @@ mod tests {
 
     const FULL: &str = r#"
         listen = "127.0.0.1:7000"
+        public_url = "https://id.example"
         data_dir = "data"
         trusted_proxies = ["10.0.0.0/8"]
         browser_origins = ["https://app.example"]
@@ -411,6 +418,7 @@ mod tests {
             ("misspelt", "trusted_proxies", "trusted_proxy"),
             ("every origin", "https://app.example", "*"),
             ("not a target", "holder.example:443", "holder.example"),
+            ("a path", "https://id.example", "https://id.example/"),
             ("repeated", "smtp.example:465", "HOLDER.example:443"),
             (
                 "reserved",

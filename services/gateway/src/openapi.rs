@@ -7,7 +7,7 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type};
 use utoipa::{OpenApi, PartialSchema, ToSchema};
 
-use crate::api::{instances, realm, relay, trees};
+use crate::api::{discovery, instances, realm, relay, trees};
 
 /// Where the description is served.
 pub const PATH: &str = "/v1/openapi.json";
@@ -26,6 +26,7 @@ pub const PATH: &str = "/v1/openapi.json";
     paths(
         realm::realm,
         instances::jwks,
+        discovery::discovery,
         instances::instances,
         instances::attestation,
         instances::ohttp,

@@ -93,6 +93,7 @@ pub async fn run(
         trees: TreeStore::new(db.clone()),
         relayer,
         origins: Origins::new(&config.browser_origins),
+        discovery: config.public_url.as_ref().map(api::discovery::metadata),
     });
     let router = api::router(gateway, &config, readiness);
     tracing::info!(%address, enclaves = config.enclaves.len(), "the gateway listens");

@@ -179,7 +179,7 @@ async fn sign_in<T: Transport>(
     project: &ProjectId,
     email: &str,
 ) -> Session {
-    let seen = system.mailbox().to(email).unwrap().len();
+    let seen = system.mailbox().codes(email).unwrap().len();
     let pending = page.start_email(project, email).await.unwrap();
     let mail = system.mailbox().wait(email, seen).await.unwrap();
     let code = mail.code().unwrap();

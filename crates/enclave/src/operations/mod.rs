@@ -2,7 +2,9 @@
 
 mod config;
 mod devices;
+mod id_token;
 mod identities;
+mod introspect;
 mod notices;
 mod owner_key;
 mod projects;
@@ -71,6 +73,8 @@ pub(crate) async fn answer<P: Platform>(
         path::PROJECT_CHANGE => before_session!(ChangeProject, projects::change),
         path::PROJECT_SHOW => before_session!(ShowProject, projects::show),
         path::RENEW => in_session!(Renew, session::renew),
+        path::ID_TOKEN => in_session!(IssueIdToken, id_token::issue),
+        path::INTROSPECT => before_session!(Introspect, introspect::introspect),
         path::SIGN_OUT => in_session!(SignOut, session::sign_out),
         path::WALLET_CREATE => in_session!(CreateWallet, wallets::create),
         path::WALLET_LIST => in_session!(ListWallets, wallets::list),

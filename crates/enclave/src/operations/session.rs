@@ -10,6 +10,7 @@ use keyfold_protocol::error_code::Code;
 use keyfold_protocol::holder_api::{DeviceAck, DeviceState, DeviceSync, Empty, InSession, path};
 use keyfold_protocol::ids::AddressId;
 use keyfold_protocol::session::{Confirmation, SessionClaims};
+use keyfold_protocol::webhook::Happened;
 use rand_core::Rng;
 
 use crate::delivery::Delivered;
@@ -283,9 +284,9 @@ pub(super) async fn sign_out<P: Platform>(
             let before = account.sessions.len();
             account.sessions.retain(|session| session.sid != sid);
             Ok(if account.sessions.len() == before {
-                Change::Keep(())
+                Change::Keep(false)
             } else {
-                Change::Write(account, ())
+                Change::Write(account, true)
             })
         },
     );
@@ -303,6 +304,14 @@ pub(super) async fn sign_out<P: Platform>(
     realm.records.tell_missed(revoked, message);
     if let Err(problem) = &gone {
         tracing::warn!(code = %problem.code, "an ended session is still in its record");
+    }
+    if let Ok(true) = gone {
+        let ended = Happened::SessionRevoked {
+            account: request.owner().account,
+            device: request.thumbprint(),
+            session: sid,
+        };
+        realm.tell_app(request.project(), ended);
     }
     let state = if enough && gone.is_ok() {
         Revocation::Done

@@ -77,15 +77,15 @@ fn server(url: &HttpsUrl, roots: Roots<'_>) -> Result<(Peer, String), PeerError>
 }
 
 /// A request, apart from where it goes.
-struct Ask {
-    method: &'static str,
-    headers: Vec<(&'static str, String)>,
-    body: Vec<u8>,
-    max_response: usize,
+pub(crate) struct Ask {
+    pub(crate) method: &'static str,
+    pub(crate) headers: Vec<(&'static str, String)>,
+    pub(crate) body: Vec<u8>,
+    pub(crate) max_response: usize,
 }
 
 /// Asks for JSON and returns the answer, whatever its status; a redirect is none.
-async fn ask(
+pub(crate) async fn ask(
     platform: &impl Platform,
     url: &HttpsUrl,
     roots: Roots<'_>,

@@ -60,7 +60,8 @@ impl App {
         Self::projects(world, enclave, |_| ()).await
     }
 
-    async fn projects(
+    /// As [`App::with`], in a realm that somebody made otherwise.
+    pub(crate) async fn projects(
         world: Arc<World>,
         enclave: Arc<Enclave<Machine>>,
         change: impl Fn(&mut CreateProject),

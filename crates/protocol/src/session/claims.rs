@@ -89,9 +89,7 @@ impl SessionClaims {
         if self.wallets.len() > MAX_WALLETS {
             return Err(ClaimsError::Malformed("wallets"));
         }
-        if self.amr.is_empty() || self.amr.len() > MAX_AMR || !self.amr.iter().all(|t| is_name(t)) {
-            return Err(ClaimsError::Malformed("amr"));
-        }
+        check_amr(&self.amr)?;
         if !is_name(&self.acr) {
             return Err(ClaimsError::Malformed("acr"));
         }
@@ -102,7 +100,14 @@ impl SessionClaims {
     }
 }
 
-fn is_name(text: &str) -> bool {
+pub(super) fn check_amr(amr: &[String]) -> Result<(), ClaimsError> {
+    if amr.is_empty() || amr.len() > MAX_AMR || !amr.iter().all(|method| is_name(method)) {
+        return Err(ClaimsError::Malformed("amr"));
+    }
+    Ok(())
+}
+
+pub(super) fn is_name(text: &str) -> bool {
     (1..=MAX_TEXT_LEN).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
 }
 

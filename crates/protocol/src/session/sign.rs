@@ -176,8 +176,17 @@ impl AttestationSigner {
     /// RFC 7515 section 5.1, RFC 7518 sections 3.3 and 3.4.
     pub fn sign(&self, claims: &SessionClaims) -> Result<String, SignError> {
         claims.check()?;
+        self.sign_typed(TYP, claims)
+    }
+
+    /// Signs claims that were checked, as what `typ` says they are.
+    pub(super) fn sign_typed(
+        &self,
+        typ: &str,
+        claims: &impl Serialize,
+    ) -> Result<String, SignError> {
         let header = Header {
-            typ: TYP,
+            typ,
             alg: self.public.algorithm(),
             kid: self.public.kid().to_string(),
         };

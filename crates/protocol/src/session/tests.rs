@@ -19,6 +19,7 @@ static PROJECT: LazyLock<ProjectId> = LazyLock::new(|| "app.example".parse().unw
 const REALM: RealmId = RealmId::from_bytes([1; 32]);
 
 mod forged;
+mod id_tokens;
 mod keys;
 mod malformed_claims;
 

@@ -3,6 +3,7 @@
 use keyfold_crypto::b64;
 use keyfold_crypto::jwk::Thumbprint;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use super::{
     AttestationKeySet, ClaimsError, MAX_ATTESTATION_LEN, MAX_CLOCK_SKEW_SECONDS, SessionClaims,
@@ -130,7 +131,7 @@ pub fn verify(
     keys: &AttestationKeySet,
     expect: &SessionExpectation<'_>,
 ) -> Result<VerifiedSession, SessionError> {
-    let claims = authentic_claims(jwt, keys)?;
+    let claims: SessionClaims = authentic_claims(jwt, TYP, keys)?;
     if claims.iss != *expect.realm {
         return Err(SessionError::WrongRealm);
     }
@@ -154,7 +155,12 @@ pub fn verify(
     })
 }
 
-fn authentic_claims(jwt: &str, keys: &AttestationKeySet) -> Result<SessionClaims, SessionError> {
+/// The claims that one of the keys signed as what `typ` says they are.
+pub(super) fn authentic_claims<T: DeserializeOwned>(
+    jwt: &str,
+    typ: &str,
+    keys: &AttestationKeySet,
+) -> Result<T, SessionError> {
     if jwt.len() > MAX_ATTESTATION_LEN {
         return Err(SessionError::TooLarge);
     }
@@ -165,7 +171,7 @@ fn authentic_claims(jwt: &str, keys: &AttestationKeySet) -> Result<SessionClaims
         .map(|part| b64::decode(part, MAX_ATTESTATION_LEN).map_err(|_| SessionError::Malformed));
 
     let header: Header = json::from_slice(&header?).map_err(|_| SessionError::Malformed)?;
-    if header.typ != TYP {
+    if header.typ != typ {
         return Err(SessionError::Malformed);
     }
     let kid = header.kid.parse().map_err(|_| SessionError::UnknownKey)?;

@@ -2,6 +2,7 @@
 
 mod cookies;
 mod cors;
+pub(crate) mod discovery;
 pub(crate) mod instances;
 mod limit;
 pub(crate) mod realm;
@@ -18,6 +19,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::{from_fn, from_fn_with_state, map_response};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
+use bytes::Bytes;
 use keyfold_net::health::{self, Readiness};
 use keyfold_net::limit::ClientIps;
 use keyfold_net::{HttpClient, HttpLimits, Problem, harden};
@@ -42,6 +44,8 @@ pub(crate) struct Gateway {
     pub(crate) trees: TreeStore,
     pub(crate) relayer: Option<Relayer>,
     pub(crate) origins: Origins,
+    /// Metadata for OpenID libraries, where there is a public address.
+    pub(crate) discovery: Option<Bytes>,
 }
 
 /// The way to the relayer.
@@ -68,6 +72,7 @@ pub(crate) fn router(
         .route(path::REALM, get(realm::realm))
         .route(path::INSTANCES, get(instances::instances))
         .route(path::JWKS, get(instances::jwks))
+        .route(path::DISCOVERY, get(discovery::discovery))
         .route(openapi::PATH, get(description))
         .route(path::TRANSACTION, get(relay::transaction))
         .route(path::WALLET, get(relay::wallet))

@@ -8,6 +8,7 @@
 )]
 
 mod cookies;
+mod discovery;
 mod egress;
 mod forwarding;
 mod limits;

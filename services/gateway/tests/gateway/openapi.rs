@@ -33,6 +33,7 @@ fn every_path_is_described_and_every_code_it_names_exists() {
         path::ATTESTATION,
         path::OHTTP,
         path::JWKS,
+        path::DISCOVERY,
         path::TRANSACTIONS,
         path::TRANSACTION,
         path::WALLET,

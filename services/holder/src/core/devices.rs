@@ -152,9 +152,10 @@ pub(crate) fn enrol(
 /// active at once.
 pub(crate) fn vouch(facts: &ListFacts) -> Result<Change, DeviceRefusal> {
     match facts.device {
-        None => facts.add(DeviceState::Active),
-        Some(DeviceState::Active) => Ok(Change::Keep(DeviceState::Active)),
-        Some(DeviceState::Pending { .. }) => Ok(Change::Set(DeviceState::Active)),
+        Place::Revoked => Err(DeviceRefusal::Revoked),
+        Place::Unknown => facts.add(DeviceState::Active),
+        Place::Listed(DeviceState::Active) => Ok(Change::Keep(DeviceState::Active)),
+        Place::Listed(DeviceState::Pending { .. }) => Ok(Change::Set(DeviceState::Active)),
     }
 }
 

@@ -8,6 +8,7 @@ use keyfold_protocol::evidence::{AccountRef, Evidence};
 use keyfold_protocol::holder_api::{DeviceAck, DeviceEnrol, DeviceState, path};
 use keyfold_protocol::ids::{AccountId, Digest32, ProjectId};
 use keyfold_protocol::project::{LimitSettings, StepUpRules};
+use keyfold_protocol::webhook::Happened;
 
 use super::Proven;
 use crate::operations::session::settle;
@@ -197,4 +198,33 @@ pub(super) async fn start_session<P: Platform>(
             Ok(Change::Write(account.clone(), (account, told)))
         })
         .await
+}
+
+/// Leaves word for the app's server of a sign-in, and of a device that is new.
+pub(super) fn tell_app<P: Platform>(
+    realm: &Realm<P>,
+    account: &Account,
+    session: &SessionRecord,
+    method: String,
+    state: DeviceState,
+) {
+    let (device, project) = (session.jkt, &account.project);
+    let known = account.devices.iter().find(|known| known.jkt == device);
+    // It was named after the proof was checked.
+    if known.is_some_and(|known| known.added >= session.auth_time) {
+        let added = Happened::DeviceAdded {
+            account: account.account,
+            device,
+            state,
+        };
+        realm.tell_app(project, added);
+    }
+    let completed = Happened::SignInCompleted {
+        account: account.account,
+        device,
+        session: session.sid,
+        method,
+        state,
+    };
+    realm.tell_app(project, completed);
 }

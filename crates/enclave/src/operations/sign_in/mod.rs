@@ -345,6 +345,7 @@ pub(super) async fn finish<P: Platform>(
         notify(realm, &project, &account, &notice);
     }
     let issued = issue(realm, &project, &account, &session, state, body.delivery)?;
+    account::tell_app(realm, &account, &session, proven.method, state);
     let shown = account.wallets().filter(|_| state == DeviceState::Active);
     Ok(Delivered {
         answer: SignedIn {
