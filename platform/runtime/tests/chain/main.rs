@@ -6,7 +6,6 @@ mod host;
 mod node;
 
 use alloy_primitives::{Address, B256, Bytes, U256, address, hex, keccak256};
-use keyfold_chain::Deployments;
 use keyfold_crypto::Secret;
 use keyfold_crypto::secp256k1::SigningKey;
 use keyfold_enclave::web::{MAX_NODES, Node, check_contract, look_up_farcaster};
@@ -19,6 +18,7 @@ use keyfold_wallet::{
     ContextName, EcdsaSignature, Payload, PayloadBody, SignaturePart, ValidConfig, abi,
     wallet_address,
 };
+use serde_json::Value;
 
 use crate::host::Host;
 
@@ -34,6 +34,38 @@ fn question(address: Address, signature: &[u8]) -> ContractQuestion {
         hash: HASH.0,
         signature: signature.to_vec(),
     }
+}
+
+/// What the deterministic deployer is given to make Keyfold's factory and wallets: its salt, zero, and
+/// the code with its arguments.
+fn creations() -> Vec<Vec<u8>> {
+    let bytes = |value: &Value| hex::decode(value.as_str().unwrap()).unwrap();
+    let deployments: Value =
+        serde_json::from_str(include_str!("../../../../contracts/deployments.json")).unwrap();
+    let creation = |(name, artifact): (&str, &str)| {
+        let artifact: Value = serde_json::from_str(artifact).unwrap();
+        let contracts = deployments["contracts"].as_array().unwrap();
+        let contract = contracts.iter().find(|contract| contract["name"] == name);
+        let arguments = bytes(&contract.unwrap()["constructorArguments"]);
+        let code = bytes(&artifact["bytecode"]);
+        [B256::ZERO.to_vec(), code, arguments].concat()
+    };
+    [
+        (
+            "Factory",
+            include_str!("../../../../contracts/artifacts/Factory.json"),
+        ),
+        (
+            "Stage2",
+            include_str!("../../../../contracts/artifacts/Stage2.json"),
+        ),
+        (
+            "Stage1",
+            include_str!("../../../../contracts/artifacts/Stage1.json"),
+        ),
+    ]
+    .map(creation)
+    .to_vec()
 }
 
 async fn check(host: &Host, question: ContractQuestion) -> ContractAnswer {
@@ -85,8 +117,8 @@ impl Wallet {
 #[tokio::test]
 async fn a_wallet_signs_in_before_it_is_deployed_and_after() {
     let host = Host::start(CHAIN, 1).await;
-    for call in Deployments::embedded().unwrap().calls() {
-        host.send(call.to, &call.data).await;
+    for creation in creations() {
+        host.send(DEPLOYER, &creation).await;
     }
     let ask = async |question| check(&host, question).await;
     let (wallet, other) = (Wallet::new(1), Wallet::new(2));
