@@ -321,6 +321,7 @@ async fn a_sign_in_that_names_another_proof_than_it_shows_is_refused() {
         proof: shown.clone(),
         device: device.jwk(),
         device_name: String::new(),
+        delivery: Default::default(),
     };
     let named = |proof: &Proof| Intent::FinishSignIn {
         id: RequestId::from_bytes([9; 16]),

@@ -116,6 +116,7 @@ fn settings(change: impl Fn(&mut ProjectSettings)) -> ProjectChange {
         mail: MailSettings {
             host: "smtp.example".to_owned(),
             port: 465,
+            security: Default::default(),
             from: "noreply@app.example".to_owned(),
             username: None,
             password: None,

@@ -223,7 +223,7 @@ fn a_projects_own_words_stand_around_the_code_and_the_warning_stays() {
         Some("Hallo! Dein Code f\u{fc}r {project} ist:"),
     )
     .unwrap();
-    let message = CodeMail::compose(
+    let message = ComposedMail::with_code(
         &Sender {
             name: DisplayName::parse("Demo").unwrap(),
             address: EmailAddress::parse("noreply@realm.example").unwrap(),
