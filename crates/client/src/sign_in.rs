@@ -68,13 +68,17 @@ impl<T: Transport, C: Credential, E: Environment> Client<T, C, E> {
             _ => None,
         };
         let body = SignInStart {
-            how,
+            how: how.clone(),
             device: self.credential.public_jwk(),
         };
         let intent = self.plain(Operation::SignInStart)?;
         let (started, instance): (SignInStarted, _) = self
             .call_before_session(path::SIGN_IN_START, intent, project, &body, None)
             .await?;
+        // What was drawn for another device would let that one in.
+        if !started.next.is_for(&how, project, &self.device()) {
+            return Err(ClientError::UnexpectedReply(path::SIGN_IN_START));
+        }
         Ok(PendingSignIn {
             who,
             project: project.clone(),

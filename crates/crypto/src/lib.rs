@@ -15,6 +15,7 @@
 //! | [`secp256k1`] | Ethereum signatures | SEC 1, RFC 6979, EIP-2 |
 //! | [`p256`], [`ed25519`] | device credentials | FIPS 186-5, RFC 8032 |
 //! | [`jwk`] | a device's public key and its name | RFC 7517, 7638, 8037 |
+//! | [`binding`] | what binds a proof of identity to a device | - |
 //! | [`envelope`] | sealing at rest | NIST SP 800-38D, RFC 5869 |
 //! | [`hpke`] | sealing to somebody's key | RFC 9180 |
 //! | [`hash`] | digests, MACs, key derivation, comparison | FIPS 180-4, RFC 2104, RFC 5869 |
@@ -31,6 +32,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod b64;
+pub mod binding;
 pub mod canonical;
 pub mod commitment;
 pub mod ed25519;

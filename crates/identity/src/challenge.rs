@@ -22,7 +22,8 @@
 use core::fmt;
 use std::collections::{BTreeMap, BTreeSet};
 
-use keyfold_crypto::Encoder;
+use keyfold_crypto::jwk::Thumbprint;
+use keyfold_crypto::{Encoder, binding};
 use rand_core::CryptoRng;
 
 /// Seconds for which a challenge can be answered: what WebAuthn recommends for a ceremony.
@@ -67,13 +68,14 @@ pub fn challenge_hash(
     issued_at_unix_seconds: u64,
     random: &[u8; 32],
 ) -> [u8; 32] {
-    Encoder::new("keyfold/challenge/v1")
-        .u8(method.tag())
-        .str(project)
-        .fixed(device)
-        .u64(issued_at_unix_seconds)
-        .fixed(random)
-        .sha256()
+    let device = Thumbprint(*device);
+    binding::challenge(
+        method.tag(),
+        project,
+        &device,
+        issued_at_unix_seconds,
+        random,
+    )
 }
 
 /// A challenge that waits for its answer.

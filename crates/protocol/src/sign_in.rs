@@ -4,12 +4,12 @@
 //! in a session request ([`ShowProof`]).
 
 use alloy_primitives::Bytes;
-use keyfold_crypto::jwk::PublicJwk;
-use keyfold_crypto::{Encoder, b64};
+use keyfold_crypto::jwk::{PublicJwk, Thumbprint};
+use keyfold_crypto::{Encoder, b64, binding};
 use serde::{Deserialize, Serialize};
 
 use crate::delivery::Delivery;
-use crate::ids::{Digest32, SignInHandle};
+use crate::ids::{Digest32, ProjectId, SignInHandle};
 use crate::secret_text::SecretText;
 
 /// Longest message that a wallet signs to sign in, bytes.
@@ -101,6 +101,10 @@ pub enum Next {
     Redirect {
         /// The address.
         url: String,
+        /// What its `nonce` was computed with, where the provider makes ID tokens:
+        /// [`token_nonce`](keyfold_crypto::binding::token_nonce).
+        #[serde(default, skip_serializing_if = "Option::is_none", with = "salt")]
+        salt: Option<[u8; 32]>,
     },
     /// Show the token.
     Token {},
@@ -110,6 +114,9 @@ pub enum Next {
         nonce: String,
         /// Unix seconds; the message's `Issued At` must not be before.
         issued: u64,
+        /// What the nonce was computed with: [`challenge`](keyfold_crypto::binding::challenge).
+        #[serde(with = "b64")]
+        random: [u8; 32],
     },
     /// Ask the browser for a passkey.
     Passkey {
@@ -120,6 +127,11 @@ pub enum Next {
         relying_party: String,
         /// Whether `userVerification` is `required`; else `preferred`.
         user_verification: bool,
+        /// Unix seconds, of which the challenge was computed too.
+        issued: u64,
+        /// What it was computed with.
+        #[serde(with = "b64")]
+        random: [u8; 32],
     },
     /// Ask the browser to make a passkey.
     NewPasskey {
@@ -135,8 +147,85 @@ pub enum Next {
         name: String,
         /// Whether `userVerification` is `required`; else `preferred`.
         user_verification: bool,
+        /// Unix seconds, of which the challenge was computed too.
+        issued: u64,
+        /// What it was computed with.
+        #[serde(with = "b64")]
+        random: [u8; 32],
     },
 }
+
+impl Next {
+    /// Tells whether what is to be signed is bound to this device in this project: nothing else may
+    /// be asked of a passkey, a wallet or a provider, or it would vouch for somebody else's device.
+    ///
+    /// `asked` is how the sign-in was begun.
+    #[must_use]
+    pub fn is_for(&self, asked: &Method, project: &ProjectId, device: &Thumbprint) -> bool {
+        let drawn = |method, issued, random| {
+            binding::challenge(method, project.as_str(), device, issued, random)
+        };
+        match (asked, self) {
+            (
+                Method::Passkey {},
+                Self::Passkey {
+                    challenge,
+                    issued,
+                    random,
+                    ..
+                },
+            ) => *challenge == drawn(PASSKEY, *issued, random),
+            (
+                Method::NewPasskey { .. },
+                Self::NewPasskey {
+                    challenge,
+                    issued,
+                    random,
+                    ..
+                },
+            ) => *challenge == drawn(NEW_PASSKEY, *issued, random),
+            (
+                Method::Ethereum {} | Method::Solana {} | Method::Farcaster {},
+                Self::Message {
+                    nonce,
+                    issued,
+                    random,
+                },
+            ) => {
+                let method = match asked {
+                    Method::Ethereum {} => ETHEREUM,
+                    Method::Solana {} => SOLANA,
+                    _ => FARCASTER,
+                };
+                *nonce == hex::encode(drawn(method, *issued, random))
+            }
+            (Method::Provider { .. }, Self::Redirect { url, salt }) => match salt {
+                Some(salt) => {
+                    let nonce = binding::token_nonce(project.as_str(), device, salt);
+                    let query = url.split_once('?').map_or("", |(_, query)| query);
+                    let mut named = query.split('&').filter_map(|p| p.strip_prefix("nonce="));
+                    named.next() == Some(&*nonce) && named.next().is_none()
+                }
+                // No ID token will come of it, so nothing that a holder would believe.
+                None => !url.contains("nonce="),
+            },
+            (Method::Password { .. }, Self::Password {})
+            | (Method::Token { .. }, Self::Token {})
+            | (
+                Method::EmailCode { .. } | Method::Totp {} | Method::RecoveryCode {},
+                Self::Code {},
+            ) => true,
+            _ => false,
+        }
+    }
+}
+
+/// The methods' numbers in challenges.
+const NEW_PASSKEY: u8 = 1;
+const PASSKEY: u8 = 2;
+const ETHEREUM: u8 = 3;
+const SOLANA: u8 = 4;
+const FARCASTER: u8 = 5;
 
 /// What proves who somebody is.
 #[derive(Clone, Serialize, Deserialize)]
@@ -331,3 +420,94 @@ macro_rules! redacted {
 }
 
 redacted!(Method, SignInStart, Proof, SignInFinish, ShowProof);
+
+/// A salt that may be absent, as base64url.
+mod salt {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Serialize, Deserialize)]
+    struct Text(#[serde(with = "keyfold_crypto::b64")] [u8; 32]);
+
+    pub(super) fn serialize<S: Serializer>(
+        salt: &Option<[u8; 32]>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        salt.map(Text).serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<[u8; 32]>, D::Error> {
+        Ok(Option::<Text>::deserialize(deserializer)?.map(|Text(salt)| salt))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DEVICE: Thumbprint = Thumbprint([7; 32]);
+
+    fn project() -> ProjectId {
+        "app.example".parse().unwrap()
+    }
+
+    fn passkey(device: &Thumbprint, method: u8) -> Next {
+        let random = [9; 32];
+        Next::Passkey {
+            challenge: binding::challenge(method, "app.example", device, 5, &random),
+            relying_party: "app.example".to_owned(),
+            user_verification: true,
+            issued: 5,
+            random,
+        }
+    }
+
+    #[test]
+    fn a_challenge_of_another_device_method_or_project_is_not_signed() {
+        let asked = Method::Passkey {};
+        assert!(passkey(&DEVICE, PASSKEY).is_for(&asked, &project(), &DEVICE));
+        let other: ProjectId = "other.example".parse().unwrap();
+        assert!(!passkey(&DEVICE, PASSKEY).is_for(&asked, &other, &DEVICE));
+        let thief = Thumbprint([8; 32]);
+        assert!(!passkey(&thief, PASSKEY).is_for(&asked, &project(), &DEVICE));
+        assert!(!passkey(&DEVICE, NEW_PASSKEY).is_for(&asked, &project(), &DEVICE));
+        // Nor an answer to another question.
+        assert!(!passkey(&DEVICE, PASSKEY).is_for(&Method::Ethereum {}, &project(), &DEVICE));
+    }
+
+    #[test]
+    fn a_redirect_asks_the_provider_for_a_token_of_this_device_and_no_other() {
+        let asked = Method::Provider {
+            name: "idp".to_owned(),
+            redirect_uri: "https://app.example/back".to_owned(),
+        };
+        let salt = Some([3; 32]);
+        let nonce = |device: &Thumbprint| binding::token_nonce("app.example", device, &[3; 32]);
+        let to = |query: &str, salt| Next::Redirect {
+            url: format!("https://idp.example/auth?{query}"),
+            salt,
+        };
+        let mine = format!("a=b&nonce={}&c=d", nonce(&DEVICE));
+        assert!(to(&mine, salt).is_for(&asked, &project(), &DEVICE));
+        let theirs = format!("nonce={}", nonce(&Thumbprint([8; 32])));
+        assert!(!to(&theirs, salt).is_for(&asked, &project(), &DEVICE));
+        let both = format!("{mine}&{theirs}");
+        assert!(!to(&both, salt).is_for(&asked, &project(), &DEVICE));
+        assert!(!to("a=b", salt).is_for(&asked, &project(), &DEVICE));
+        assert!(!to(&theirs, None).is_for(&asked, &project(), &DEVICE));
+        assert!(to("a=b", None).is_for(&asked, &project(), &DEVICE));
+    }
+
+    #[test]
+    fn a_redirect_survives_its_json() {
+        for salt in [None, Some([4; 32])] {
+            let next = Next::Redirect {
+                url: "https://idp.example/".to_owned(),
+                salt,
+            };
+            let text = serde_json::to_string(&next).unwrap();
+            assert_eq!(serde_json::from_str::<Next>(&text).unwrap(), next, "{text}");
+        }
+    }
+}

@@ -156,6 +156,11 @@ impl PendingAuthorization {
         &self.flow.device
     }
 
+    /// Returns what the nonce in its address was computed with, where the provider makes ID tokens.
+    pub fn nonce_salt(&self) -> Option<&NonceSalt> {
+        matches!(self.flow.provider.proof, Proof::IdToken { .. }).then_some(&self.flow.salt)
+    }
+
     /// Returns the first second, in Unix seconds, in which it is over.
     pub fn expires_at_unix_seconds(&self) -> u64 {
         self.expires_at_unix_seconds

@@ -7,9 +7,9 @@
 //!
 //! OpenID Connect Core section 15.5.2.
 
+use keyfold_crypto::binding::token_nonce;
 use keyfold_crypto::hash::constant_time_eq;
 use keyfold_crypto::jwk::Thumbprint;
-use keyfold_crypto::{Encoder, b64};
 use rand_core::CryptoRng;
 
 /// What makes two nonces of one device differ. Not a secret once the token is shown.
@@ -42,16 +42,9 @@ pub struct Nonce(String);
 impl Nonce {
     /// Computes the nonce of a device in a project.
     ///
-    /// SHA-256 of `keyfold/oidc/device-nonce/v1`: the project as a string, the thumbprint's 32
-    /// bytes, the salt's 32 bytes; as base64url.
+    /// See [`token_nonce`].
     pub fn for_device(project: &str, device: &Thumbprint, salt: &NonceSalt) -> Self {
-        Self(b64::encode(
-            &Encoder::new("keyfold/oidc/device-nonce/v1")
-                .str(project)
-                .fixed(&device.0)
-                .fixed(&salt.0)
-                .sha256(),
-        ))
+        Self(token_nonce(project, device, &salt.0))
     }
 
     /// Returns the text.
@@ -67,6 +60,8 @@ impl Nonce {
 
 #[cfg(test)]
 mod tests {
+    use keyfold_crypto::b64;
+
     use super::*;
 
     #[test]

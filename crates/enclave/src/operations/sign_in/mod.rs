@@ -177,6 +177,7 @@ struct Drawn {
     challenge: [u8; 32],
     nonce: String,
     issued: u64,
+    random: [u8; 32],
 }
 
 impl Drawn {
@@ -199,11 +200,11 @@ fn challenge<P: Platform>(
     let (now, mut rng) = (realm.now(), realm.core.rng()?);
     let ends = now.saturating_add(CHALLENGE_SECONDS);
     let project = asker.project.as_str();
-    let (challenge, nonce) = {
+    let (challenge, nonce, random) = {
         let mut challenges = realm.waiting.challenges();
         let drawn = challenges.start(method, project, asker.device.0, now, &mut rng);
         let drawn = drawn.map_err(|_| Code::RateLimited)?;
-        (drawn.bytes(), drawn.nonce())
+        (drawn.bytes(), drawn.nonce(), *drawn.random())
     };
     let waiting = &realm.waiting;
     Ok(Drawn {
@@ -211,6 +212,7 @@ fn challenge<P: Platform>(
         challenge,
         nonce,
         issued: now,
+        random,
     })
 }
 

@@ -43,6 +43,8 @@ pub(super) fn start<P: Platform>(
         challenge: begun.challenge,
         relying_party: party.id().to_owned(),
         user_verification: verification == UserVerification::Required,
+        issued: begun.issued,
+        random: begun.random,
     }))
 }
 
@@ -74,6 +76,8 @@ pub(super) fn start_new<P: Platform>(
         user: bytes,
         name,
         user_verification: verification == UserVerification::Required,
+        issued: begun.issued,
+        random: begun.random,
     }))
 }
 

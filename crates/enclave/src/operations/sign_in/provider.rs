@@ -64,6 +64,7 @@ pub(super) async fn start<P: Platform>(
         &mut rng,
     );
     let ends = pending.expires_at_unix_seconds();
+    let salt = pending.nonce_salt().map(|salt| *salt.as_bytes());
     let id = realm
         .waiting
         .authorizations()
@@ -81,7 +82,7 @@ pub(super) async fn start<P: Platform>(
     Ok(SignInStarted {
         sign_in,
         expires: ends,
-        next: Next::Redirect { url },
+        next: Next::Redirect { url, salt },
     })
 }
 

@@ -33,6 +33,7 @@ pub(super) fn start<P: Platform>(
     Ok(begun.started(Next::Message {
         nonce: begun.nonce.clone(),
         issued: begun.issued,
+        random: begun.random,
     }))
 }
 
