@@ -273,3 +273,29 @@ fn what_is_damaged_or_not_there_is_told_with_its_code() {
         assert_eq!(output.status.code(), Some(exit), "{code}");
     }
 }
+
+#[test]
+fn a_servers_key_is_drawn_once_into_a_file_of_its_owner_alone() {
+    let place = Place::new();
+    let first = json(&place.run(&["--json", "server-key", "server.key"]));
+    assert_eq!(first["server"]["kty"], "EC");
+    assert!(first["server"].get("d").is_none());
+    let again = json(&place.run(&["--json", "server-key", "server.key"]));
+    assert_eq!(again, first);
+    let file = place.path("server.key");
+    let mode = std::fs::metadata(&file).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let refused = json(&place.run(&["--json", "server-key", "server.key"]));
+    assert_eq!(refused["error"]["code"], "bad_state");
+}
+
+#[test]
+fn introspection_makes_no_key_that_nobody_lists() {
+    let place = Place::new().with_profile("p.toml", "aws-nitro");
+    std::fs::write(place.path("token"), "a.b.c").unwrap();
+    let line = "--json --profile p.toml introspect --key none.key --token-file token";
+    let refused = json(&place.run(&line.split(' ').collect::<Vec<_>>()));
+    assert_eq!(refused["error"]["code"], "usage");
+    assert!(!place.path("none.key").exists());
+}

@@ -1,6 +1,7 @@
 //! Sign-in, renewal, and sessions that are somebody else's.
 
 use futures_util::future::join_all;
+use keyfold_protocol::app_server::Introspection;
 use keyfold_protocol::client_api::{Revocation, path};
 use keyfold_protocol::error_code::Code;
 
@@ -140,4 +141,27 @@ fn the_end_of_a_device_or_session_is_named_in_the_signed_intent_and_says_how_far
     let (device, ended) = (device.to_string(), ended.to_string());
     let asked = [device.clone(), device, "others".to_owned(), ended];
     assert_eq!(host.with(|state| state.revoked.clone()), asked);
+}
+
+#[test]
+fn an_id_token_carries_the_nonce_that_the_app_gave() {
+    let (_, client, session, _) = ready();
+    let nonce = Some("n-0S6_WzA2Mj".parse().unwrap());
+    let issued = run(client.id_token(&session, nonce)).unwrap();
+    assert_eq!(issued.id_token, "id-token/n-0S6_WzA2Mj");
+    assert!(!format!("{issued:?}").contains("n-0S6"));
+}
+
+#[test]
+fn a_server_takes_no_answer_about_another_project() {
+    let (host, pin) = world();
+    let server = client_of(&host, &pin, 9);
+    let ask = |token| run(server.introspect(&project(), token));
+    assert!(matches!(ask("app.example"), Ok(Introspection::Active(_))));
+    assert!(matches!(ask("no token"), Ok(Introspection::Inactive)));
+    let error = ask("other.example").unwrap_err();
+    assert!(
+        matches!(error, ClientError::UnexpectedReply(path::INTROSPECT)),
+        "{error}"
+    );
 }

@@ -41,9 +41,11 @@ pub(super) async fn introspect<P: Platform>(
     let Some(account) = realm.records.read::<Account>(id).await? else {
         return Ok(Introspection::Inactive);
     };
-    let stands = account.value.session(&token.sid).is_some_and(|session| {
+    let account = account.value;
+    let stands = account.session(&token.sid).is_some_and(|session| {
         let device = token.cnf.as_ref();
-        session.ends > realm.now() && device.is_none_or(|device| device.jkt == session.jkt)
+        let lasts = session.ends > realm.now() && !account.revoked.contains(&session.jkt);
+        lasts && device.is_none_or(|device| device.jkt == session.jkt)
     });
     Ok(if stands {
         Introspection::Active(Box::new(token))

@@ -13,6 +13,7 @@ use keyfold_protocol::client_api::{
 };
 use keyfold_protocol::error_code::Code;
 use keyfold_protocol::holder_api::{DeviceRevoke, Empty, MAX_REVOKED_AT_ONCE, path};
+use keyfold_protocol::webhook::Happened;
 
 use super::notices::notify;
 use super::session::{check_active, in_session, was_waiting};
@@ -94,19 +95,28 @@ pub(super) async fn session<P: Platform>(
     let id = realm.account_id(&request.owner());
     let gone = realm.records.change(id, |current: Option<Account>| {
         let mut account = current.ok_or(Code::SessionInvalid)?;
-        let before = account.sessions.len();
+        let Some(device) = account.session(&session).map(|known| known.jkt) else {
+            return Ok(Change::Keep(None));
+        };
         account.sessions.retain(|known| known.sid != session);
-        Ok(if account.sessions.len() == before {
-            Change::Keep(())
-        } else {
-            Change::Write(account, ())
-        })
+        Ok(Change::Write(account, Some(device)))
     });
-    if let Err(problem) = &gone.await {
-        tracing::warn!(code = %problem.code, "an ended session is still in its record");
-        return Ok(answer(false));
+    match gone.await {
+        Ok(Some(device)) => {
+            let ended = Happened::SessionRevoked {
+                account: request.owner().account,
+                device,
+                session,
+            };
+            realm.tell_app(request.project(), ended);
+            Ok(answer(true))
+        }
+        Ok(None) => Ok(answer(true)),
+        Err(problem) => {
+            tracing::warn!(code = %problem.code, "an ended session is still in its record");
+            Ok(answer(false))
+        }
     }
-    Ok(answer(true))
 }
 
 /// Lists the account's sessions, for a device that may act.
@@ -187,14 +197,19 @@ async fn in_record<P: Platform, B: Body>(
         let mut account = current.ok_or(Code::SessionInvalid)?;
         let gone = gone(&account);
         if !account.take_off(&gone) {
-            return Ok(Change::Keep(None));
+            return Ok(Change::Keep((None, Vec::new())));
         }
         let told = account.count_notice(realm.now()).then(|| account.clone());
-        Ok(Change::Write(account, told))
+        Ok(Change::Write(account, (told, gone)))
     });
     match changed.await {
-        Ok(None) => true,
-        Ok(Some(account)) => {
+        Ok((told, gone)) => {
+            let account = request.owner().account;
+            for device in gone {
+                let revoked = Happened::DeviceRevoked { account, device };
+                realm.tell_app(request.project(), revoked);
+            }
+            let Some(account) = told else { return true };
             if let Ok(project) = realm.project(request.project()).await {
                 notify(realm, &project, &account, notice);
             }

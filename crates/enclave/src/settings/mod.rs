@@ -23,6 +23,7 @@ use keyfold_protocol::project::{
     MAX_ROOTS_LEN, MAX_SERVERS, NodeSettings, ProjectSettings, SESSION_SECONDS, SESSIONS,
     SignInSettings, StepUp, WALLETS,
 };
+use keyfold_protocol::session::Issuer;
 
 pub(crate) use self::secrets::SecretName;
 use crate::problem::Problem;
@@ -158,10 +159,8 @@ pub(crate) fn is_host(text: &str) -> bool {
 
 /// Nobody fetches from it, so it may be of this machine.
 fn id_tokens(settings: &IdTokenSettings) -> Result<(), SettingsError> {
-    let text = settings.issuer.as_str();
-    if Origin::parse(text).is_err() {
-        HttpsUrl::parse(text).map_err(|error| wrong("id_tokens.issuer", error))?;
-    }
+    let issuer = settings.issuer.parse::<Issuer>();
+    issuer.map_err(|error| wrong("id_tokens.issuer", error))?;
     within("id_tokens.seconds", &ID_TOKEN_SECONDS, &settings.seconds)
 }
 

@@ -53,7 +53,8 @@ pub(crate) type Find<'a> =
 /// What waits to be told, and to whom.
 pub(crate) struct Webhooks {
     queue: Mutex<Queue>,
-    bell: mpsc::Sender<()>,
+    /// One sender for all: every clone of it would have a place of its own in the channel.
+    bell: Mutex<mpsc::Sender<()>>,
     door: AsyncMutex<mpsc::Receiver<()>>,
 }
 
@@ -62,7 +63,7 @@ impl Webhooks {
         let (bell, door) = mpsc::channel(1);
         Self {
             queue: Mutex::new(Queue::new(EVENTS, EVENTS_PER_PROJECT)),
-            bell,
+            bell: Mutex::new(bell),
             door: AsyncMutex::new(door),
         }
     }
@@ -84,7 +85,8 @@ impl Webhooks {
         };
         if self.queue().add(delivery, now_ms) {
             // A bell that was rung and not heard yet is enough.
-            let _ = self.bell.clone().try_send(());
+            let mut bell = self.bell.lock().unwrap_or_else(PoisonError::into_inner);
+            let _ = bell.try_send(());
         } else {
             tracing::warn!(%project, "too many events wait to be told; one is lost");
         }

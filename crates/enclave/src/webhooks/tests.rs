@@ -1,6 +1,7 @@
 //! The queue and its driver against servers that are late, gone, broken or lie, in virtual time.
 
 use core::sync::atomic::{AtomicU64, Ordering};
+use std::io::Write;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -320,4 +321,62 @@ async fn settings_or_keys_that_cannot_be_used_send_nothing() {
         setup.settle().await;
     }
     assert!(setup.calls().is_empty());
+}
+
+#[derive(Clone, Default)]
+struct Logs(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Logs {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn no_log_names_key_address_or_person() {
+    let logs = Logs::default();
+    let writer = logs.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter("trace")
+        .with_writer(move || writer.clone())
+        .finish();
+    // The test and what it spawns run on this thread.
+    let _logging = tracing::subscriber::set_default(subscriber);
+    let answers = [
+        Ok(500),
+        Ok(301),
+        Err(PeerError::WrongPeer),
+        Err(PeerError::NotAllowed),
+        Err(PeerError::TooLarge),
+        Ok(410),
+    ];
+    let setup = setup(move |_, count| Some(answers[(count - 1) % answers.len()]));
+    setup.emit("app.example", 0xab);
+    setup.settle().await;
+    for pause in PAUSES {
+        setup.pass(pause).await;
+    }
+    assert_eq!(setup.calls().len(), answers.len());
+    for number in 0..=255 {
+        setup.emit("app.example", number);
+        setup.emit("app.example", number);
+    }
+    let text = String::from_utf8(logs.0.lock().unwrap().clone()).unwrap();
+    for said in [
+        "status 500",
+        "redirects",
+        "allow-list",
+        "gone",
+        "one is lost",
+    ] {
+        assert!(text.contains(said), "{said}: {text}");
+    }
+    let account = "ab".repeat(16);
+    for secret in [&KEY[6..], "tenant", "/hooks", "v1,", &*account] {
+        assert!(!text.contains(secret), "{secret}: {text}");
+    }
 }

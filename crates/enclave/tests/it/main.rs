@@ -24,4 +24,5 @@ mod revocation;
 mod sign_in;
 mod signing;
 mod web;
+mod webhooks;
 mod world;

@@ -26,6 +26,9 @@ use crate::guard::SimGuard;
 use crate::holder::SimHolder;
 use crate::host::SimHost;
 
+/// Who is told of what happens.
+const HOOKS: &str = "hooks.app.example:443";
+
 pub(crate) const START_MS: u64 = 1_800_000_000_000;
 
 /// An answer of a simulation.
@@ -48,6 +51,9 @@ pub(crate) struct World {
     /// What the last mail was to be sent with.
     pub(crate) mailed_by: Mutex<Option<MailSettings>>,
     pub(crate) mail_fails: AtomicBool,
+    /// What the server of webhooks was sent.
+    pub(crate) hooks: Mutex<Vec<PeerRequest>>,
+    pub(crate) hooks_hang: AtomicBool,
     pub(crate) now_ms: AtomicU64,
     pub(crate) tick: Notify,
     seeds: AtomicU64,
@@ -64,6 +70,8 @@ impl World {
             mails: Mutex::new(Vec::new()),
             mailed_by: Mutex::new(None),
             mail_fails: AtomicBool::new(false),
+            hooks: Mutex::new(Vec::new()),
+            hooks_hang: AtomicBool::new(false),
             now_ms: AtomicU64::new(START_MS),
             tick: Notify::new(),
             seeds: AtomicU64::new(1),
@@ -196,7 +204,14 @@ impl Platform for Machine {
         let now_ms = self.world.now_ms.load(Ordering::SeqCst);
         let answer = match peer.trust {
             PeerTrust::HostStore => self.world.host.lock().unwrap().handle(&request)?,
-            // Nobody here is on the web.
+            // On the web there is a server of webhooks alone.
+            PeerTrust::TlsName { .. } if peer.authority == HOOKS => {
+                self.world.hooks.lock().unwrap().push(request);
+                if self.world.hooks_hang.load(Ordering::SeqCst) {
+                    std::future::pending::<()>().await;
+                }
+                Ok(Vec::new())
+            }
             PeerTrust::TlsName { .. } => return Err(PeerError::NotAllowed),
             PeerTrust::TlsSpkiSha256(spki) => {
                 let guard = self.world.guard.lock().unwrap().spki == spki;

@@ -117,11 +117,16 @@ async fn operations_are_not_taken_for_one_another() {
     for (to, operation) in [
         (path::SESSION_REVOKE, Operation::Renew),
         (path::SESSION_CHECK, Operation::SignOut),
+        (path::SESSION_CHECK, Operation::ListSessions),
         (path::DEVICE_LIST, Operation::Renew),
         (path::DEVICE_APPROVE, Operation::ListDevices),
     ] {
         let answer = in_session::<serde_json::Value>(&world, &person, to, operation).await;
         assert_eq!(code(answer), Code::IntentMismatch, "{to}");
+    }
+    for operation in [Operation::Renew, Operation::IssueIdToken] {
+        let asked = in_session::<DeviceAck>(&world, &person, path::SESSION_CHECK, operation);
+        asked.await.unwrap();
     }
 }
 
