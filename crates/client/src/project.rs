@@ -18,6 +18,9 @@ use crate::client::Client;
 use crate::environment::{Credential, Environment, Transport};
 use crate::error::ClientError;
 
+/// Left of a command's longest time, for clocks that do not agree.
+const CLOCK_SECONDS: u64 = 600;
+
 /// What a new project may do. Its administrator is the device that asks.
 #[derive(Debug, Clone)]
 pub struct NewProject {
@@ -83,8 +86,8 @@ impl<T: Transport, C: Credential, E: Environment> Client<T, C, E> {
         Ok(shown)
     }
 
-    /// Makes a command that follows a version of a project, good for `seconds`, at most a week, and
-    /// approves it. Nothing is sent.
+    /// Makes a command that follows a version of a project, good for `seconds`, at most a week less
+    /// ten minutes, and approves it. Nothing is sent.
     ///
     /// # Errors
     ///
@@ -99,7 +102,7 @@ impl<T: Transport, C: Credential, E: Environment> Client<T, C, E> {
         change
             .read()
             .map_err(|_| ClientError::Unsendable("this change"))?;
-        let seconds = seconds.min(MAX_COMMAND_SECONDS);
+        let seconds = seconds.min(MAX_COMMAND_SECONDS - CLOCK_SECONDS);
         let command = ProjectCommand {
             realm: self.pin.realm,
             project: project.clone(),

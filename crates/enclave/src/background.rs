@@ -2,6 +2,8 @@
 //!
 //! There is no runtime to spawn on, so [`Enclave::maintain`](crate::Enclave::maintain) polls them.
 
+use std::sync::PoisonError;
+
 use futures_channel::mpsc;
 use futures_util::future::{BoxFuture, Either, select};
 use futures_util::lock::Mutex;
@@ -14,7 +16,8 @@ pub(crate) type Task = BoxFuture<'static, ()>;
 
 /// Tasks that nobody waits for. Losing one loses no promise, only time at the next read.
 pub(crate) struct Background {
-    sender: mpsc::Sender<Task>,
+    /// One sender for all: every clone of it would have a place of its own in the channel.
+    sender: std::sync::Mutex<mpsc::Sender<Task>>,
     receiver: Mutex<mpsc::Receiver<Task>>,
 }
 
@@ -22,14 +25,15 @@ impl Background {
     pub(crate) fn new() -> Self {
         let (sender, receiver) = mpsc::channel(BACKGROUND_TASKS);
         Self {
-            sender,
+            sender: std::sync::Mutex::new(sender),
             receiver: Mutex::new(receiver),
         }
     }
 
     /// Hands a task over; drops it when there are too many.
     pub(crate) fn run(&self, task: impl Future<Output = ()> + Send + 'static) {
-        if self.sender.clone().try_send(task.boxed()).is_err() {
+        let mut sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner);
+        if sender.try_send(task.boxed()).is_err() {
             tracing::warn!("too many background tasks; one is dropped");
         }
     }

@@ -39,7 +39,7 @@ pub(super) fn notify<P: Platform>(
             return;
         }
     };
-    let (core, settings) = (Arc::clone(&realm.core), project.mail.clone());
+    let (core, settings) = (Arc::clone(&realm.core), project.mail());
     let project = project.project.clone();
     realm.core.background.run(async move {
         for mail in mails {
