@@ -355,6 +355,23 @@ impl PendingSignIns {
         })
     }
 
+    /// Returns the address that a device's sign-in waits for, which proves nothing of it.
+    ///
+    /// # Security
+    ///
+    /// For the device that began with this address, and so knows it.
+    #[must_use]
+    pub fn address(
+        &self,
+        id: &SignInId,
+        project: &str,
+        device: &[u8; 32],
+    ) -> Option<&EmailAddress> {
+        let sign_in = self.sign_ins.get(self.by_id.get(id)?)?;
+        (sign_in.project == ProjectKey::new(project) && sign_in.device == *device)
+            .then_some(&sign_in.email)
+    }
+
     /// Erases what is over. Starting and finishing do so too; call it when neither happens.
     pub fn forget_old(&mut self, now_unix_seconds: u64) {
         while let Some(&(ends_at, key)) = self.ends.first()

@@ -5,7 +5,8 @@
 //! Two keyboards write one letter as different code points. [`Password::parse`] brings them to one
 //! form (the profile OpaqueString of RFC 8265: spaces to U+0020, then NFC) and asks for 8 to 128
 //! code points, of any kind. There are no rules of composition: they make passwords worse (NIST
-//! SP 800-63B). Whether a password is on a list of those that were stolen is the caller's to ask.
+//! SP 800-63B). A new one must not be among those that are guessed first:
+//! [`Password::check_new`].
 //!
 //! # Keeping
 //!
@@ -23,6 +24,7 @@
 //! How many guesses there may be is not decided here. The caller counts an attempt before it
 //! calls, as [`crate::pending`] does.
 
+mod known;
 mod memory;
 mod stored;
 #[cfg(test)]
@@ -62,6 +64,12 @@ pub enum PasswordError {
     /// A control character, or a code point that Unicode does not know (yet).
     #[error("the password has a character that cannot be used")]
     Character,
+    /// One of those that were most often in breaches.
+    #[error("that password is one of the best known ones")]
+    WellKnown,
+    /// Too short without the words of the address, the app or its name.
+    #[error("without the words of the address and of the app the password is too short")]
+    Context,
 }
 
 /// A password in its one form.
@@ -102,7 +110,7 @@ impl Password {
         }
     }
 
-    /// Lends the password in its one form to a closure: to look it up in a list of stolen ones.
+    /// Lends the password in its one form to a closure.
     ///
     /// # Security
     ///

@@ -78,6 +78,19 @@ pub(super) async fn start<P: Platform>(
     })
 }
 
+/// The address that a code was mailed to for this device; nothing is proved of it yet.
+pub(super) fn address<P: Platform>(
+    realm: &Realm<P>,
+    asker: &Asker<'_>,
+    sign_in: &SignInHandle,
+) -> Option<EmailAddress> {
+    let id = SignInId::from_bytes(*sign_in.as_bytes());
+    let codes = realm.waiting.codes();
+    codes
+        .address(&id, asker.project.as_str(), &asker.device.0)
+        .cloned()
+}
+
 /// Checks the code.
 pub(super) fn finish<P: Platform>(
     realm: &Realm<P>,

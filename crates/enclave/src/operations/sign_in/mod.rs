@@ -288,7 +288,8 @@ async fn set_password<P: Platform>(
         return Err(Code::MethodOff.into());
     }
     // Before the code, so that a password that will not do does not use it up.
-    let new = password::parse_new(new)?;
+    let address = email::address(realm, asker, sign_in);
+    let new = password::parse_new(project, address.as_ref(), new)?;
     let (mut proven, email) = email::finish(realm, asker, sign_in, code)?;
     proven.keep.password = Some(password::hash(realm, asker, project, &email, &new).await?);
     Ok(proven)

@@ -105,10 +105,23 @@ pub(super) async fn finish<P: Platform>(
     })
 }
 
-/// Reads a new password.
-pub(super) fn parse_new(text: &str) -> Result<Password, Problem> {
-    Password::parse(text)
-        .map_err(|error: PasswordError| Problem::new(Code::PasswordUnsuitable, error.to_string()))
+/// Reads a new password for an address, if there is one: none of the best known, and none that is
+/// made of what a guesser knows of the place.
+pub(super) fn parse_new(
+    project: &Project,
+    address: Option<&EmailAddress>,
+    text: &str,
+) -> Result<Password, Problem> {
+    let unsuitable =
+        |error: PasswordError| Problem::new(Code::PasswordUnsuitable, error.to_string());
+    let password = Password::parse(text).map_err(unsuitable)?;
+    let place = [
+        address.map_or("", EmailAddress::as_str),
+        project.project.as_str(),
+        &project.display_name,
+    ];
+    password.check_new(&place).map_err(unsuitable)?;
+    Ok(password)
 }
 
 /// Hashes a password that is known to be right, or is to become the address's.
