@@ -1,7 +1,7 @@
 //! Recovery codes: a sheet of paper in place of an authenticator app that was lost.
 //!
-//! Ten codes of 80 random bits, each good once. Only keyed hashes are kept, bound to project and
-//! account; 80 bits need no slow hash. The codes can be shown when they are made, and never again.
+//! Ten codes of 120 random bits, each good once. Only keyed hashes are kept, bound to project and
+//! account; from 112 bits on no slow hash is needed (NIST SP 800-63B-4 section 3.1.2.2). The codes can be shown when they are made, and never again.
 
 use core::fmt;
 
@@ -16,16 +16,20 @@ use crate::challenge::{Bound, bound_proof};
 /// Codes of a sheet.
 pub const CODES: usize = 10;
 /// Bytes of randomness in a code.
-const LEN: usize = 10;
+const LEN: usize = 15;
+/// Letters and digits of a code, five bits each.
+const CHARS: usize = 24;
+/// Characters of a code with the hyphens between its groups of four.
+const TEXT_LEN: usize = 29;
 /// Crockford's: no I, L, O, U, which are read for something else.
 const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
-/// The text is not 16 letters and digits.
+/// The text is not 24 letters and digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a recovery code is 16 letters and digits")]
+#[error("a recovery code is 24 letters and digits")]
 pub struct RecoveryCodeError;
 
-/// A recovery code: in text four groups of four, such as `01AB-CDEF-GHJK-MNPQ`.
+/// A recovery code: in text six groups of four, such as `01AB-CDEF-GHJK-MNPQ-RSTV-WXYZ`.
 ///
 /// # Security
 ///
@@ -44,10 +48,10 @@ impl RecoveryCode {
     ///
     /// For untrusted text; bounded.
     pub fn parse(text: &str) -> Result<Self, RecoveryCodeError> {
-        if text.len() > 19 {
+        if text.len() > TEXT_LEN {
             return Err(RecoveryCodeError);
         }
-        let mut values = Zeroizing::new([0_u8; 16]);
+        let mut values = Zeroizing::new([0_u8; CHARS]);
         let mut typed = text.bytes().filter(|b| *b != b'-');
         for value in values.iter_mut() {
             let letter = match typed.next().ok_or(RecoveryCodeError)?.to_ascii_uppercase() {
@@ -79,7 +83,7 @@ impl RecoveryCode {
     ///
     /// What the closure copies is no longer protected.
     pub fn expose<R>(&self, read: impl FnOnce(&str) -> R) -> R {
-        let mut text = Zeroizing::new(String::with_capacity(19));
+        let mut text = Zeroizing::new(String::with_capacity(TEXT_LEN));
         self.0.expose(|bytes| {
             for (i, five) in bytes.chunks(5).enumerate() {
                 let bits = five
@@ -288,25 +292,25 @@ mod tests {
     #[test]
     fn a_code_is_read_as_people_copy_it() {
         let (mut kept, _) = sheet();
-        let code = RecoveryCode::parse("0123-4567-89AB-CDEF").unwrap();
+        let code = RecoveryCode::parse("0123-4567-89AB-CDEF-GHJK-MNPQ").unwrap();
         for text in [
-            "0123456789abcdef",
-            "ol23-4567-89ab-cdef",
-            "OI23-4567-89AB-CDEF",
+            "0123456789abcdefghjkmnpq",
+            "ol23-4567-89ab-cdef-ghjk-mnpq",
+            "OI23-4567-89AB-CDEF-GHJK-MNPQ",
         ] {
             let read = RecoveryCode::parse(text).unwrap();
             assert!(read.0 == code.0, "{text}");
         }
-        code.expose(|text| assert_eq!(text, "0123-4567-89AB-CDEF"));
+        code.expose(|text| assert_eq!(text, "0123-4567-89AB-CDEF-GHJK-MNPQ"));
         assert!(redeem(&mut kept, &code).is_err());
         for bad in [
             "",
-            "0123-4567-89AB-CDE",
-            "0123-4567-89AB-CDEFG",
-            "0123 4567 89AB CDEF",
-            "0123-4567-89AB-CDEU",
+            "0123-4567-89AB-CDEF-GHJK-MNP",
+            "0123-4567-89AB-CDEF-GHJK-MNPQR",
+            "0123 4567 89AB CDEF GHJK MNPQ",
+            "0123-4567-89AB-CDEF-GHJK-MNPU",
             "----",
-            "0123-4567-89AB-CDE\u{ff10}",
+            "0123-4567-89AB-CDEF-GHJK-MNP\u{ff10}",
         ] {
             assert!(RecoveryCode::parse(bad).is_err(), "{bad}");
         }
