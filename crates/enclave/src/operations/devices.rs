@@ -9,6 +9,7 @@ use keyfold_protocol::client_api::{ApproveDevice, DeviceInfo, Devices, Nothing};
 use keyfold_protocol::holder_api::{DeviceAck, DeviceEntry, DeviceList, DeviceState, path};
 
 use super::session::in_session;
+use super::step_up::require;
 use crate::holders::first;
 use crate::peers::CallError;
 use crate::platform::Platform;
@@ -82,7 +83,11 @@ pub(super) async fn approve<P: Platform>(
     realm: &Realm<P>,
     request: SessionRequest<ApproveDevice>,
 ) -> Result<Nothing, Problem> {
-    realm.session_account(&request).await?;
+    let account = realm.session_account(&request).await?.value;
+    let project = realm.project(request.project()).await?;
+    require(realm, &project, &account, &request, |rules| {
+        rules.new_device
+    })?;
     let body: Arc<[u8]> = in_session(&request)?.into();
     let (owner, device) = (request.owner(), request.body().device);
     let asked = realm.holders.ask(|holder| {

@@ -9,7 +9,7 @@ use keyfold_protocol::error_code::Code;
 use keyfold_protocol::evidence::{AccountRef, Evidence};
 use keyfold_protocol::holder_api::{Empty, IdentityLinked, InSession, path};
 use keyfold_protocol::ids::Digest32;
-use keyfold_protocol::project::StepUp;
+use keyfold_protocol::project::{StepUp, StepUpRules};
 use keyfold_protocol::sign_in::ShowProof;
 
 use super::session::check_active;
@@ -52,6 +52,11 @@ fn shown(account: &Account) -> Identities {
     }
 }
 
+/// What it takes to change the account's identities.
+fn changes(rules: &StepUpRules) -> Option<StepUp> {
+    rules.recovery.max(Some(StepUp::Code))
+}
+
 /// Links an identity to the account of the session.
 pub(super) async fn link<P: Platform>(
     realm: &Realm<P>,
@@ -59,9 +64,7 @@ pub(super) async fn link<P: Platform>(
 ) -> Result<Identities, Problem> {
     let project = realm.project(request.project()).await?;
     let account = realm.session_account(&request).await?.value;
-    require(realm, &project, &account, &request, |rules| {
-        rules.recovery.max(Some(StepUp::Code))
-    })?;
+    require(realm, &project, &account, &request, changes)?;
     let body = request.body();
     let asker = Asker {
         project: request.project(),
@@ -110,6 +113,12 @@ pub(super) async fn unlink<P: Platform>(
 ) -> Result<Identities, Problem> {
     let project = realm.project(request.project()).await?;
     let (owner, id) = (request.owner(), request.body().id);
+    // Before any holder forgets it; what holds now is looked at again below.
+    let account = realm.session_account(&request).await?.value;
+    require(realm, &project, &account, &request, changes)?;
+    if account.identities.iter().all(|known| known.hash == id) {
+        return Err(Code::LastIdentity.into());
+    }
     // Whether they know it or not, and whether the record still does.
     tell_holders::<_, Empty>(realm, path::IDENTITY_UNLINK, request.evidence()).await?;
     let (known, all) = realm
@@ -117,9 +126,7 @@ pub(super) async fn unlink<P: Platform>(
         .change(realm.account_id(&owner), |current: Option<Account>| {
             let mut account = current.ok_or(Code::SessionInvalid)?;
             realm.check_session(&account, &request)?;
-            require(realm, &project, &account, &request, |rules| {
-                rules.recovery.max(Some(StepUp::Code))
-            })?;
+            require(realm, &project, &account, &request, changes)?;
             let before = account.identities.len();
             account.identities.retain(|identity| identity.hash != id);
             if account.identities.is_empty() {

@@ -5,6 +5,7 @@ use keyfold_identity::totp::{TotpAlgorithm, TotpSecret};
 use keyfold_protocol::account::*;
 use keyfold_protocol::client_api::*;
 use keyfold_protocol::error_code::Code;
+use keyfold_protocol::holder_api::path as holder_path;
 use keyfold_protocol::ids::RequestId;
 use keyfold_protocol::intent::{Intent, Operation};
 use keyfold_protocol::project::*;
@@ -116,6 +117,31 @@ async fn linking_wants_the_device_to_name_the_proof_and_the_session_to_be_fresh(
 }
 
 #[tokio::test]
+async fn unlinking_wants_a_fresh_session_before_any_holder_forgets_the_identity() {
+    let app = app().await;
+    let device = app.signed_in(APP, ANNA).await;
+    let mut passkey = Passkey::new(1);
+    let all: Identities = link_passkey(&device, &mut passkey).await.ok();
+    let unlink = UnlinkIdentity {
+        id: all.identities[1].id,
+    };
+    app.world.pass(301);
+    let reply = unlink_identity(&device, &unlink).await;
+    assert_refused(&reply, Code::StepUpNeeded);
+    assert_eq!(app.world.calls(holder_path::IDENTITY_UNLINK), 0);
+    let _: SteppedUp = step_up_by_code(&device, ANNA).await.ok();
+    let _: Identities = unlink_identity(&device, &unlink).await.ok();
+    assert!(app.world.calls(holder_path::IDENTITY_UNLINK) > 0);
+    let last = UnlinkIdentity {
+        id: all.identities[0].id,
+    };
+    let told = app.world.calls(holder_path::IDENTITY_UNLINK);
+    let reply = unlink_identity(&device, &last).await;
+    assert_refused(&reply, Code::LastIdentity);
+    assert_eq!(app.world.calls(holder_path::IDENTITY_UNLINK), told);
+}
+
+#[tokio::test]
 async fn nobody_steps_up_with_somebody_elses_identity() {
     let app = app().await;
     let anna = app.signed_in(APP, ANNA).await;
@@ -157,6 +183,35 @@ async fn where_every_signature_needs_a_passkey_a_code_is_not_enough_and_a_passke
     let _: Signed = sign().await.ok();
     app.world.pass(300);
     assert_refused(&sign().await, Code::StepUpNeeded);
+}
+
+#[tokio::test]
+async fn a_device_is_approved_after_the_proof_that_the_project_asks_for() {
+    let app = App::with(|body| {
+        body.sign_in = settings();
+        body.sign_in.step_up.new_device = Some(StepUp::Passkey);
+    })
+    .await;
+    let first = app.signed_in(APP, ANNA).await;
+    let mut passkey = Passkey::new(1);
+    let _: Identities = link_passkey(&first, &mut passkey).await.ok();
+    let second = app.signed_in(APP, ANNA).await;
+    let approve = async || {
+        let device = second.thumbprint();
+        let intent = Intent::ApproveDevice {
+            id: RequestId::from_bytes(first.fresh().to_be_bytes()),
+            device,
+        };
+        let body = ApproveDevice { device };
+        first
+            .send(&first.sign(path::DEVICE_APPROVE, &intent, &body))
+            .await
+    };
+    let _: SteppedUp = step_up_by_code(&first, ANNA).await.ok();
+    assert_refused(&approve().await, Code::StepUpNeeded);
+    assert_eq!(app.world.calls(holder_path::DEVICE_APPROVE), 0);
+    let _: SteppedUp = step_up_by_passkey(&first, &mut passkey).await.ok();
+    let Nothing {} = approve().await.ok();
 }
 
 fn secret(uri: &str) -> TotpSecret {
