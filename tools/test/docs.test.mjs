@@ -1,5 +1,5 @@
 // The documents must not promise what is not there: links lead somewhere, and every test that
-// docs/requirements.md and docs/attack-cases.md name exists.
+// docs/requirements.md, docs/attack-cases.md, docs/asvs.md and docs/sign-in.md name exists.
 
 import assert from 'node:assert/strict'
 import { existsSync, readFileSync, readdirSync } from 'node:fs'
@@ -19,18 +19,27 @@ function deadLinks(file, text) {
   return local.filter((link) => !existsSync(path.join(root, path.dirname(file), link)))
 }
 
-/** Rows of the table, and for each the tests that it names as `file` `test`, `test`. */
-function rowsOf(text) {
-  return [...text.matchAll(/^\| ([A-F]\d+) \| (.*) \| ([^|]*) \| ([^|]*) \|$/gm)].map(([, id, , status, answer]) => {
-    const tests = []
-    let file
-    for (const [, code] of answer.matchAll(/`([^`]+)`/g)) {
-      if (code === 'arrows') file = 'testkit/tests/arrows.rs'
-      else if (/^[\w./-]+\/[\w.-]+\.\w+$/.test(code)) file = code
-      else if (file) tests.push({ file, name: code })
-    }
-    return { id, status, tests }
-  })
+/** The tests that a text names as `file` `test`, `test`. */
+function testsOf(text) {
+  const tests = []
+  let file
+  for (const [, code] of text.matchAll(/`([^`]+)`/g)) {
+    if (code === 'arrows') file = 'testkit/tests/arrows.rs'
+    else if (/^[\w./-]+\/[\w.-]+\.\w+$/.test(code)) file = code
+    else if (file) tests.push({ file, name: code })
+  }
+  return tests
+}
+
+/** Rows of the table, and for each the tests that its last column names. */
+function rowsOf(text, id = '[A-F]\\d+') {
+  const row = new RegExp(`^\\| (${id}) \\| (.*) \\| ([^|]*) \\| ([^|]*) \\|$`, 'gm')
+  return [...text.matchAll(row)].map(([, name, , status, answer]) => ({ id: name, status, tests: testsOf(answer) }))
+}
+
+/** The tests that paragraphs and cells name; what follows a file and is no test's name (`like_this`) is left out. */
+function namedIn(text) {
+  return text.split(/\n\n|\n\||\|/).flatMap((part) => testsOf(part)).filter(({ name }) => /^[a-z0-9]+(_[a-z0-9]+){2,}$/.test(name))
 }
 
 function missingTests(rows, load) {
@@ -58,6 +67,33 @@ test('tests that the attack cases name exist', () => {
     assert.match(status, /^(tested|partly|later)$/, id)
     if (status !== 'later') assert.ok(tests.length > 0, `${id} names no test`)
   }
+})
+
+test('tests that the table of ASVS names exist, and no requirement is left out', () => {
+  const rows = rowsOf(read('docs/asvs.md'), '\\d+\\.\\d+\\.\\d+(?:(?:, | to )\\d+\\.\\d+\\.\\d+)?')
+  assert.deepEqual(missingTests(rows, load), [])
+  for (const { id, status, tests } of rows) {
+    assert.match(status, /^(met|document|partly|open|project|app|none)$/, id)
+    if (/^(met|project)$/.test(status)) assert.ok(tests.length > 0, `${id} names no test`)
+  }
+  const ids = rows.flatMap(({ id }) => {
+    const [first, last = first] = id.split(/, | to /)
+    const [section, from, to] = [first.replace(/\d+$/, ''), Number(first.split('.')[2]), Number(last.split('.')[2])]
+    return Array.from({ length: to - from + 1 }, (_, index) => `${section}${from + index}`)
+  })
+  // How many each section of version 5.0.0 has.
+  const sections = {
+    6: [3, 12, 8, 6, 8, 4, 2, 4], 7: [3, 4, 2, 5, 3, 2], 9: [3, 4], 10: [2, 3, 5, 16, 5, 2, 3],
+  }
+  const expected = Object.entries(sections).flatMap(([chapter, counts]) => counts.flatMap((count, section) =>
+    Array.from({ length: count }, (_, index) => `${chapter}.${section + 1}.${index + 1}`)))
+  assert.deepEqual(ids, expected)
+})
+
+test('tests that the page on signing in names exist', () => {
+  const tests = namedIn(read('docs/sign-in.md'))
+  assert.ok(tests.length > 20)
+  assert.deepEqual(missingTests([{ id: 'docs/sign-in.md', tests }], load), [])
 })
 
 test('every requirement is numbered once, in order, with a status', () => {
