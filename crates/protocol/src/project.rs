@@ -36,6 +36,8 @@ pub const MAX_ROOTS_LEN: usize = 32 * 1024;
 pub const SESSION_SECONDS: RangeInclusive<u64> = 300..=30 * 86_400;
 /// Attestation lifetimes, seconds.
 pub const ATTESTATION_SECONDS: RangeInclusive<u64> = 60..=3_600;
+/// Times for which a session may be left alone, seconds.
+pub const IDLE_SECONDS: RangeInclusive<u64> = 60..=30 * 86_400;
 /// ID token lifetimes, seconds.
 pub const ID_TOKEN_SECONDS: RangeInclusive<u64> = 60..=600;
 /// Devices that an account may be let have.
@@ -79,6 +81,10 @@ pub struct SignInSettings {
     pub session_seconds: u64,
     /// How long an attestation lasts, seconds: 1 minute to 1 hour.
     pub attestation_seconds: u64,
+    /// How long after its attestation ran out a session may be renewed, seconds: 1 minute to 30
+    /// days. Whoever is away for longer signs in again; until the session's end where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idle_seconds: Option<u64>,
     /// What needs a fresh proof.
     pub step_up: StepUpRules,
     /// Keys of the app's servers, which may ask whether a session stands; at most 8.
@@ -166,6 +172,7 @@ impl Default for SignInSettings {
             origins: Vec::new(),
             session_seconds: 7 * 86_400,
             attestation_seconds: 3_600,
+            idle_seconds: None,
             step_up: StepUpRules::default(),
             servers: Vec::new(),
             webhook: None,

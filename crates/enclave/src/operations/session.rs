@@ -106,6 +106,13 @@ pub(super) async fn renew<P: Platform>(
         .ok_or(Code::SessionRevoked)?;
     let device = state?;
     let project = realm.project(request.project()).await?;
+    // The newest attestation says when the device was last here, to its lifetime; whoever shows an
+    // older one was here less lately.
+    let left = request.session().claims().exp;
+    let idle = |seconds| left.saturating_add(seconds) <= realm.now();
+    if project.sign_in.idle_seconds.is_some_and(idle) {
+        return Err(Code::SessionExpired.into());
+    }
     let delivery = request.body().delivery;
     let issued = issue(realm, &project, &account, session, device, delivery)?;
     if device == DeviceState::Active {

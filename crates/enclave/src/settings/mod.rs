@@ -19,9 +19,9 @@ use keyfold_identity::password::Cost;
 use keyfold_protocol::client_api::MailSettings;
 use keyfold_protocol::error_code::Code;
 use keyfold_protocol::project::{
-    ATTESTATION_SECONDS, DEVICES, ID_TOKEN_SECONDS, IdTokenSettings, MAX_NAME_LEN, MAX_ORIGINS,
-    MAX_ROOTS_LEN, MAX_SERVERS, NodeSettings, ProjectSettings, SESSION_SECONDS, SESSIONS,
-    SignInSettings, StepUp, WALLETS,
+    ATTESTATION_SECONDS, DEVICES, ID_TOKEN_SECONDS, IDLE_SECONDS, IdTokenSettings, MAX_NAME_LEN,
+    MAX_ORIGINS, MAX_ROOTS_LEN, MAX_SERVERS, NodeSettings, ProjectSettings, SESSION_SECONDS,
+    SESSIONS, SignInSettings, StepUp, WALLETS,
 };
 use keyfold_protocol::session::Issuer;
 
@@ -77,6 +77,9 @@ pub(crate) fn check(settings: &SignInSettings) -> Result<(), SettingsError> {
         &ATTESTATION_SECONDS,
         &settings.attestation_seconds,
     )?;
+    if let Some(idle) = &settings.idle_seconds {
+        within("idle_seconds", &IDLE_SECONDS, idle)?;
+    }
     let limits = &settings.limits;
     within("limits.devices", &DEVICES, &limits.devices)?;
     within("limits.sessions", &SESSIONS, &limits.sessions)?;

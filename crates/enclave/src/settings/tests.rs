@@ -147,6 +147,8 @@ fn what_is_wrong_is_named_with_its_place() {
             "session_seconds:",
         ),
         ("/attestation_seconds", json!(3_601), "attestation_seconds:"),
+        ("/idle_seconds", json!(59), "idle_seconds: 60 to"),
+        ("/idle_seconds", json!(30 * 86_400 + 1), "idle_seconds:"),
         ("/limits/devices", json!(0), "limits.devices: 1 to 32"),
         ("/limits/devices", json!(33), "limits.devices:"),
         ("/limits/sessions", json!(65), "limits.sessions:"),

@@ -202,6 +202,24 @@ async fn a_session_is_renewed_until_it_ends_and_auth_time_never_moves() {
 }
 
 #[tokio::test]
+async fn a_session_that_was_left_alone_for_longer_than_the_project_says_is_not_renewed() {
+    let app = App::with(|body| {
+        body.sign_in.attestation_seconds = 600;
+        body.sign_in.idle_seconds = Some(1_800);
+    })
+    .await;
+    let mut device = app.device(APP);
+    device.sign_in(ANNA).await;
+    // Whoever keeps coming stays, for longer than that in all.
+    for _ in 0..3 {
+        app.world.pass(600 + 1_799);
+        device.renewed().await;
+    }
+    app.world.pass(600 + 1_800);
+    assert_refused(&device.renew().await, Code::SessionExpired);
+}
+
+#[tokio::test]
 async fn signing_out_ends_the_session_everywhere_and_can_be_repeated() {
     let app = App::new().await;
     let (device, wallet) = app.with_wallet().await;

@@ -83,6 +83,16 @@ mod tests {
     }
 
     #[test]
+    fn the_example_of_the_page_on_signing_in_is_read() {
+        let page = include_str!("../../../../../docs/sign-in.md");
+        let example = page.split("```toml\n").nth(1).unwrap();
+        let settings = parse(example.split("```").next().unwrap()).unwrap();
+        assert_eq!(settings.sign_in.providers.len(), 3);
+        assert!(settings.sign_in.ethereum.unwrap().nodes.contains_key(&8453));
+        assert!(settings.sign_in.passkeys.unwrap().user_verification);
+    }
+
+    #[test]
     fn what_no_setting_is_called_is_refused() {
         for bad in [
             "",
