@@ -18,8 +18,8 @@ Examples:
 
 Codes and passwords are asked for on the terminal, passwords without showing them; never give one as
 an argument. The mail comes from the enclave; nobody else sees the code. For a provider an address is
-printed: open it in a browser, and paste the address that you came back to. With --set-password and
-both --…-from-stdin, the password is the first line and the code the second.";
+printed, on standard error: open it in a browser, and paste the address that you came back to. With
+--set-password and both --…-from-stdin, the password is the first line and the code the second.";
 
 pub(super) const STEP_UP_HELP: &str = "\
 Examples:
