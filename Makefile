@@ -8,7 +8,7 @@ MAKEFLAGS += --no-print-directory
 ARGS ?=
 TARGETS ?=
 
-.PHONY: help demo dev test lint fmt bench bench-wallet fuzz contracts conformance setup
+.PHONY: help demo dev test lint fmt bench bench-sign-in bench-wallet fuzz contracts conformance setup
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -31,6 +31,9 @@ fmt: setup ## Format the Rust code
 
 bench: ## Measure a signature against its primitives, in one run
 	@tools/run.sh release bench sign $(ARGS)
+
+bench-sign-in: ## Measure a sign-in by each method, and the enclave's memory under many passwords
+	@tools/run.sh release bench sign-in $(ARGS)
 
 bench-wallet: setup ## Measure the wallet formats against the npm package, in one run
 	@source tools/env.sh && cargo build --locked --release -p keyfold-wallet --example bench && \

@@ -1,10 +1,17 @@
 //! The command line against the whole system: what a person or a script is told, and that nobody is
 //! led to pay twice.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::print_stderr
+)]
 
 #[macro_use]
 mod common;
+#[path = "command/account.rs"]
+mod account;
 
 use std::io::Write as _;
 use std::path::Path;
@@ -31,6 +38,18 @@ struct Done {
 }
 
 impl Done {
+    #[track_caller]
+    fn of(output: &std::process::Output) -> Self {
+        let printed = String::from_utf8(output.stdout.clone()).unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(printed.lines().count(), 1, "{printed:?} {errors}");
+        Self {
+            exit: output.status.code().unwrap(),
+            json: serde_json::from_str(&printed).unwrap(),
+            errors,
+        }
+    }
+
     #[track_caller]
     fn ok(self) -> Value {
         assert_eq!((self.exit, &self.json["ok"]), (0, &json!(true)), "{self:?}");
@@ -71,15 +90,7 @@ async fn run_in(system: &System, prefix: &str, arguments: &[&str], input: &str) 
         let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
         child.wait_with_output().unwrap()
     });
-    let output = output.await.unwrap();
-    let printed = String::from_utf8(output.stdout).unwrap();
-    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(printed.lines().count(), 1, "{printed:?} {errors}");
-    Done {
-        exit: output.status.code().unwrap(),
-        json: serde_json::from_str(&printed).unwrap(),
-        errors,
-    }
+    Done::of(&output.await.unwrap())
 }
 
 async fn run(system: &System, arguments: &[&str]) -> Done {
@@ -510,6 +521,7 @@ fn development_commands_answer_programs_with_one_object_too() {
     for arguments in [
         ["demo", "--data", path].as_slice(),
         &["bench", "sign", "--data", path],
+        &["bench", "sign-in", "--data", path],
     ] {
         let mut command = Command::new(PROGRAM);
         let output = command.arg("--json").args(arguments).output().unwrap();

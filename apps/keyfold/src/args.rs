@@ -1,5 +1,6 @@
 //! The command line.
 
+mod account;
 mod app_server;
 mod config;
 mod developer;
@@ -11,6 +12,7 @@ use std::ffi::OsString;
 
 use clap::{Args, Parser, Subcommand};
 
+pub(crate) use account::{IdentitiesCommand, Identity, SignIn, StepUpBy, StepUpRules, TotpCommand};
 pub(crate) use app_server::{IdToken, Introspect, ServerKey};
 pub(crate) use config::ConfigCommand;
 pub(crate) use developer::Rpc;
@@ -22,8 +24,8 @@ pub(crate) use project::{
     SecretSource, SetProject, SetSecret, ShowProject, Submit,
 };
 pub(crate) use user::{
-    DeviceRevoke, DevicesCommand, ProfileCommand, Send, SessionsCommand, SignCommand, SignIn,
-    SignMessage, Transaction, Wallet, WalletCommand,
+    DeviceRevoke, DevicesCommand, ProfileCommand, Send, SessionsCommand, SignCommand, SignMessage,
+    Transaction, Wallet, WalletCommand,
 };
 
 /// Wallets that nobody but their owners can move.
@@ -63,8 +65,8 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 #[non_exhaustive]
 pub enum Command {
-    /// Sign in with a code that is sent by mail.
-    #[command(after_help = user::SIGN_IN_HELP)]
+    /// Sign in: with a mailed code, a password, at a provider, with a token of the app.
+    #[command(after_help = account::SIGN_IN_HELP)]
     SignIn(SignIn),
     /// End the session, at the key holders too.
     #[command(after_help = "Example:\n  keyfold sign-out")]
@@ -98,6 +100,22 @@ pub enum Command {
         #[command(subcommand)]
         command: Option<SessionsCommand>,
     },
+    /// Prove afresh who you are, for what asks for it.
+    #[command(after_help = account::STEP_UP_HELP)]
+    StepUp(StepUpBy),
+    /// Identities of the account: list, link, unlink.
+    #[command(after_help = account::IDENTITIES_HELP)]
+    Identities {
+        /// What to do; lists where absent.
+        #[command(subcommand)]
+        command: Option<IdentitiesCommand>,
+    },
+    /// The second factor, an app of codes: begin, confirm, remove.
+    #[command(subcommand, after_help = account::TOTP_HELP)]
+    Totp(TotpCommand),
+    /// What needs a fresh proof, beyond what the project asks for.
+    #[command(after_help = account::STEP_UP_RULES_HELP)]
+    StepUpRules(StepUpRules),
     /// An ID token for the app's own server.
     #[command(after_help = app_server::ID_TOKEN_HELP)]
     IdToken(IdToken),
@@ -186,6 +204,25 @@ mod tests {
         for line in [
             "keyfold sign-in --email a@example.org",
             "keyfold sign-in --email a@example.org --code-from-stdin --json",
+            "keyfold sign-in --email a@example.org --password --password-from-stdin",
+            "keyfold sign-in --email a@example.org --set-password",
+            "keyfold sign-in --provider google --redirect-uri https://app.example/c",
+            "keyfold sign-in --provider g --redirect-uri https://a.example --callback-from-stdin",
+            "keyfold sign-in --token-file - --issuer app",
+            "keyfold step-up --email a@example.org",
+            "keyfold step-up --email a@example.org --password",
+            "keyfold step-up --totp --code-from-stdin",
+            "keyfold step-up --recovery-code",
+            "keyfold identities",
+            "keyfold --json identities list",
+            "keyfold identities link --email b@example.org",
+            "keyfold identities link --provider google --redirect-uri https://app.example/c",
+            "keyfold identities unlink 2222222222222222222222222222222222222222222222222222222222222222",
+            "keyfold totp begin",
+            "keyfold totp confirm --code-from-stdin",
+            "keyfold totp remove",
+            "keyfold step-up-rules --signing second-factor --export passkey",
+            "keyfold step-up-rules --as-project",
             "keyfold sign-out",
             "keyfold wallet create",
             "keyfold wallet create --label savings",
@@ -293,6 +330,26 @@ mod tests {
         for line in [
             "keyfold".to_owned(),
             "keyfold sign-in".to_owned(),
+            "keyfold sign-in --password".to_owned(),
+            "keyfold sign-in --email a@example.org --password secret".to_owned(),
+            "keyfold sign-in --email a@example.org --password --set-password".to_owned(),
+            "keyfold sign-in --provider google".to_owned(),
+            "keyfold sign-in --email a@example.org --provider g --redirect-uri https://a.example"
+                .to_owned(),
+            "keyfold sign-in --email a@example.org --issuer app --token-file t".to_owned(),
+            "keyfold sign-in --token-file t".to_owned(),
+            "keyfold sign-in --email a@example.org --callback-from-stdin".to_owned(),
+            "keyfold sign-in --totp".to_owned(),
+            "keyfold step-up".to_owned(),
+            "keyfold step-up --totp 123456".to_owned(),
+            "keyfold step-up --totp --recovery-code".to_owned(),
+            "keyfold step-up --email a@example.org --totp".to_owned(),
+            "keyfold identities link".to_owned(),
+            "keyfold identities unlink short".to_owned(),
+            "keyfold totp".to_owned(),
+            "keyfold step-up-rules".to_owned(),
+            "keyfold step-up-rules --signing sometimes".to_owned(),
+            "keyfold step-up-rules --signing code --as-project".to_owned(),
             "keyfold sign message".to_owned(),
             format!("keyfold send --to {to}"),
             format!("keyfold send --to {to} --value 0.5"),

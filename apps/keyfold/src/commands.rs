@@ -1,11 +1,13 @@
 //! What each command does.
 
+pub(crate) mod account;
 pub(crate) mod app_server;
 pub(crate) mod config;
 pub(crate) mod devices;
 pub(crate) mod operator;
 pub(crate) mod profile;
 pub(crate) mod project;
+pub(crate) mod proof;
 pub(crate) mod rpc;
 pub(crate) mod send;
 pub(crate) mod sessions;
@@ -63,10 +65,19 @@ impl User {
         session: &Session,
         outcome: Result<T, keyfold_client::ClientError>,
     ) -> Result<T, CliError> {
+        self.keep_whatever(session, outcome.map_err(CliError::from))
+    }
+
+    /// As [`Self::keep`], of what has its words already.
+    pub(crate) fn keep_whatever<T>(
+        &self,
+        session: &Session,
+        outcome: Result<T, CliError>,
+    ) -> Result<T, CliError> {
         if let Err(error) = self.store(session) {
             self.warn(&error);
         }
-        Ok(outcome?)
+        outcome
     }
 
     /// Warns of what keeps the outcome from being remembered, once.

@@ -89,7 +89,14 @@ impl CliError {
         Self {
             code: error.code().to_owned(),
             message: chain_of(error),
-            what_to_do: error.what_to_do().to_owned(),
+            what_to_do: match error.is(Code::StepUpNeeded) {
+                true => {
+                    "Prove afresh who you are, then repeat the command: keyfold step-up --email \
+                         you@example.org, or --totp; keyfold step-up --help shows all ways."
+                        .to_owned()
+                }
+                false => error.what_to_do().to_owned(),
+            },
             request_id: innermost(error)
                 .problem()
                 .and_then(|problem| problem.request_id.clone()),

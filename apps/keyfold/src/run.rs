@@ -78,6 +78,10 @@ pub async fn execute(cli: Cli, roots: Roots) -> Result<Report, CliError> {
         Command::Transactions => commands::transaction::all(&user()?),
         Command::Devices { command } => commands::devices::run(user()?, command).await,
         Command::Sessions { command } => commands::sessions::run(user()?, command).await,
+        Command::StepUp(arguments) => commands::account::step_up(user()?, arguments).await,
+        Command::Identities { command } => commands::account::identities(user()?, command).await,
+        Command::Totp(command) => commands::account::totp(user()?, command).await,
+        Command::StepUpRules(arguments) => commands::account::rules(user()?, &arguments).await,
         Command::IdToken(arguments) => commands::app_server::id_token(user()?, arguments).await,
         Command::Introspect(arguments) => {
             commands::app_server::introspect(profile()?, &roots, output, arguments).await
@@ -110,6 +114,10 @@ fn profile_of(cli: &Cli) -> Option<Profile> {
         | Command::Transactions
         | Command::Devices { .. }
         | Command::Sessions { .. }
+        | Command::StepUp(_)
+        | Command::Identities { .. }
+        | Command::Totp(_)
+        | Command::StepUpRules(_)
         | Command::IdToken(_)
         | Command::Introspect(_)
         | Command::Status

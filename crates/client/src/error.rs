@@ -379,6 +379,14 @@ fn what_to_do(code: Code) -> &'static str {
         | Code::SessionExpired
         | Code::SessionRevoked
         | Code::DeviceUnknown => "Sign in again.",
+        Code::StepUpNeeded => "Prove afresh who you are, then repeat it.",
+        Code::MethodOff => "Sign in in another way; this project does not offer this one.",
+        Code::PasswordUnsuitable => "Choose another password.",
+        Code::IdentityTaken => {
+            "Sign in with it to see whose it is; it can be linked when that account lets it go."
+        }
+        Code::IdentityUnknown => "List the identities, and name one of them.",
+        Code::LastIdentity => "Link another identity first.",
         Code::DevicePending => {
             "Approve this device from one you already use, or wait until it becomes active."
         }

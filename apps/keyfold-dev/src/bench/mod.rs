@@ -1,3 +1,5 @@
+//! `bench`: what to measure. `bench sign` is here, `bench sign-in` in [`sign_in`].
+//!
 //! `bench sign`: a signature through every real process, against the sum of its primitives, in one
 //! run on one machine.
 //!
@@ -8,6 +10,7 @@
 
 mod load;
 mod primitives;
+mod sign_in;
 
 use std::io::Write as _;
 use std::num::NonZeroU32;
@@ -37,6 +40,11 @@ pub(crate) enum BenchCommand {
 Example (release build):
   keyfold-dev bench sign --seconds 10 --concurrency 16 --json | tail -n 1")]
     Sign(SignArguments),
+    /// Measure the second step of a sign-in, by each method, 2 of 3 holders, over loopback.
+    #[command(after_help = "\
+Example (release build):
+  keyfold-dev bench sign-in --count 100 --json | tail -n 1")]
+    SignIn(sign_in::SignInArguments),
 }
 
 /// How to measure.
@@ -81,17 +89,26 @@ impl Numbers {
 
 /// Runs a benchmark.
 pub(crate) fn run(command: &BenchCommand, json: bool) -> Outcome {
-    let BenchCommand::Sign(arguments) = command;
     let output = if json {
         Output::Scripts
     } else {
         Output::People
     };
     let mut report = Report::new(output);
-    let numbers = runtime()?.block_on(sign(arguments, &mut report))?;
-    table(&numbers, &report);
+    let object = match command {
+        BenchCommand::Sign(arguments) => {
+            let numbers = runtime()?.block_on(sign(arguments, &mut report))?;
+            table(&numbers, &report);
+            object(&numbers)
+        }
+        BenchCommand::SignIn(arguments) => {
+            let numbers = runtime()?.block_on(sign_in::measure(arguments, &mut report))?;
+            sign_in::table(&numbers, &report);
+            sign_in::object(&numbers)
+        }
+    };
     if json {
-        writeln!(std::io::stdout(), "{}", object(&numbers))?;
+        writeln!(std::io::stdout(), "{object}")?;
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ mod error;
 mod files;
 mod mailbox;
 mod options;
-mod pki;
+pub(crate) mod pki;
 mod plan;
 mod ports;
 mod process;

@@ -76,6 +76,13 @@ impl Process {
         &self.spec.log
     }
 
+    /// Returns its process id while it runs.
+    pub fn id(&self) -> Option<i32> {
+        let pid = self.pid.lock();
+        let pid = *pid.unwrap_or_else(std::sync::PoisonError::into_inner);
+        pid.map(|pid| pid.as_raw_nonzero().get())
+    }
+
     /// Starts it and waits until it says that it is ready.
     ///
     /// # Errors

@@ -2,19 +2,11 @@
 
 use alloy_primitives::{Address, Bytes, U256};
 use clap::{Args, Subcommand};
-use keyfold_client::ids::{ProjectId, RequestId, SessionId};
+use keyfold_client::ids::{RequestId, SessionId};
 use keyfold_crypto::jwk::Thumbprint;
 use keyfold_wallet::ContextName;
 
 use crate::amount::parse_value;
-
-pub(super) const SIGN_IN_HELP: &str = "\
-Examples:
-  keyfold sign-in --email you@example.org
-  echo 12345678 | keyfold sign-in --email you@example.org --code-from-stdin
-  keyfold sign-in --email you@example.org --new-credential      where this device was revoked
-
-The code is asked for on the terminal. The mail comes from the enclave; nobody else sees the code.";
 
 pub(super) const WALLET_HELP: &str = "\
 Examples:
@@ -94,27 +86,6 @@ A profile is a file, ~/.config/keyfold/default.toml unless --profile names anoth
   pcr0 = \"…96 hex digits\"
   pcr1 = \"…\"
   pcr2 = \"…\"";
-
-/// How to sign in.
-#[derive(Debug, Args)]
-pub struct SignIn {
-    /// Where the code is sent.
-    #[arg(long)]
-    pub email: String,
-    /// The app's domain; the profile's where absent.
-    #[arg(long)]
-    pub project: Option<ProjectId>,
-    /// Read the code from standard input instead of asking.
-    #[arg(long)]
-    pub code_from_stdin: bool,
-    /// What the device is called in lists.
-    #[arg(long, default_value = "keyfold command line")]
-    pub device_name: String,
-    /// Draw a new credential, for one that was taken off the account never comes back. The old one
-    /// is kept beside it: it may administer projects.
-    #[arg(long)]
-    pub new_credential: bool,
-}
 
 /// What to do with wallets.
 #[derive(Debug, Subcommand)]

@@ -82,7 +82,8 @@ fn key(file: &Path) -> Result<DeviceSigningKey, CliError> {
     Ok(folder.key(name)?)
 }
 
-fn token(file: &Path) -> Result<String, CliError> {
+/// Reads a token from a file, or from standard input.
+pub(super) fn token(file: &Path) -> Result<String, CliError> {
     if file != Path::new("-") {
         return read(file);
     }

@@ -117,7 +117,7 @@ async fn operations_are_not_taken_for_one_another() {
     for (to, operation) in [
         (path::SESSION_REVOKE, Operation::Renew),
         (path::SESSION_CHECK, Operation::SignOut),
-        (path::SESSION_CHECK, Operation::ListSessions),
+        (path::SESSION_CHECK, Operation::ListDevices),
         (path::DEVICE_LIST, Operation::Renew),
         (path::DEVICE_APPROVE, Operation::ListDevices),
     ] {
