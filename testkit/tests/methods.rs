@@ -46,7 +46,7 @@ use world::{World, now};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_method_signs_in_and_the_host_learns_nothing() {
-    let world = World::start().await;
+    let world = Box::pin(World::start()).await;
     let mut cases = Cases::default();
     run_cases!(
         cases,
@@ -56,6 +56,7 @@ async fn every_method_signs_in_and_the_host_learns_nothing() {
             a_password_signs_in_and_a_wrong_one_does_not,
             passwords_are_guessed_so_often_and_a_restart_gives_no_more,
             a_provider_found_by_discovery_signs_in,
+            a_linked_provider_signs_in_and_anothers_cannot_be_linked,
             a_callback_is_of_one_sign_in_device_and_app,
             a_provider_that_misbehaves_signs_nobody_in,
             a_provider_that_sends_too_much_has_failed,
@@ -64,6 +65,7 @@ async fn every_method_signs_in_and_the_host_learns_nothing() {
             keys_that_rotate_in_the_middle_of_a_sign_in_do_not_stop_it,
             a_token_of_the_apps_own_issuer_signs_in_who_committed_to_it,
             an_ethereum_wallet_signs_in,
+            a_contract_wallet_signs_in_before_it_is_deployed_and_after,
             a_solana_wallet_signs_in,
             a_farcaster_account_signs_in_whom_the_registries_name,
             a_new_passkey_makes_an_account_and_lets_a_second_device_in_at_once,

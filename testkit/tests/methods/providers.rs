@@ -111,6 +111,35 @@ pub(crate) async fn a_provider_found_by_discovery_signs_in(world: &World) {
     refused(denied, "sign_in_refused");
 }
 
+pub(crate) async fn a_linked_provider_signs_in_and_anothers_cannot_be_linked(world: &World) {
+    let idp = &world.idp;
+    is(world, idp, "248289761006", "lotte@mail.example").await;
+    let theirs = signed_in(sign_in(world, idp, &world.device(), "idp").await);
+    let (device, session) = world.by_code("hanna@mail.example").await;
+    let (pending, callback) = browsed(world, idp, &device, "idp").await;
+    let outcome = device
+        .link_identity(&session, &pending, proof(&callback))
+        .await;
+    refused(outcome, "identity_taken");
+    let again = signed_in(sign_in(world, idp, &world.device(), "idp").await);
+    assert_eq!(again.account(), theirs.account(), "it stays theirs");
+
+    is(world, idp, "248289761007", "else@mail.example").await;
+    let (pending, callback) = browsed(world, idp, &device, "idp").await;
+    let all = device
+        .link_identity(&session, &pending, proof(&callback))
+        .await;
+    let methods: Vec<_> = all
+        .unwrap()
+        .identities
+        .into_iter()
+        .map(|one| one.method)
+        .collect();
+    assert_eq!(methods, ["email", "provider:idp"]);
+    let linked = signed_in(sign_in(world, idp, &world.device(), "idp").await);
+    assert_eq!(linked.account(), session.account());
+}
+
 pub(crate) async fn a_callback_is_of_one_sign_in_device_and_app(world: &World) {
     let idp = &world.idp;
     is(world, idp, "248289761003", "vera@mail.example").await;

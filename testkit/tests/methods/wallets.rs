@@ -1,12 +1,14 @@
 //! Wallets of other kinds: messages of `siwe`, of the Solana wallet standard, of the Farcaster client.
 
 use alloy_primitives::{Address, B256, U256, hex, keccak256};
-use keyfold_client::PendingSignIn;
+use keyfold_client::{PendingSignIn, Wallet};
 use keyfold_protocol::sign_in::{Method, Next, Proof};
 use keyfold_testkit::counterparts::SignedMessage;
+use keyfold_testkit::journey::payment;
+use keyfold_testkit::system::CHAIN_ID;
 use serde_json::{Value, json};
 
-use crate::common::refused;
+use crate::common::{refused, told};
 use crate::world::{HOST, PAGE, World, acr, finish, now, signed_in};
 
 /// Where Farcaster's registries are on OP Mainnet.
@@ -130,6 +132,48 @@ pub(crate) async fn an_ethereum_wallet_signs_in(world: &World) {
         let session = signed_in(finish(&device, &pending, ethereum(signed)).await);
         assert_eq!(session.account() == first.account(), same, "{who}");
     }
+}
+
+/// A wallet of Keyfold's own contracts: ERC-6492 before it is deployed, ERC-1271 after.
+pub(crate) async fn a_contract_wallet_signs_in_before_it_is_deployed_and_after(world: &World) {
+    let (owner, session) = world.by_code("annie@mail.example").await;
+    let wallet = owner.create_wallet(&session, "signs in").await.unwrap();
+    let other = owner.create_wallet(&session, "another").await.unwrap();
+    let device = world.device();
+    // What `siwe` composes for the wallet's address, signed by a wallet.
+    let attempt = async |signer: &Wallet, deployed: bool| {
+        let pending = world.begin(&device, Method::Ethereum {}).await;
+        let fields = with(&fields(&pending), "chainId", CHAIN_ID);
+        let fields = with(&fields, "address", wallet.address().to_checksum(None));
+        let composed = world.wallets.ethereum("alice", &fields).await.unwrap();
+        let text = composed.message.as_bytes();
+        let signed = owner.sign_message(&session, signer, CHAIN_ID, text).await;
+        let signed = signed.unwrap_or_else(|error| panic!("{}", told(&error)));
+        let proof = Proof::Ethereum {
+            message: composed.message,
+            signature: if deployed {
+                signed.signature
+            } else {
+                signed.counterfactual
+            },
+        };
+        finish(&device, &pending, proof).await
+    };
+    refused(attempt(&wallet, true).await, "sign_in_refused");
+    refused(attempt(&other, false).await, "sign_in_refused");
+    let first = signed_in(attempt(&wallet, false).await);
+    let chain = world.system.chain();
+    let coins = U256::from(10_u128.pow(18));
+    chain.fund(wallet.address(), coins).await.unwrap();
+    let limit = keyfold_client::WaitLimit::default();
+    let sent = owner.send(&session, &wallet, CHAIN_ID, vec![payment()], limit);
+    sent.await
+        .unwrap_or_else(|error| panic!("{}", told(&error)));
+    let again = signed_in(attempt(&wallet, true).await);
+    assert_eq!(again.account(), first.account());
+    refused(attempt(&other, true).await, "sign_in_refused");
+    // The account of the wallet's owner is another one.
+    assert_ne!(first.account(), session.account());
 }
 
 pub(crate) async fn a_solana_wallet_signs_in(world: &World) {

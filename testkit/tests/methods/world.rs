@@ -34,6 +34,8 @@ pub(crate) const OWN: &str = "https://login.example.test";
 pub(crate) const REALM_ISSUER: &str = "https://realm.example.test";
 /// Farcaster's registries are on this chain.
 pub(crate) const OPTIMISM: u64 = 10;
+/// Where the chains' nodes are, as the projects know.
+const NODES: [&str; 2] = ["node.example.test", "optimism.example.test"];
 pub(crate) const CLIENT_SECRET: &str = "a-client-secret-of-this-test";
 pub(crate) const WEBHOOK_KEY: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
@@ -50,7 +52,7 @@ pub(crate) struct World {
     pub(crate) browser: Browser,
     pub(crate) app_server: Arc<DeviceSigningKey>,
     pub(crate) hooks: WebServer,
-    _node: WebServer,
+    _nodes: [WebServer; 2],
     pub(crate) apple_key: String,
     /// What must be nowhere in the clear.
     needles: Mutex<Vec<Needle>>,
@@ -100,9 +102,11 @@ impl World {
         let hooks = WebServer::keeping(&authority, "hooks.example.test")
             .await
             .unwrap();
-        let node = WebServer::passing_on(&authority, "node.example.test")
-            .await
-            .unwrap();
+        let mut nodes = Vec::new();
+        for host in NODES {
+            nodes.push(WebServer::passing_on(&authority, host).await.unwrap());
+        }
+        let nodes: [WebServer; 2] = nodes.try_into().unwrap();
         let app_server = new_key();
         let settings = settings(&authority, &app_server, hooks.host());
         let mut egress = Vec::new();
@@ -111,7 +115,7 @@ impl World {
             let hosts = provider.hosts().iter();
             egress.extend(hosts.map(|host| target(host, provider.port())));
         }
-        egress.extend([&hooks, &node].map(|web| target(web.host(), web.port())));
+        egress.extend([&hooks, &nodes[0], &nodes[1]].map(|web| target(web.host(), web.port())));
         let system = common::start(|options| {
             options.record_traffic = true;
             options.log = "debug".to_owned();
@@ -124,7 +128,9 @@ impl World {
             });
         })
         .await;
-        node.pass_on_to(system.chains()[1].url());
+        for (node, chain) in nodes.iter().zip(system.chains()) {
+            node.pass_on_to(chain.url());
+        }
         let browser = Browser::start(&authority, &[HOST, "evil.example.test"])
             .await
             .unwrap();
@@ -141,7 +147,7 @@ impl World {
             browser,
             app_server,
             hooks,
-            _node: node,
+            _nodes: nodes,
             apple_key,
             needles: Mutex::default(),
         };
@@ -300,6 +306,10 @@ fn settings(authority: &Authority, server: &DeviceSigningKey, hooks: &str) -> Si
         ("x", provider(ProviderKind::X {}, basic)),
         ("discord", provider(ProviderKind::Discord {}, post)),
     ];
+    let node = |number: usize| NodeSettings {
+        url: format!("https://{}/", NODES[number]),
+        roots_pem: roots_pem.clone(),
+    };
     let own = IssuerSettings {
         issuer: OWN.to_owned(),
         audience: "app".to_owned(),
@@ -315,15 +325,12 @@ fn settings(authority: &Authority, server: &DeviceSigningKey, hooks: &str) -> Si
         providers: providers.map(|(name, one)| (name.to_owned(), one)).into(),
         issuers: [("own".to_owned(), own)].into(),
         ethereum: Some(EthereumSettings {
-            chains: vec![1],
-            nodes: Default::default(),
+            chains: vec![1, CHAIN_ID],
+            nodes: [(CHAIN_ID, node(0))].into(),
         }),
         solana: Some(SolanaSettings::default()),
         farcaster: Some(FarcasterSettings {
-            node: NodeSettings {
-                url: "https://node.example.test/".to_owned(),
-                roots_pem: roots_pem.clone(),
-            },
+            node: node(1),
             auth_addresses: false,
         }),
         passkeys: Some(PasskeySettings {
