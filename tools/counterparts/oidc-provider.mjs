@@ -27,6 +27,8 @@ const state = {
   faults: new Set(),
   /** Requests since the last time somebody asked, by route. */
   seen: {},
+  /** Tokens that were given out. */
+  given: [],
   keys: undefined,
   handler: undefined,
 }
@@ -77,6 +79,7 @@ function makeProvider() {
     if (shape.answer && (await shape.answer(provider, ctx, state))) return count('userinfo')
     await shape.before?.(ctx, state)
     await misbehave(state, ctx, next)
+    if (ctx.oidc?.route === 'token') state.given.push(...[ctx.body?.id_token, ctx.body?.access_token].filter(Boolean))
     count(ctx.oidc?.route ?? 'other')
   })
   provider.on('server_error', (ctx, error) => console.error('oidc-provider:', error))
@@ -133,6 +136,9 @@ await serve({
     state.seen = {}
     return seen
   },
+
+  /** Every token that it has given out. */
+  given: () => state.given,
 
   /** A browser's part: from an authorization address to what the app is called back with. */
   browse: ({ url, trust }) => browse(url, { trust, port: server.address().port }),

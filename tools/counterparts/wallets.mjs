@@ -2,7 +2,7 @@
 // `@farcaster/auth-client` compose what their standards say, keys made of a person's name sign it, and
 // `jose` and `standardwebhooks` judge what Keyfold signs. Spoken to as lines.mjs says.
 
-import { createHash } from 'node:crypto'
+import { createHash, createHmac } from 'node:crypto'
 import { createAppClient, createWalletClient } from '@farcaster/auth-client'
 import { ed25519 } from '@noble/curves/ed25519'
 import { createSignInMessage, parseSignInMessageText, verifySignIn } from '@solana/wallet-standard-util'
@@ -39,6 +39,12 @@ const registry = (custody) => ({
   publicClient: createClient({ transport: custom({ request }, { retryCount: 0 }) }),
 })
 const request = async () => { throw new Error('there is no chain') }
+
+/** Reads base32 (RFC 4648). */
+function base32(text) {
+  const bits = [...text].map((c) => 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'.indexOf(c).toString(2).padStart(5, '0')).join('')
+  return Buffer.from(bits.match(/.{8}/g).map((byte) => parseInt(byte, 2)))
+}
 
 const relay = 'https://relay.example.test'
 
@@ -84,6 +90,17 @@ await serve({
     })
     if (isError) throw error
     return { success, fid }
+  },
+
+  /** The code that an app of codes shows at a time, of the address that it scanned (RFC 6238, RFC 4226). */
+  totp({ uri, at }) {
+    const parameters = new URL(uri).searchParams
+    const number = (name) => Number(parameters.get(name))
+    const counter = Buffer.alloc(8)
+    counter.writeBigUInt64BE(BigInt(Math.floor(at / number('period'))))
+    const mac = createHmac(parameters.get('algorithm'), base32(parameters.get('secret'))).update(counter).digest()
+    const truncated = mac.readUInt32BE(mac.at(-1) & 15) & 0x7fffffff
+    return String(truncated % 10 ** number('digits')).padStart(number('digits'), '0')
   },
 
   /** What an app's own server does with a token: verify it under a published key set. */

@@ -27,9 +27,11 @@ mod passkeys;
 mod program;
 mod provider;
 mod wallets;
+mod web;
 
 pub use authority::Authority;
 pub use passkeys::{Authenticator, Browser, Created, Got};
 pub use program::{CounterpartError, Program};
 pub use provider::{Callback, Loopback, OpenIdProvider, Shape};
 pub use wallets::{SignedMessage, Wallets};
+pub use web::{Posted, WebServer};

@@ -171,6 +171,15 @@ impl OpenIdProvider {
         self.program.ask("seen", json!({})).await
     }
 
+    /// Returns every token that it has given out: ID tokens, access tokens.
+    ///
+    /// # Errors
+    ///
+    /// [`CounterpartError`].
+    pub async fn given(&self) -> Result<Vec<String>, CounterpartError> {
+        self.program.ask("given", json!({})).await
+    }
+
     /// Does a browser's part: from the authorization address to the app's callback.
     ///
     /// # Errors

@@ -119,6 +119,16 @@ impl Wallets {
         self.0.ask("farcaster.check", question).await
     }
 
+    /// Returns the code of an `otpauth://` address at a time, as an app of codes shows it (RFC 6238).
+    ///
+    /// # Errors
+    ///
+    /// [`CounterpartError`].
+    pub async fn totp(&self, uri: &str, unix_seconds: u64) -> Result<String, CounterpartError> {
+        let question = json!({ "uri": uri, "at": unix_seconds });
+        self.0.ask("totp", question).await
+    }
+
     /// Has `jose` verify a token under a published key set. `options` are those of `jwtVerify`, with
     /// `currentUnixSeconds` for the clock. Answers `{payload, header}`.
     ///

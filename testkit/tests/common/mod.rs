@@ -81,10 +81,10 @@ impl Cases {
     }
 }
 
-/// Runs functions of the world, by their names.
+/// Runs functions of the world, by their names; boxed, so that many fit on a test's stack.
 macro_rules! run_cases {
     ($cases:ident, $world:expr, [$($case:ident),* $(,)?]) => {
-        $($cases.run(stringify!($case), $case($world)).await;)*
+        $($cases.run(stringify!($case), Box::pin($case($world))).await;)*
     };
 }
 
