@@ -378,7 +378,7 @@ pub(crate) fn acr(session: &Session) -> String {
 
 pub(crate) fn redirect(pending: &PendingSignIn) -> &str {
     match pending.next() {
-        Next::Redirect { url } => url,
+        Next::Redirect { url, .. } => url,
         other => panic!("{other:?}"),
     }
 }

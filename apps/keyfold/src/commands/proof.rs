@@ -183,7 +183,7 @@ impl Way {
                 utc(pending.expires())
             )),
             // Whoever reads from a program needs it too.
-            (Self::Provider { .. }, Next::Redirect { url }) => user.output.tell(&format!(
+            (Self::Provider { .. }, Next::Redirect { url, .. }) => user.output.tell(&format!(
                 "Open this address in a browser, until {}:\n{}",
                 utc(pending.expires()),
                 printable(url)

@@ -343,7 +343,7 @@ impl Bench<'_> {
                 redirect_uri: REDIRECT.to_owned(),
             };
             let pending = start(&device, self.project, how).await?;
-            let Next::Redirect { url } = pending.next() else {
+            let Next::Redirect { url, .. } = pending.next() else {
                 return Err(unexpected("a provider's address"));
             };
             let (code, callback) = self.provider.authorize(&number.to_string(), url)?;
