@@ -26,6 +26,7 @@ async fn made(world: &World, pending: &PendingSignIn) -> Proof {
         user,
         name,
         user_verification,
+        ..
     } = pending.next()
     else {
         panic!("{:?}", pending.next())

@@ -25,7 +25,7 @@ fn date_time(unix_seconds: u64) -> String {
 }
 
 fn fields(pending: &PendingSignIn) -> Value {
-    let Next::Message { nonce, issued } = pending.next() else {
+    let Next::Message { nonce, issued, .. } = pending.next() else {
         panic!("{:?}", pending.next())
     };
     json!({"domain": HOST, "uri": PAGE, "nonce": nonce, "issuedAt": date_time(*issued)})
