@@ -204,6 +204,40 @@ pub enum Notice {
         /// Thumbprint of the key of the one that is left.
         left: Thumbprint,
     },
+    /// What the account is proved by was changed.
+    Changed {
+        /// How.
+        what: Changed,
+        /// Thumbprint of the key of the device that asked.
+        device: Thumbprint,
+    },
+}
+
+/// A change of what an account is proved by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Changed {
+    /// Another identity was linked.
+    Linked,
+    /// An identity was taken off.
+    Unlinked,
+    /// A password was set.
+    Password,
+    /// An app's codes count from now on.
+    SecondFactor,
+    /// They count no more.
+    NoSecondFactor,
+}
+
+impl Changed {
+    fn sentence(self) -> &'static str {
+        match self {
+            Self::Linked => "Another way to sign in was added to your account",
+            Self::Unlinked => "A way to sign in was taken off your account",
+            Self::Password => "A new password was set for your account",
+            Self::SecondFactor => "A second factor was added to your account",
+            Self::NoSecondFactor => "The second factor was taken off your account",
+        }
+    }
 }
 
 /// A composed mail, ready for SMTP's `DATA` (before dot-stuffing).
@@ -301,6 +335,13 @@ impl ComposedMail {
                      sessions.\r\n\r\nThe key of the one that is left: {left}"
                 ),
             ),
+            Notice::Changed { what, device } => {
+                let sentence = what.sentence();
+                (
+                    format!("{sentence} at {project}"),
+                    format!("{sentence} at {project}.\r\n\r\nAsked for by the key: {device}"),
+                )
+            }
         };
         let text = format!(
             "{happened}\r\n\

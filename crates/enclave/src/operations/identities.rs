@@ -3,6 +3,7 @@
 //! An identity is linked by fresh proof of both: of the account, by its session, and of the identity
 //! itself. That two of them show the same address links nothing.
 
+use keyfold_identity::mail::{Changed, Notice};
 use keyfold_protocol::account::{Identities, IdentityInfo, UnlinkIdentity};
 use keyfold_protocol::client_api::Nothing;
 use keyfold_protocol::error_code::Code;
@@ -12,6 +13,7 @@ use keyfold_protocol::ids::Digest32;
 use keyfold_protocol::project::{StepUp, StepUpRules};
 use keyfold_protocol::sign_in::ShowProof;
 
+use super::notices::notify;
 use super::session::check_active;
 use super::sign_in::{Asker, account::claim, prove};
 use super::step_up::require;
@@ -21,8 +23,8 @@ use crate::peers::to_json;
 use crate::platform::Platform;
 use crate::problem::Problem;
 use crate::realm::Realm;
-use crate::records::{Account, Change, Identity};
-use crate::request::SessionRequest;
+use crate::records::{Account, Change, Identity, Project};
+use crate::request::{Body, SessionRequest};
 
 /// Lists the account's identities.
 pub(super) async fn list<P: Platform>(
@@ -88,11 +90,12 @@ pub(super) async fn link<P: Platform>(
         return Err(Code::IdentityTaken.into());
     }
     let now = realm.now();
-    realm
+    let (told, all) = realm
         .records
         .change(realm.account_id(&owner), |current: Option<Account>| {
             let mut account = current.ok_or(Code::SessionInvalid)?;
             realm.check_session(&account, &request)?;
+            let mut what = proven.keep.other_password.then_some(Changed::Password);
             if !account.keep(&proven) {
                 if account.identities.len() >= MAX_IDENTITIES {
                     return Err(Problem::new(
@@ -101,11 +104,29 @@ pub(super) async fn link<P: Platform>(
                     ));
                 }
                 account.identities.push(proven.record(now));
+                what = Some(Changed::Linked);
             }
             let all = shown(&account);
-            Ok(Change::Write(account, all))
+            let what = what.filter(|_| account.count_notice(now));
+            let told = what.map(|what| (what, account.clone()));
+            Ok(Change::Write(account, (told, all)))
         })
-        .await
+        .await?;
+    tell(realm, &project, &request, told);
+    Ok(all)
+}
+
+/// Mails the owner what changed, to the addresses of the account as it is given.
+pub(super) fn tell<P: Platform, B: Body>(
+    realm: &Realm<P>,
+    project: &Project,
+    request: &SessionRequest<B>,
+    told: Option<(Changed, Account)>,
+) {
+    if let Some((what, account)) = told {
+        let device = request.thumbprint();
+        notify(realm, project, &account, &Notice::Changed { what, device });
+    }
 }
 
 /// Takes an identity off the account. Asked again, it does what was left undone.
@@ -123,25 +144,31 @@ pub(super) async fn unlink<P: Platform>(
     }
     // Whether they know it or not, and whether the record still does.
     tell_holders::<_, Empty>(realm, path::IDENTITY_UNLINK, request.evidence()).await?;
-    let (known, all) = realm
+    let now = realm.now();
+    let (known, all, told) = realm
         .records
         .change(realm.account_id(&owner), |current: Option<Account>| {
             let mut account = current.ok_or(Code::SessionInvalid)?;
             realm.check_session(&account, &request)?;
             require(realm, &project, &account, &request, changes)?;
-            let before = account.identities.len();
+            // An address that goes hears of it too.
+            let before = account.clone();
             account.identities.retain(|identity| identity.hash != id);
             if account.identities.is_empty() {
                 return Err(Code::LastIdentity.into());
             }
-            let (known, all) = (account.identities.len() < before, shown(&account));
+            let known = account.identities.len() < before.identities.len();
+            let all = shown(&account);
             Ok(if known {
-                Change::Write(account, (known, all))
+                let told = account.count_notice(now);
+                let told = told.then_some((Changed::Unlinked, before));
+                Change::Write(account, (known, all, told))
             } else {
-                Change::Keep((known, all))
+                Change::Keep((known, all, None))
             })
         })
         .await?;
+    tell(realm, &project, &request, told);
     if !free(realm, &owner, &id).await? && !known {
         return Err(Code::IdentityUnknown.into());
     }

@@ -1,5 +1,8 @@
 //! Step-up: what needs a fresh proof, and the proof.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use keyfold_identity::mail::Changed;
 use keyfold_identity::recovery::{RecoveryAccount, RecoveryCode};
 use keyfold_identity::totp::{TotpCode, TotpContext, verify as verify_totp};
 use keyfold_protocol::account::SteppedUp;
@@ -7,6 +10,7 @@ use keyfold_protocol::error_code::Code;
 use keyfold_protocol::project::{StepUp, StepUpRules};
 use keyfold_protocol::sign_in::{Proof, ShowProof};
 
+use super::identities::tell;
 use super::session::check_active;
 use super::sign_in::attempts::{self, Kind};
 use super::sign_in::{Asker, prove};
@@ -112,14 +116,24 @@ pub(super) async fn step_up<P: Platform>(
         proof => {
             let project = realm.project(request.project()).await?;
             let proven = prove(realm, &asker, &project, &body.sign_in, proof).await?;
-            step(realm, &request, proven.level, proven.amr, |account| {
+            let told = AtomicBool::new(false);
+            let up = step(realm, &request, proven.level, proven.amr, |account| {
                 // Of somebody else, or made just now.
                 if proven.is_new || !account.keep(&proven) {
                     return Err(Code::SignInRefused.into());
                 }
+                let other = proven.keep.other_password && account.count_notice(realm.now());
+                told.store(other, Ordering::Relaxed);
                 Ok(())
             })
-            .await
+            .await?;
+            if told.into_inner()
+                && let Ok(account) = realm.session_account(&request).await
+            {
+                let told = Some((Changed::Password, account.value));
+                tell(realm, &project, &request, told);
+            }
+            Ok(up)
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The second factor: an app of codes (RFC 6238), and codes on paper beside it.
 
 use keyfold_crypto::{SecretBytes, b64};
+use keyfold_identity::mail::Changed;
 use keyfold_identity::recovery::{RecoveryAccount, RecoveryCodes};
 use keyfold_identity::totp::{TotpAlgorithm, TotpCode, TotpContext, TotpSecret, verify};
 use keyfold_protocol::account::{ConfirmTotp, RecoveryCodes as ShownCodes, TotpBegun};
@@ -9,6 +10,7 @@ use keyfold_protocol::error_code::Code;
 use keyfold_protocol::project::StepUp;
 use keyfold_protocol::secret_text::SecretText;
 
+use super::identities::tell;
 use super::session::check_active;
 use super::sign_in::attempts::{self, Kind};
 use super::step_up::require;
@@ -75,7 +77,8 @@ pub(super) async fn confirm<P: Platform>(
     };
     let (kept, codes) =
         RecoveryCodes::generate(&whose, realm.keys.recovery_codes(), &mut realm.core.rng()?);
-    realm
+    let project = realm.project(request.project()).await?;
+    let told = realm
         .records
         .change(realm.account_id(&owner), |current: Option<Account>| {
             let mut account = current.ok_or(Code::SessionInvalid)?;
@@ -91,9 +94,12 @@ pub(super) async fn confirm<P: Platform>(
             totp.confirmed = true;
             totp.last_step = Some(proven.step());
             account.recovery_codes = Some(kept.clone());
-            Ok(Change::Write(account, ()))
+            let told = account.count_notice(realm.now());
+            let told = told.then(|| (Changed::SecondFactor, account.clone()));
+            Ok(Change::Write(account, told))
         })
         .await?;
+    tell(realm, &project, &request, told);
     Ok(ShownCodes {
         codes: codes
             .iter()
@@ -110,7 +116,7 @@ pub(super) async fn remove<P: Platform>(
     check_active(realm, &request).await?;
     let project = realm.project(request.project()).await?;
     let id = realm.account_id(&request.owner());
-    realm
+    let told = realm
         .records
         .change(id, |current: Option<Account>| {
             let mut account = current.ok_or(Code::SessionInvalid)?;
@@ -126,9 +132,13 @@ pub(super) async fn remove<P: Platform>(
             })?;
             account.totp = None;
             account.recovery_codes = None;
-            Ok(Change::Write(account, Nothing {}))
+            let told = confirmed && account.count_notice(realm.now());
+            let told = told.then(|| (Changed::NoSecondFactor, account.clone()));
+            Ok(Change::Write(account, told))
         })
-        .await
+        .await?;
+    tell(realm, &project, &request, told);
+    Ok(Nothing {})
 }
 
 /// The secret as it is verified with.

@@ -13,7 +13,9 @@ use keyfold_protocol::sign_in::{Method, Proof, SignInStarted};
 
 use crate::app::{ANNA, APP, App, BORIS, assert_refused, payment};
 use crate::device::{Device, Reply, by_code};
-use crate::methods::{Passkey, app, new_passkey, settings};
+use crate::methods::{Passkey, app, new_passkey, set_password, settings};
+use crate::revocation::subjects;
+use crate::world::settle;
 
 async fn link_passkey(device: &Device, passkey: &mut Passkey) -> Reply {
     let started: SignInStarted = device.start_by(new_passkey()).await.ok();
@@ -338,6 +340,48 @@ async fn a_person_can_ask_for_more_than_the_project_and_not_for_less_without_tha
     let _: SteppedUp = step_up_by(&device, Method::Totp {}, code).await.ok();
     let _: Signed = device.sign_with(&wallet, &payment(&wallet, 2)).await.ok();
     let _: StepUpRules = set(&rules(None)).await.ok();
+}
+
+#[tokio::test]
+async fn the_owner_hears_by_mail_of_every_change_of_what_proves_the_account() {
+    let app = app().await;
+    let device = app.signed_in(APP, ANNA).await;
+    let mut passkey = Passkey::new(1);
+    let all: Identities = link_passkey(&device, &mut passkey).await.ok();
+    settle().await;
+    let (secret, _) = enrol(&device).await;
+    settle().await;
+    app.world.pass(60);
+    let code = Proof::Totp {
+        code: secret.code_at(app.world.now()).into(),
+    };
+    let _: SteppedUp = step_up_by(&device, Method::Totp {}, code).await.ok();
+    let _: Nothing = device
+        .in_session(path::TOTP_REMOVE, Operation::RemoveTotp, &Nothing {})
+        .await
+        .ok();
+    settle().await;
+    let unlink = UnlinkIdentity {
+        id: all.identities[1].id,
+    };
+    let _: Identities = unlink_identity(&device, &unlink).await.ok();
+    settle().await;
+    let _: SignedIn = set_password(&device, ANNA, "correct horse battery")
+        .await
+        .ok();
+    settle().await;
+    assert_eq!(
+        subjects(&app, 0),
+        [
+            "Your sign-in code for Demo",
+            "Another way to sign in was added to your account at Demo",
+            "A second factor was added to your account at Demo",
+            "The second factor was taken off your account at Demo",
+            "A way to sign in was taken off your account at Demo",
+            "Your sign-in code for Demo",
+            "A new password was set for your account at Demo",
+        ]
+    );
 }
 
 #[tokio::test]

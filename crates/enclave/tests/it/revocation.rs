@@ -67,7 +67,7 @@ async fn second(app: &App, first: &Device) -> Device {
 }
 
 /// The subjects of the mails since the first `seen`.
-fn subjects(app: &App, seen: usize) -> Vec<String> {
+pub(crate) fn subjects(app: &App, seen: usize) -> Vec<String> {
     let mails = app.world.mails.lock().unwrap();
     let subject = |mail: &String| {
         let line = mail.lines().find(|line| line.starts_with("Subject: "));

@@ -76,6 +76,7 @@ fn the_mail_reads_as_documented() {
 #[test]
 fn a_notice_says_what_happened_to_which_key_and_when_and_links_nowhere() {
     let device = Thumbprint([7; 32]);
+    let changed = |what| Notice::Changed { what, device };
     for (told, subject, says) in [
         (
             Notice::NewDevice {
@@ -102,6 +103,31 @@ fn a_notice_says_what_happened_to_which_key_and_when_and_links_nowhere() {
             Notice::OtherDevicesRevoked { left: device },
             "Subject: All other devices were taken off your account at Demo",
             "All devices but one",
+        ),
+        (
+            changed(Changed::Linked),
+            "Subject: Another way to sign in was added to your account at Demo",
+            "was added to your account",
+        ),
+        (
+            changed(Changed::Unlinked),
+            "Subject: A way to sign in was taken off your account at Demo",
+            "was taken off your account",
+        ),
+        (
+            changed(Changed::Password),
+            "Subject: A new password was set for your account at Demo",
+            "was set for your account",
+        ),
+        (
+            changed(Changed::SecondFactor),
+            "Subject: A second factor was added to your account at Demo",
+            "was added to your account",
+        ),
+        (
+            changed(Changed::NoSecondFactor),
+            "Subject: The second factor was taken off your account at Demo",
+            "was taken off your account",
         ),
     ] {
         let message = notice(&told, "Demo");

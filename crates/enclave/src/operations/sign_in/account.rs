@@ -165,8 +165,15 @@ pub(super) struct Begin<'a> {
     pub(super) limits: &'a LimitSettings,
 }
 
-/// Names the device, keeps what the proof left to be kept, and starts the session. Tells besides
-/// whether the owner is to hear of a device that is new to an account that had one.
+/// What the owner of an account that had a device is to hear of.
+pub(super) struct Tell {
+    /// A device that is new to it.
+    pub(super) device: bool,
+    /// A password that was set.
+    pub(super) password: bool,
+}
+
+/// Names the device, keeps what the proof left to be kept, and starts the session.
 pub(super) async fn start_session<P: Platform>(
     realm: &Realm<P>,
     owner: &AccountRef,
@@ -174,7 +181,7 @@ pub(super) async fn start_session<P: Platform>(
     device_name: &str,
     proven: &Proven,
     begin: Begin<'_>,
-) -> Result<(Account, bool), Problem> {
+) -> Result<(Account, Tell), Problem> {
     let now = realm.now();
     realm
         .records
@@ -191,11 +198,15 @@ pub(super) async fn start_session<P: Platform>(
                 return Err(Code::DeviceRevoked.into());
             }
             let new = !account.devices.iter().any(|known| known.jkt == jkt);
-            let told = new && !account.had_no_device() && account.count_notice(now);
+            let old = !account.had_no_device();
+            let tell = Tell {
+                device: new && old && account.count_notice(now),
+                password: proven.keep.other_password && old && account.count_notice(now),
+            };
             let waiting = begin.state != DeviceState::Active;
             account.name_device(jwk, device_name.to_owned(), waiting, begin.limits, now)?;
             account.add_session(begin.session.clone(), begin.limits, now);
-            Ok(Change::Write(account.clone(), (account, told)))
+            Ok(Change::Write(account.clone(), (account, tell)))
         })
         .await
 }

@@ -16,7 +16,7 @@ pub(super) use email::EMAIL;
 
 use keyfold_crypto::jwk::Thumbprint;
 use keyfold_identity::challenge::{CHALLENGE_SECONDS, Challenge, ChallengeMethod};
-use keyfold_identity::mail::Notice;
+use keyfold_identity::mail::{Changed, Notice};
 use keyfold_identity::passkey::PasskeyCredential;
 use keyfold_protocol::client_api::SignedIn;
 use keyfold_protocol::error_code::Code;
@@ -72,6 +72,8 @@ pub(crate) struct Keep {
     pub(crate) passkey: Option<PasskeyCredential>,
     /// A password's hash: new, or made anew because it cost too little.
     pub(crate) password: Option<String>,
+    /// Whether the password is another one than before, which the owner is to hear of.
+    pub(crate) other_password: bool,
 }
 
 impl Proven {
@@ -292,6 +294,7 @@ async fn set_password<P: Platform>(
     let new = password::parse_new(project, address.as_ref(), new)?;
     let (mut proven, email) = email::finish(realm, asker, sign_in, code)?;
     proven.keep.password = Some(password::hash(realm, asker, project, &email, &new).await?);
+    proven.keep.other_password = true;
     Ok(proven)
 }
 
@@ -327,7 +330,7 @@ pub(super) async fn finish<P: Platform>(
         acr: proven.acr.to_owned(),
         proved: Some((proven.level, auth_time)),
     };
-    let (account, told) = account::start_session(
+    let (account, tell) = account::start_session(
         realm,
         &owner,
         request.device(),
@@ -340,7 +343,14 @@ pub(super) async fn finish<P: Platform>(
         },
     )
     .await?;
-    if told {
+    if tell.password {
+        let notice = Notice::Changed {
+            what: Changed::Password,
+            device: request.thumbprint(),
+        };
+        notify(realm, &project, &account, &notice);
+    }
+    if tell.device {
         let notice = Notice::NewDevice {
             device: request.thumbprint(),
             waits: state != DeviceState::Active,
