@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use getrandom::SysRng;
 use getrandom::rand_core::UnwrapErr;
-use keyfold_client::PendingSignIn;
+use keyfold_client::{Client, PendingSignIn};
 use keyfold_crypto::{Secret, b64};
 use keyfold_gateway_service::{Rate, RateLimits};
 use keyfold_holder_service::{AttemptLimit, AttemptLimits};
@@ -30,7 +30,9 @@ use serde_json::{Value, json};
 use self::provider::{NAME, Provider, REDIRECT, now, unsigned};
 use crate::bench::load::percentile;
 use crate::report::Report;
-use crate::system::{Device, Options, Part, Project, ProjectOptions, System, SystemError};
+use crate::system::{
+    Ambient, Device, Https, Options, Part, Project, ProjectOptions, System, SystemError, new_key,
+};
 
 const PROJECT: &str = "app.example";
 const ISSUER: &str = "https://issuer.example";
@@ -40,6 +42,8 @@ const PASSWORD: &str = "correct horse, battery, staple";
 const BUDGET_KIB: u64 = 256 * 1024;
 /// What connections and requests of the load may take beside it.
 const SLACK_KIB: u64 = 64 * 1024;
+/// Sets of connections to the gateway, which takes 64 of one peer in all.
+const CONNECTIONS: usize = 16;
 /// Sign-ins of each method that are not counted.
 const WARM_UP: usize = 3;
 /// Hashes in the measurement of a hash alone.
@@ -52,7 +56,7 @@ pub(crate) struct SignInArguments {
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=1000))]
     count: u16,
     /// Password sign-ins under way at once, where the enclave's memory is measured.
-    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=64))]
     concurrency: u16,
     /// Keep everything in this new folder; otherwise a temporary one is removed at the end.
     #[arg(long)]
@@ -144,7 +148,9 @@ pub(super) async fn measure(
             System::start(options),
         )
         .await?;
+    let transports = (0..CONNECTIONS).map(|_| system.transport());
     let bench = Bench {
+        transports: transports.collect::<Result<_, _>>()?,
         system: &system,
         project: system.project(),
         provider: &provider,
@@ -216,6 +222,7 @@ struct Person {
 }
 
 struct Bench<'a> {
+    transports: Vec<Https>,
     system: &'a System,
     project: &'a Project,
     provider: &'a Provider,
@@ -230,7 +237,7 @@ impl Bench<'_> {
         let mut people = Vec::new();
         for number in 0..(self.count + WARM_UP).max(self.at_once) {
             people.push(Person {
-                device: self.system.new_device(self.project)?,
+                device: self.device(number)?,
                 email: format!("person-{number}@mail.example"),
             });
         }
@@ -297,6 +304,15 @@ impl Bench<'_> {
         Ok(Numbers { methods, memory })
     }
 
+    /// A new device on one of the connections.
+    fn device(&self, number: usize) -> Result<Device, SystemError> {
+        let mut transports = self.transports.iter().cycle().skip(number % CONNECTIONS);
+        let transport = transports.next().cloned();
+        let transport = transport.ok_or_else(|| unexpected("a connection"))?;
+        let client = Client::new(self.system.pin().clone(), transport, new_key(), Ambient);
+        Ok(client.with_wallet_rules(self.project.wallet_rules()))
+    }
+
     /// Asks for a code and reads it: what is not measured.
     async fn code(&self, person: &Person) -> Result<(PendingSignIn, String), SystemError> {
         let seen = self.system.mailbox().codes(&person.email)?.len();
@@ -337,7 +353,7 @@ impl Bench<'_> {
     async fn by_provider(&self) -> Result<Vec<Duration>, SystemError> {
         let mut times = Vec::new();
         for number in 0..self.count + WARM_UP {
-            let device = self.system.new_device(self.project)?;
+            let device = self.device(number)?;
             let how = Method::Provider {
                 name: NAME.to_owned(),
                 redirect_uri: REDIRECT.to_owned(),
@@ -359,7 +375,7 @@ impl Bench<'_> {
     async fn by_token(&self) -> Result<Vec<Duration>, SystemError> {
         let mut times = Vec::new();
         for number in 0..self.count + WARM_UP {
-            let device = self.system.new_device(self.project)?;
+            let device = self.device(number)?;
             let token = self.token(number)?;
             let how = Method::Token {
                 issuer: ISSUER_NAME.to_owned(),
