@@ -202,12 +202,10 @@ impl Next {
             (Method::Provider { .. }, Self::Redirect { url, salt }) => match salt {
                 Some(salt) => {
                     let nonce = binding::token_nonce(project.as_str(), device, salt);
-                    let query = url.split_once('?').map_or("", |(_, query)| query);
-                    let mut named = query.split('&').filter_map(|p| p.strip_prefix("nonce="));
-                    named.next() == Some(&*nonce) && named.next().is_none()
+                    nonces(url).is_some_and(|said| said == [&*nonce])
                 }
                 // No ID token will come of it, so nothing that a holder would believe.
-                None => !url.contains("nonce="),
+                None => nonces(url).is_some_and(|said| said.is_empty()),
             },
             (Method::Password { .. }, Self::Password {})
             | (Method::Token { .. }, Self::Token {})
@@ -218,6 +216,27 @@ impl Next {
             _ => false,
         }
     }
+}
+
+/// The nonces that an address asks a provider for a token with; `None` for one that a provider might
+/// read otherwise, or that may carry its parameters elsewhere (RFC 9101).
+fn nonces(url: &str) -> Option<Vec<&str>> {
+    let plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'#' | b'\\' | b';');
+    if !url.starts_with("https://") || !url.bytes().all(plain) {
+        return None;
+    }
+    let (_, query) = url.split_once('?').unwrap_or((url, ""));
+    let mut said = Vec::new();
+    for pair in query.split('&') {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        match name {
+            _ if name.contains(['%', '+', '?']) => return None,
+            "request" | "request_uri" => return None,
+            "nonce" => said.push(value),
+            _ => {}
+        }
+    }
+    Some(said)
 }
 
 /// The methods' numbers in challenges.
@@ -495,6 +514,22 @@ mod tests {
         let both = format!("{mine}&{theirs}");
         assert!(!to(&both, salt).is_for(&asked, &project(), &DEVICE));
         assert!(!to("a=b", salt).is_for(&asked, &project(), &DEVICE));
+        // What a provider reads otherwise than it looks.
+        for trick in [
+            format!("nonc%65=evil&{mine}"),
+            format!("nonc%65=evil#&{mine}"),
+            format!("{mine}#&nonce=evil"),
+            format!("{mine}&request=a.b.c"),
+            format!("{mine}&request_uri=https://evil.example"),
+            format!("{mine};nonce=evil"),
+            format!("{mine}&+nonce=evil"),
+        ] {
+            assert!(
+                !to(&trick, salt).is_for(&asked, &project(), &DEVICE),
+                "{trick}"
+            );
+        }
+        assert!(!to("%6eonce=evil", None).is_for(&asked, &project(), &DEVICE));
         assert!(!to(&theirs, None).is_for(&asked, &project(), &DEVICE));
         assert!(to("a=b", None).is_for(&asked, &project(), &DEVICE));
     }

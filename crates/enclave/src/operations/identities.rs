@@ -10,13 +10,12 @@ use keyfold_protocol::error_code::Code;
 use keyfold_protocol::evidence::{AccountRef, Evidence};
 use keyfold_protocol::holder_api::{Empty, IdentityLinked, InSession, path};
 use keyfold_protocol::ids::Digest32;
-use keyfold_protocol::project::{StepUp, StepUpRules};
 use keyfold_protocol::sign_in::ShowProof;
 
 use super::notices::notify;
 use super::session::check_active;
-use super::sign_in::{Asker, account::claim, prove};
-use super::step_up::require;
+use super::sign_in::{Asker, Kept, account::claim, prove};
+use super::step_up::require_to_change;
 use crate::holders::first;
 use crate::limits::MAX_IDENTITIES;
 use crate::peers::to_json;
@@ -54,11 +53,6 @@ fn shown(account: &Account) -> Identities {
     }
 }
 
-/// What it takes to change the account's identities.
-fn changes(rules: &StepUpRules) -> Option<StepUp> {
-    rules.recovery.max(Some(StepUp::Code))
-}
-
 /// Links an identity to the account of the session.
 pub(super) async fn link<P: Platform>(
     realm: &Realm<P>,
@@ -66,7 +60,7 @@ pub(super) async fn link<P: Platform>(
 ) -> Result<Identities, Problem> {
     let project = realm.project(request.project()).await?;
     let account = realm.session_account(&request).await?.value;
-    require(realm, &project, &account, &request, changes)?;
+    require_to_change(realm, &project, &account, &request)?;
     let body = request.body();
     let asker = Asker {
         project: request.project(),
@@ -96,7 +90,11 @@ pub(super) async fn link<P: Platform>(
             let mut account = current.ok_or(Code::SessionInvalid)?;
             realm.check_session(&account, &request)?;
             let mut what = proven.keep.other_password.then_some(Changed::Password);
-            if !account.keep(&proven) {
+            let kept = account.keep(&proven);
+            if kept == Kept::Refused {
+                return Err(Code::SignInRefused.into());
+            }
+            if kept == Kept::Unknown {
                 if account.identities.len() >= MAX_IDENTITIES {
                     return Err(Problem::new(
                         Code::RateLimited,
@@ -138,7 +136,7 @@ pub(super) async fn unlink<P: Platform>(
     let (owner, id) = (request.owner(), request.body().id);
     // Before any holder forgets it; what holds now is looked at again below.
     let account = realm.session_account(&request).await?.value;
-    require(realm, &project, &account, &request, changes)?;
+    require_to_change(realm, &project, &account, &request)?;
     if account.identities.iter().all(|known| known.hash == id) {
         return Err(Code::LastIdentity.into());
     }
@@ -150,7 +148,7 @@ pub(super) async fn unlink<P: Platform>(
         .change(realm.account_id(&owner), |current: Option<Account>| {
             let mut account = current.ok_or(Code::SessionInvalid)?;
             realm.check_session(&account, &request)?;
-            require(realm, &project, &account, &request, changes)?;
+            require_to_change(realm, &project, &account, &request)?;
             // An address that goes hears of it too.
             let before = account.clone();
             account.identities.retain(|identity| identity.hash != id);

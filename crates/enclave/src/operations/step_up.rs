@@ -13,7 +13,7 @@ use keyfold_protocol::sign_in::{Proof, ShowProof};
 use super::identities::tell;
 use super::session::check_active;
 use super::sign_in::attempts::{self, Kind};
-use super::sign_in::{Asker, prove};
+use super::sign_in::{Asker, Kept, prove};
 use super::totp::secret_of;
 use crate::limits::STEP_UP_SECONDS;
 use crate::platform::Platform;
@@ -56,6 +56,31 @@ pub(super) fn require<P: Platform, B: Body>(
         Code::StepUpNeeded,
         format!("wanted: {wanted}, proved within the last 5 minutes"),
     ))
+}
+
+/// As [`require`], for who changes what an account is proved with, or what needs a proof.
+///
+/// # Security
+///
+/// The strongest that any rule asks for, or nobody would need it: a weaker proof would enrol a
+/// factor of its own and use that. A second factor that is enrolled is asked for also where no rule
+/// does. Never more than the account can show, so that the first factor can be enrolled and no rule
+/// locks an account for good.
+pub(super) fn require_to_change<P: Platform, B: Body>(
+    realm: &Realm<P>,
+    project: &Project,
+    account: &Account,
+    request: &SessionRequest<B>,
+) -> Result<(), Problem> {
+    let confirmed = account.totp.as_ref().is_some_and(|totp| totp.confirmed);
+    let enrolled = match confirmed {
+        true => StepUp::SecondFactor,
+        false => StepUp::Code,
+    };
+    require(realm, project, account, request, |rules| {
+        let asked = rules.strongest().unwrap_or(StepUp::Code);
+        Some(asked.min(account.strongest()).max(enrolled))
+    })
 }
 
 /// Steps the session up by an identity of its account, or by a second factor.
@@ -119,7 +144,7 @@ pub(super) async fn step_up<P: Platform>(
             let told = AtomicBool::new(false);
             let up = step(realm, &request, proven.level, proven.amr, |account| {
                 // Of somebody else, or made just now.
-                if proven.is_new || !account.keep(&proven) {
+                if proven.is_new || account.keep(&proven) != Kept::Done {
                     return Err(Code::SignInRefused.into());
                 }
                 let other = proven.keep.other_password && account.count_notice(realm.now());
@@ -201,12 +226,13 @@ pub(super) async fn set_rules<P: Platform>(
         .change(id, |current: Option<Account>| {
             let mut account = current.ok_or(Code::SessionInvalid)?;
             realm.check_session(&account, &request)?;
-            require(realm, &project, &account, &request, |rules| {
-                rules
-                    .recovery
-                    .max(rules.strongest())
-                    .max(Some(StepUp::Code))
-            })?;
+            require_to_change(realm, &project, &account, &request)?;
+            if request.body().strongest() > Some(account.strongest()) {
+                return Err(Problem::new(
+                    Code::InvalidRequest,
+                    "the account has nothing to prove that with; link or enrol it first",
+                ));
+            }
             account.step_up = request.body().clone();
             let rules = project.sign_in.step_up.and(&account.step_up);
             Ok(Change::Write(account, rules))

@@ -7,13 +7,12 @@ use keyfold_identity::totp::{TotpAlgorithm, TotpCode, TotpContext, TotpSecret, v
 use keyfold_protocol::account::{ConfirmTotp, RecoveryCodes as ShownCodes, TotpBegun};
 use keyfold_protocol::client_api::Nothing;
 use keyfold_protocol::error_code::Code;
-use keyfold_protocol::project::StepUp;
 use keyfold_protocol::secret_text::SecretText;
 
 use super::identities::tell;
 use super::session::check_active;
 use super::sign_in::attempts::{self, Kind};
-use super::step_up::require;
+use super::step_up::require_to_change;
 use crate::platform::Platform;
 use crate::problem::Problem;
 use crate::realm::Realm;
@@ -39,9 +38,7 @@ pub(super) async fn begin<P: Platform>(
         .change(id, |current: Option<Account>| {
             let mut account = current.ok_or(Code::SessionInvalid)?;
             realm.check_session(&account, &request)?;
-            require(realm, &project, &account, &request, |rules| {
-                rules.recovery.max(Some(StepUp::Code))
-            })?;
+            require_to_change(realm, &project, &account, &request)?;
             if account.totp.as_ref().is_some_and(|totp| totp.confirmed) {
                 return Err(Problem::new(
                     Code::InvalidRequest,
@@ -122,14 +119,7 @@ pub(super) async fn remove<P: Platform>(
             let mut account = current.ok_or(Code::SessionInvalid)?;
             realm.check_session(&account, &request)?;
             let confirmed = account.totp.as_ref().is_some_and(|totp| totp.confirmed);
-            let least = if confirmed {
-                StepUp::SecondFactor
-            } else {
-                StepUp::Code
-            };
-            require(realm, &project, &account, &request, |rules| {
-                rules.recovery.max(Some(least))
-            })?;
+            require_to_change(realm, &project, &account, &request)?;
             account.totp = None;
             account.recovery_codes = None;
             let told = confirmed && account.count_notice(realm.now());

@@ -434,22 +434,48 @@ impl Account {
         true
     }
 
-    /// Adds a session; those that ended make room, then the oldest.
+    /// The strongest that the account can show as a fresh proof.
+    pub(crate) fn strongest(&self) -> StepUp {
+        if self.identities.iter().any(|known| known.passkey.is_some()) {
+            StepUp::Passkey
+        } else if self.totp.as_ref().is_some_and(|totp| totp.confirmed) {
+            StepUp::SecondFactor
+        } else {
+            StepUp::Code
+        }
+    }
+
+    /// Adds a session; those that ended make room, then the oldest of the same device, then of one
+    /// that waits, then the oldest.
+    ///
+    /// # Errors
+    ///
+    /// `rate_limited` where the device waits and nothing but sessions of others could make room:
+    /// whoever reads the mailbox must not end the owner's sessions.
     pub(crate) fn add_session(
         &mut self,
         session: SessionRecord,
         limits: &LimitSettings,
         now_unix_seconds: u64,
-    ) {
+    ) -> Result<(), Code> {
         let most = usize::from(limits.sessions).max(1);
         if self.sessions.len() >= most {
             self.sessions
                 .retain(|session| session.ends > now_unix_seconds);
         }
+        let waits = |jkt: &Thumbprint| {
+            let mut devices = self.devices.iter();
+            devices.any(|device| device.jkt == *jkt && device.waiting)
+        };
         while self.sessions.len() >= most {
-            self.sessions.remove(0);
+            let own = self.sessions.iter().position(|s| s.jkt == session.jkt);
+            let waiting = || self.sessions.iter().position(|s| waits(&s.jkt));
+            let oldest = || (!waits(&session.jkt)).then_some(0);
+            let gone = own.or_else(waiting).or_else(oldest);
+            self.sessions.remove(gone.ok_or(Code::RateLimited)?);
         }
         self.sessions.push(session);
+        Ok(())
     }
 }
 
@@ -602,7 +628,7 @@ mod tests {
                 acr: String::new(),
                 proved: None,
             };
-            account.add_session(session, &limits, 1);
+            account.add_session(session, &limits, 1).unwrap();
         }
         let left: Vec<u8> = account
             .sessions

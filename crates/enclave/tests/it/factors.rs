@@ -326,10 +326,18 @@ async fn a_person_can_ask_for_more_than_the_project_and_not_for_less_without_tha
             .await
     };
     let more = rules(Some(StepUp::SecondFactor));
+    // Who has a second factor shows it to change what it is needed for.
+    assert_refused(&set(&more).await, Code::StepUpNeeded);
+    app.world.pass(60);
+    let code = Proof::Totp {
+        code: secret.code_at(app.world.now()).into(),
+    };
+    let _: SteppedUp = step_up_by(&device, Method::Totp {}, code).await.ok();
     let now: StepUpRules = set(&more).await.ok();
     assert_eq!(now.signing, Some(StepUp::SecondFactor));
     // What the project asks for stays.
     assert_eq!(now.export, Some(StepUp::Code));
+    app.world.pass(300);
     let reply = device.sign_with(&wallet, &payment(&wallet, 2)).await;
     assert_refused(&reply, Code::StepUpNeeded);
     assert_refused(&set(&rules(None)).await, Code::StepUpNeeded);
@@ -400,4 +408,44 @@ async fn a_device_that_waits_changes_nothing_of_the_account() {
         .in_session(path::IDENTITY_LIST, Operation::ListIdentities, &Nothing {})
         .await;
     assert_refused(&reply, Code::DevicePending);
+}
+
+#[tokio::test]
+async fn a_mailed_code_enrols_no_factor_where_there_is_a_stronger_one() {
+    let app = app().await;
+    let device = app.signed_in(APP, ANNA).await;
+    let (secret, _) = enrol(&device).await;
+    let _: SteppedUp = step_up_by_code(&device, ANNA).await.ok();
+    let mut passkey = Passkey::new(1);
+    let reply = link_passkey(&device, &mut passkey).await;
+    assert_refused(&reply, Code::StepUpNeeded);
+    app.world.pass(60);
+    let code = Proof::Totp {
+        code: secret.code_at(app.world.now()).into(),
+    };
+    let _: SteppedUp = step_up_by(&device, Method::Totp {}, code).await.ok();
+    let _: Identities = link_passkey(&device, &mut passkey).await.ok();
+}
+
+#[tokio::test]
+async fn nobody_is_locked_out_by_a_rule_that_the_account_cannot_meet() {
+    let app = app().await;
+    let device = app.signed_in(APP, ANNA).await;
+    let rules = StepUpRules {
+        signing: Some(StepUp::Passkey),
+        ..StepUpRules::none()
+    };
+    let reply = device
+        .in_session(path::STEP_UP_RULES, Operation::SetStepUpRules, &rules)
+        .await;
+    assert_refused(&reply, Code::InvalidRequest);
+    // A project may ask for what nobody has yet: the first is enrolled with what there is.
+    let app = App::with(|body| {
+        body.sign_in = settings();
+        body.sign_in.step_up.recovery = Some(StepUp::Passkey);
+    })
+    .await;
+    let device = app.signed_in(APP, ANNA).await;
+    let mut passkey = Passkey::new(1);
+    let _: Identities = link_passkey(&device, &mut passkey).await.ok();
 }

@@ -186,6 +186,33 @@ async fn a_new_passkey_makes_an_account_and_signs_in_to_it_from_any_device() {
 }
 
 #[tokio::test]
+async fn a_new_passkey_with_the_id_of_a_known_one_takes_nobodys_account() {
+    let app = app().await;
+    let mut passkey = Passkey::new(1);
+    let (_, owner) = passkey_account(&app, &mut passkey).await;
+    // Ids are no secrets; the key is the thief's own.
+    let mut forged = Passkey::new(2);
+    forged.id = passkey.id.clone();
+    let thief = app.device(APP);
+    let started: SignInStarted = thief.start_by(new_passkey()).await.ok();
+    let made = forged.make(&started);
+    assert_refused(&thief.finish_by(&started, made).await, Code::SignInRefused);
+    // Nor by way of an account of the thief's own.
+    let mallory = app.signed_in(APP, BORIS).await;
+    let started: SignInStarted = mallory.start_by(new_passkey()).await.ok();
+    let made = forged.make(&started);
+    let reply = mallory.show(path::IDENTITY_LINK, &started, made).await;
+    assert_refused(&reply, Code::IdentityTaken);
+    let device = app.device(APP);
+    let started: SignInStarted = device.start_by(Method::Passkey {}).await.ok();
+    let again: SignedIn = device
+        .finish_by(&started, passkey.sign(&started))
+        .await
+        .ok();
+    assert_eq!(again.account, owner.account);
+}
+
+#[tokio::test]
 async fn a_passkey_of_another_challenge_device_project_or_without_verification_is_refused() {
     let app = app().await;
     let mut passkey = Passkey::new(1);

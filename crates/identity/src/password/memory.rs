@@ -1,48 +1,83 @@
 //! How much memory hashing may take at one time.
 
-use core::sync::atomic::{AtomicU32, Ordering};
-use std::sync::Arc;
+use core::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use argon2::Block;
+use zeroize::Zeroize;
 
 /// So much memory, from which permits are taken and to which they return.
 ///
+/// Blocks that were used are kept for the next permit, within the same bound: given back to the
+/// allocator and asked for again they would leave it holding more than was ever in use.
+///
 /// Who has to wait, and for how long, is the caller's to decide: with a semaphore in front of it,
 /// or by answering that the service is busy.
-#[derive(Debug, Clone)]
-pub struct MemoryBudget(Arc<AtomicU32>);
+#[derive(Clone)]
+pub struct MemoryBudget(Arc<Mutex<State>>);
+
+struct State {
+    left_kib: u32,
+    /// Wiped, of any lengths, and together never more than what is left.
+    idle: Vec<Vec<Block>>,
+}
+
+impl State {
+    fn idle_kib(&self) -> usize {
+        self.idle.iter().map(Vec::len).sum()
+    }
+}
 
 impl MemoryBudget {
     /// Makes a budget of so many KiB.
     #[must_use]
     pub fn new(memory_kib: u32) -> Self {
-        Self(Arc::new(AtomicU32::new(memory_kib)))
+        Self(Arc::new(Mutex::new(State {
+            left_kib: memory_kib,
+            idle: Vec::new(),
+        })))
     }
 
     /// Takes a permit for so many KiB; `None` if there is not so much left now.
     #[must_use]
     pub fn try_take(&self, memory_kib: u32) -> Option<MemoryPermit> {
-        self.0
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |left| {
-                left.checked_sub(memory_kib)
-            })
-            .ok()?;
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        state.left_kib = state.left_kib.checked_sub(memory_kib)?;
+        let wanted = usize::try_from(memory_kib).ok()?;
+        let fitting = state.idle.iter().position(|blocks| blocks.len() == wanted);
+        let blocks = fitting.map(|at| state.idle.swap_remove(at));
+        // What is idle and what permits allow stay within the budget together.
+        while state.idle_kib() > usize::try_from(state.left_kib).unwrap_or(usize::MAX) {
+            state.idle.pop();
+        }
         Some(MemoryPermit {
             budget: Arc::clone(&self.0),
             memory_kib,
+            blocks: blocks.unwrap_or_default(),
         })
     }
 
     /// Returns how many KiB are left now.
     #[must_use]
     pub fn left_kib(&self) -> u32 {
-        self.0.load(Ordering::Acquire)
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .left_kib
+    }
+}
+
+impl fmt::Debug for MemoryBudget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "MemoryBudget({} KiB left)", self.left_kib())
     }
 }
 
 /// Lets one hash at a time be computed, in so much memory; gives it back on drop.
-#[derive(Debug)]
 pub struct MemoryPermit {
-    budget: Arc<AtomicU32>,
+    budget: Arc<Mutex<State>>,
     memory_kib: u32,
+    blocks: Vec<Block>,
 }
 
 impl MemoryPermit {
@@ -51,14 +86,47 @@ impl MemoryPermit {
     pub fn memory_kib(&self) -> u32 {
         self.memory_kib
     }
+
+    /// Lends so many blocks of a KiB each, all zero; `None` if they are more than it is for, or the
+    /// machine has no memory left. They are wiped when the loan ends: from the first of them a
+    /// password could be guessed cheaply.
+    pub(super) fn lend(&mut self, count: usize) -> Option<Loan<'_>> {
+        let all = usize::try_from(self.memory_kib).ok()?;
+        if count > all {
+            return None;
+        }
+        if self.blocks.is_empty() {
+            self.blocks.try_reserve_exact(all).ok()?;
+            self.blocks.resize(all, Block::new());
+        }
+        self.blocks.get_mut(..count).map(Loan)
+    }
 }
 
 impl Drop for MemoryPermit {
     fn drop(&mut self) {
-        self.budget.fetch_add(self.memory_kib, Ordering::AcqRel);
+        let mut state = self.budget.lock().unwrap_or_else(PoisonError::into_inner);
+        state.left_kib = state.left_kib.saturating_add(self.memory_kib);
+        if !self.blocks.is_empty() {
+            state.idle.push(core::mem::take(&mut self.blocks));
+        }
     }
 }
 
+impl fmt::Debug for MemoryPermit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "MemoryPermit({} KiB)", self.memory_kib)
+    }
+}
+
+/// Blocks on loan, wiped at its end.
+pub(super) struct Loan<'a>(pub(super) &'a mut [Block]);
+
+impl Drop for Loan<'_> {
+    fn drop(&mut self) {
+        self.0.iter_mut().for_each(Zeroize::zeroize);
+    }
+}
 #[cfg(test)]
 mod tests {
     use super::MemoryBudget;

@@ -32,13 +32,13 @@ mod tests;
 
 use core::fmt;
 
-use argon2::{Algorithm, Argon2, Block, Params, Version};
+use argon2::{Algorithm, Argon2, Params, Version};
 use keyfold_crypto::hash::{constant_time_eq, hmac_sha256};
 use keyfold_crypto::{Encoder, Secret, SecretBytes};
 use precis_profiles::OpaqueString;
 use precis_profiles::precis_core::profile::Profile;
 use rand_core::CryptoRng;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 use crate::challenge::{Bound, bound_proof};
 
@@ -357,27 +357,13 @@ fn compute(
     let argon2 =
         Argon2::new_with_secret(key.as_slice(), Algorithm::Argon2id, Version::V0x13, params)
             .map_err(failed)?;
-    let mut memory = Memory(Vec::new());
-    memory
-        .0
-        .try_reserve_exact(blocks)
-        .map_err(|_| HashError::OutOfMemory)?;
-    memory.0.resize(blocks, Block::new());
+    let memory = permit.lend(blocks).ok_or(HashError::OutOfMemory)?;
     let mut tag = Zeroizing::new([0; 32]);
     password
         .0
         .expose(|bytes| {
-            argon2.hash_password_into_with_memory(bytes, salt, tag.as_mut_slice(), &mut memory.0)
+            argon2.hash_password_into_with_memory(bytes, salt, tag.as_mut_slice(), &mut *memory.0)
         })
         .map_err(failed)?;
     Ok(tag)
-}
-
-/// What Argon2 works in, from whose first blocks a password could be guessed cheaply.
-struct Memory(Vec<Block>);
-
-impl Drop for Memory {
-    fn drop(&mut self) {
-        self.0.iter_mut().for_each(Zeroize::zeroize);
-    }
 }

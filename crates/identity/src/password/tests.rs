@@ -131,7 +131,7 @@ fn length_is_counted_in_code_points_after_normalisation() {
 #[test]
 fn argon2id_computes_what_the_reference_does() {
     let params = Params::new(65_536, 2, 1, Some(32)).unwrap();
-    let mut memory = vec![Block::new(); params.block_count()];
+    let mut memory = vec![argon2::Block::new(); params.block_count()];
     let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
     let mut tag = [0; 32];
     argon2

@@ -10,7 +10,7 @@ use keyfold_protocol::ids::{AccountId, Digest32, ProjectId};
 use keyfold_protocol::project::{LimitSettings, StepUpRules};
 use keyfold_protocol::webhook::Happened;
 
-use super::Proven;
+use super::{Kept, Proven};
 use crate::operations::session::settle;
 use crate::peers::{CallError, to_json};
 use crate::platform::Platform;
@@ -41,7 +41,11 @@ pub(super) async fn find_or_make<P: Platform>(
     proven: &Proven,
 ) -> Result<AccountRef, Problem> {
     if let Some(owner) = find(realm, project, &proven.hash).await? {
-        return Ok(owner);
+        // Somebody has it already, so it was not made just now, whatever its maker says.
+        return match proven.is_new {
+            true => Err(Code::SignInRefused.into()),
+            false => Ok(owner),
+        };
     }
     let now = realm.now();
     // The account comes before the identity that points to it, so that no identity ever points to
@@ -84,6 +88,9 @@ pub(super) async fn find_or_make<P: Platform>(
         )
         .await?;
     let account = claim(realm, &owner, &proven.hash).await?;
+    if proven.is_new && account != owner.account {
+        return Err(Code::SignInRefused.into());
+    }
     Ok(AccountRef { account, ..owner })
 }
 
@@ -189,7 +196,7 @@ pub(super) async fn start_session<P: Platform>(
             let mut account =
                 current.ok_or_else(|| Problem::internal("an identity without an account"))?;
             // Taken off the account meanwhile.
-            if !account.keep(proven) {
+            if account.keep(proven) != Kept::Done {
                 return Err(Code::SignInRefused.into());
             }
             let jkt = jwk.thumbprint();
@@ -205,7 +212,7 @@ pub(super) async fn start_session<P: Platform>(
             };
             let waiting = begin.state != DeviceState::Active;
             account.name_device(jwk, device_name.to_owned(), waiting, begin.limits, now)?;
-            account.add_session(begin.session.clone(), begin.limits, now);
+            account.add_session(begin.session.clone(), begin.limits, now)?;
             Ok(Change::Write(account.clone(), (account, tell)))
         })
         .await

@@ -72,6 +72,8 @@ pub(crate) struct Keep {
     pub(crate) passkey: Option<PasskeyCredential>,
     /// A password's hash: new, or made anew because it cost too little.
     pub(crate) password: Option<String>,
+    /// The hash that a password was checked against.
+    pub(crate) password_was: Option<String>,
     /// Whether the password is another one than before, which the owner is to hear of.
     pub(crate) other_password: bool,
 }
@@ -90,20 +92,52 @@ impl Proven {
     }
 }
 
+/// What became of what a proof left to be kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kept {
+    /// It is kept.
+    Done,
+    /// The identity is not the account's.
+    Unknown,
+    /// The record says otherwise by now.
+    Refused,
+}
+
 impl Account {
-    /// Takes over what a proof left to be kept. `false` if the identity is not the account's.
-    pub(crate) fn keep(&mut self, proven: &Proven) -> bool {
-        let known = self.identities.iter_mut();
-        let Some(identity) = known.into_iter().find(|i| i.hash == proven.hash) else {
-            return false;
+    /// Takes over what a proof left to be kept.
+    ///
+    /// # Security
+    ///
+    /// The proof was of what the record held when it was read. Where that was changed meanwhile, by
+    /// a reset of the password or by another use of the passkey, it proves nothing any more; and a
+    /// passkey that says it is new takes nobody's place.
+    pub(crate) fn keep(&mut self, proven: &Proven) -> Kept {
+        let mut known = self.identities.iter_mut();
+        let Some(identity) = known.find(|identity| identity.hash == proven.hash) else {
+            return Kept::Unknown;
         };
         if let Some(passkey) = &proven.keep.passkey {
+            let follows = identity.passkey.as_ref().is_some_and(|known| {
+                let counts = known.sign_count() != 0 || passkey.sign_count() != 0;
+                known == passkey && (proven.is_new || !counts)
+                    || !proven.is_new
+                        && known.public_key() == passkey.public_key()
+                        && (!counts || known.sign_count() < passkey.sign_count())
+            });
+            if !follows {
+                return Kept::Refused;
+            }
             identity.passkey = Some(passkey.clone());
+        }
+        if let Some(proven_with) = &proven.keep.password_was
+            && identity.password.as_ref() != Some(proven_with)
+        {
+            return Kept::Refused;
         }
         if let Some(password) = &proven.keep.password {
             identity.password = Some(password.clone());
         }
-        true
+        Kept::Done
     }
 }
 

@@ -71,8 +71,12 @@ pub(super) async fn finish<P: Platform>(
     let stored = account.as_ref().and_then(|account| {
         let mut identities = account.identities.iter();
         let identity = identities.find(|identity| identity.hash == proven.hash)?;
-        PasswordHash::parse(identity.password.as_deref()?).ok()
+        identity.password.clone()
     });
+    let stored_text = stored;
+    let stored = stored_text
+        .as_deref()
+        .and_then(|text| PasswordHash::parse(text).ok());
     let wanted = stored.as_ref().map_or(cost, PasswordHash::cost);
     let mut permit = permit(realm, wanted).await?;
     let whose = PasswordAccount {
@@ -95,6 +99,7 @@ pub(super) async fn finish<P: Platform>(
         VerifyError::UnknownPepper => Problem::internal("a stored password has another pepper"),
         VerifyError::Hash(_) => Code::Unavailable.into(),
     })?;
+    proven.keep.password_was = stored_text;
     if verified.needs_upgrade() {
         proven.keep.password = Some(hash(realm, asker, project, address, &password).await?);
     }
