@@ -226,7 +226,15 @@ pub(super) async fn set_rules<P: Platform>(
         .change(id, |current: Option<Account>| {
             let mut account = current.ok_or(Code::SessionInvalid)?;
             realm.check_session(&account, &request)?;
-            require_to_change(realm, &project, &account, &request)?;
+            let raises = account.step_up.and(request.body()) == *request.body();
+            if raises {
+                let strongest = account.strongest();
+                require(realm, &project, &account, &request, |rules| {
+                    Some(rules.recovery.unwrap_or(StepUp::Code).min(strongest))
+                })?;
+            } else {
+                require_to_change(realm, &project, &account, &request)?;
+            }
             if request.body().strongest() > Some(account.strongest()) {
                 return Err(Problem::new(
                     Code::InvalidRequest,

@@ -326,18 +326,10 @@ async fn a_person_can_ask_for_more_than_the_project_and_not_for_less_without_tha
             .await
     };
     let more = rules(Some(StepUp::SecondFactor));
-    // Who has a second factor shows it to change what it is needed for.
-    assert_refused(&set(&more).await, Code::StepUpNeeded);
-    app.world.pass(60);
-    let code = Proof::Totp {
-        code: secret.code_at(app.world.now()).into(),
-    };
-    let _: SteppedUp = step_up_by(&device, Method::Totp {}, code).await.ok();
     let now: StepUpRules = set(&more).await.ok();
     assert_eq!(now.signing, Some(StepUp::SecondFactor));
     // What the project asks for stays.
     assert_eq!(now.export, Some(StepUp::Code));
-    app.world.pass(300);
     let reply = device.sign_with(&wallet, &payment(&wallet, 2)).await;
     assert_refused(&reply, Code::StepUpNeeded);
     assert_refused(&set(&rules(None)).await, Code::StepUpNeeded);
