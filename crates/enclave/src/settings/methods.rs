@@ -1,7 +1,5 @@
 //! The ways to sign in.
 
-#![allow(dead_code, reason = "read by the modules of the methods")]
-
 use std::collections::BTreeMap;
 
 use keyfold_identity::farcaster::FarcasterPolicy;

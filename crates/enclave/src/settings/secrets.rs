@@ -1,23 +1,18 @@
 //! A project's secrets: their names, their forms, and what they are for.
 
-#![allow(dead_code, reason = "read by the modules of the methods")]
-
 use core::fmt;
 
-use base64ct::{Base64, Encoding as _};
 use keyfold_crypto::SecretBytes;
 use keyfold_identity::oidc::client::{
     AppleKey, ClientCredentials, ClientSecret, signing_key_from_pem,
 };
 use keyfold_protocol::project::{ClientAuth, SignInSettings};
 use keyfold_protocol::secret_text::SecretText;
+use keyfold_protocol::webhook::WebhookSecret;
 
 use super::{SettingsError, is_name, wrong};
 use crate::records::Project;
 
-/// Bytes of a webhook's key, as the standard has it.
-const WEBHOOK_KEY: core::ops::RangeInclusive<usize> = 24..=64;
-const WEBHOOK_PREFIX: &str = "whsec_";
 /// Longest mail password, bytes.
 const MAX_PASSWORD: usize = 253;
 
@@ -52,7 +47,7 @@ impl SecretName {
             Self::Mail => {
                 (1..=MAX_PASSWORD).contains(&value.len()) && !value.chars().any(char::is_control)
             }
-            Self::Webhook => webhook_key(value).is_some(),
+            Self::Webhook => WebhookSecret::parse(value).is_ok(),
             Self::Provider(_) => {
                 ClientSecret::new(bytes(value)).is_ok()
                     || signing_key_from_pem(&bytes(value)).is_ok()
@@ -87,7 +82,7 @@ pub(crate) fn wanting(project: &Project) -> Vec<String> {
     if project.mail.username.is_some() && project.mail_password().is_none() {
         wanting.push(SecretName::Mail.to_string());
     }
-    if settings.webhook.is_some() && webhook_secret(project).is_none() {
+    if settings.webhook.is_some() && project.secret(&SecretName::Webhook).is_none() {
         wanting.push(SecretName::Webhook.to_string());
     }
     for name in settings.providers.keys() {
@@ -96,11 +91,6 @@ pub(crate) fn wanting(project: &Project) -> Vec<String> {
         }
     }
     wanting
-}
-
-/// What webhooks are signed with.
-pub(crate) fn webhook_secret(project: &Project) -> Option<SecretBytes> {
-    webhook_key(project.secret(&SecretName::Webhook)?)
 }
 
 /// What the registration at a provider proves itself with.
@@ -141,14 +131,4 @@ pub(crate) fn credentials(
 
 fn bytes(secret: &SecretText) -> SecretBytes {
     SecretBytes::from_slice(secret.as_bytes())
-}
-
-fn webhook_key(text: &SecretText) -> Option<SecretBytes> {
-    let encoded = text.strip_prefix(WEBHOOK_PREFIX)?;
-    // Before it is decoded: base64 of 64 bytes has 88 characters.
-    if encoded.len() > 88 {
-        return None;
-    }
-    let key = SecretBytes::from_vec(Base64::decode_vec(encoded).ok()?);
-    WEBHOOK_KEY.contains(&key.len()).then_some(key)
 }
