@@ -376,11 +376,14 @@ pub struct ShowProof {
 }
 
 impl Proof {
-    /// Tells whether holders, who are shown it, let it count at once where the device's intent names
-    /// it. A digest of a code or password would tell them too much.
+    /// Tells whether holders, who are shown it, have the device stand behind it where its intent
+    /// names it. A digest of a code or password would tell them too much.
     #[must_use]
     pub fn is_named(&self) -> bool {
-        matches!(self, Self::NewPasskey(_) | Self::Token { .. })
+        matches!(
+            self,
+            Self::Passkey(_) | Self::NewPasskey(_) | Self::Token { .. }
+        )
     }
 
     /// Returns the digest that a signed intent names the proof by.

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use futures_util::future::join;
 use keyfold_crypto::jwk::Thumbprint;
 use keyfold_protocol::client_api::{ApproveDevice, DeviceInfo, Devices, Nothing};
+use keyfold_protocol::error_code::Code;
 use keyfold_protocol::holder_api::{DeviceAck, DeviceEntry, DeviceList, DeviceState, path};
+use keyfold_protocol::project::StepUp;
 
 use super::session::in_session;
 use super::step_up::require;
@@ -15,6 +17,7 @@ use crate::peers::CallError;
 use crate::platform::Platform;
 use crate::problem::Problem;
 use crate::realm::Realm;
+use crate::records::{Account, Change};
 use crate::request::SessionRequest;
 
 /// Most devices that one holder may list.
@@ -85,8 +88,10 @@ pub(super) async fn approve<P: Platform>(
 ) -> Result<Nothing, Problem> {
     let account = realm.session_account(&request).await?.value;
     let project = realm.project(request.project()).await?;
+    let mut shown = None;
     require(realm, &project, &account, &request, |rules| {
-        rules.new_device
+        shown = rules.new_device;
+        shown
     })?;
     let body: Arc<[u8]> = in_session(&request)?.into();
     let (owner, device) = (request.owner(), request.body().device);
@@ -108,5 +113,29 @@ pub(super) async fn approve<P: Platform>(
         return Err(realm.holders.shortage(needed, &gathered.bad));
     }
     gathered.let_rest_finish(&realm.core);
+    if let Some(shown) = shown {
+        note_let_in(realm, &request, shown).await;
+    }
     Ok(Nothing {})
+}
+
+/// Notes that a device was let in by one that had shown what the rules ask for.
+async fn note_let_in<P: Platform>(
+    realm: &Realm<P>,
+    request: &SessionRequest<ApproveDevice>,
+    shown: StepUp,
+) {
+    let device = request.body().device;
+    let id = realm.account_id(&request.owner());
+    let noted = realm.records.change(id, |current: Option<Account>| {
+        let mut account = current.ok_or(Code::SessionInvalid)?;
+        Ok(match account.let_in(device, shown) {
+            true => Change::Write(account, ()),
+            false => Change::Keep(()),
+        })
+    });
+    if let Err(problem) = noted.await {
+        // The device is asked for a proof of its own, or is approved again.
+        tracing::warn!(code = %problem.code, "what let a device in is not in its record");
+    }
 }

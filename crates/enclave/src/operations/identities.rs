@@ -10,7 +10,7 @@ use keyfold_protocol::error_code::Code;
 use keyfold_protocol::evidence::{AccountRef, Evidence};
 use keyfold_protocol::holder_api::{Empty, IdentityLinked, InSession, path};
 use keyfold_protocol::ids::Digest32;
-use keyfold_protocol::sign_in::ShowProof;
+use keyfold_protocol::sign_in::{Proof, ShowProof};
 
 use super::notices::notify;
 use super::session::check_active;
@@ -68,8 +68,9 @@ pub(super) async fn link<P: Platform>(
     };
     let mut proven = prove(realm, &asker, &project, &body.sign_in, &body.proof).await?;
     let items = core::mem::take(&mut proven.evidence);
-    if items.is_empty() || !body.proof.is_named() {
-        // What came by way of a provider's code is this enclave's word: holders, which may not know
+    let binds = matches!(body.proof, Proof::NewPasskey(_) | Proof::Token { .. });
+    if items.is_empty() || !binds {
+        // A passkey that was made before cannot be shown as a new one. What came by way of a provider's code is this enclave's word: holders, which may not know
         // the provider at all, have no say in it. They see the token at the next sign-in by it.
         check_active(realm, &request).await?;
     } else {

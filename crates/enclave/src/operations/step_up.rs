@@ -27,6 +27,11 @@ use crate::waiting::Step;
 ///
 /// `rule` picks what the operation is out of the rules, of which those of the project and those that
 /// the person asked for both hold.
+///
+/// # Security
+///
+/// Where new devices need a proof, one that nobody approved owes it before it does anything that is
+/// asked here: else who waits long enough would need none.
 pub(super) fn require<P: Platform, B: Body>(
     realm: &Realm<P>,
     project: &Project,
@@ -35,7 +40,8 @@ pub(super) fn require<P: Platform, B: Body>(
     rule: impl FnOnce(&StepUpRules) -> Option<StepUp>,
 ) -> Result<(), Problem> {
     let rules = project.sign_in.step_up.and(&account.step_up);
-    let Some(needed) = rule(&rules) else {
+    let owed = account.owes(request.thumbprint(), rules.new_device);
+    let Some(needed) = rule(&rules).max(owed) else {
         return Ok(());
     };
     let session = account
@@ -192,6 +198,7 @@ async fn step<P: Platform>(
             let mut account = current.ok_or(Code::SessionInvalid)?;
             realm.check_session(&account, request)?;
             use_up(&mut account)?;
+            account.let_in(request.thumbprint(), level);
             let session = account.sessions.iter_mut().find(|s| s.sid == sid);
             let session = session.ok_or(Code::SessionRevoked)?;
             // A weaker proof does not take a stronger one's place while that counts.

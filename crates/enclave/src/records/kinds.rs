@@ -238,6 +238,13 @@ pub(crate) struct DeviceRecord {
     /// act.
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     pub(crate) waiting: bool,
+    /// The strongest proof that it was let in by: its own, or that of the device that approved it.
+    #[serde(default = "nothing_but_a_sign_in")]
+    pub(crate) let_in_by: StepUp,
+}
+
+fn nothing_but_a_sign_in() -> StepUp {
+    StepUp::Code
 }
 
 /// A session.
@@ -378,6 +385,11 @@ impl Account {
             name,
             added: now_unix_seconds,
             waiting,
+            // There is nobody whom the first one could be new to.
+            let_in_by: match self.had_no_device() {
+                true => StepUp::Passkey,
+                false => StepUp::Code,
+            },
         });
         Ok(())
     }
@@ -432,6 +444,29 @@ impl Account {
         notices.count += 1;
         self.notices = Some(notices);
         true
+    }
+
+    /// Notes a proof that lets a device in: its own, or that of one that approves it. Tells whether
+    /// that changed anything.
+    pub(crate) fn let_in(&mut self, device: Thumbprint, by: StepUp) -> bool {
+        let known = self.devices.iter_mut().find(|known| known.jkt == device);
+        match known {
+            Some(known) if known.let_in_by < by => {
+                known.let_in_by = by;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// The proof that a device has still to show where new ones must show one this strong.
+    ///
+    /// Never more than the account can show, so that no rule locks it for good.
+    pub(crate) fn owes(&self, device: Thumbprint, rule: Option<StepUp>) -> Option<StepUp> {
+        let needed = rule?.min(self.strongest());
+        let known = self.devices.iter().find(|known| known.jkt == device);
+        let shown = known.map_or(StepUp::Code, |known| known.let_in_by);
+        (shown < needed).then_some(needed)
     }
 
     /// The strongest that the account can show as a fresh proof.

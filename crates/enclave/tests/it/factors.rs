@@ -5,7 +5,7 @@ use keyfold_identity::totp::{TotpAlgorithm, TotpSecret};
 use keyfold_protocol::account::*;
 use keyfold_protocol::client_api::*;
 use keyfold_protocol::error_code::Code;
-use keyfold_protocol::holder_api::path as holder_path;
+use keyfold_protocol::holder_api::{DeviceState, path as holder_path};
 use keyfold_protocol::ids::RequestId;
 use keyfold_protocol::intent::{Intent, Operation};
 use keyfold_protocol::project::*;
@@ -187,6 +187,64 @@ async fn where_every_signature_needs_a_passkey_a_code_is_not_enough_and_a_passke
     assert_refused(&sign().await, Code::StepUpNeeded);
 }
 
+async fn approve(by: &Device, device: &Device) -> Reply {
+    let device = device.thumbprint();
+    let intent = Intent::ApproveDevice {
+        id: RequestId::from_bytes(by.fresh().to_be_bytes()),
+        device,
+    };
+    by.send(&by.sign(path::DEVICE_APPROVE, &intent, &ApproveDevice { device }))
+        .await
+}
+
+#[tokio::test]
+async fn a_device_that_only_waited_shows_what_new_ones_need_before_it_signs() {
+    let app = App::with(|body| {
+        body.sign_in = settings();
+        body.sign_in.step_up.new_device = Some(StepUp::Passkey);
+    })
+    .await;
+    let (first, wallet) = app.with_wallet().await;
+    let order = payment(&wallet, 1);
+    let waited = async || {
+        let mut device = app.signed_in(APP, ANNA).await;
+        for index in 1..=3 {
+            app.world.holder(index, |holder| {
+                let listed = holder.devices.values_mut().flatten();
+                listed.for_each(|entry| entry.state = DeviceState::Active);
+            });
+        }
+        device.renewed().await;
+        device
+    };
+    // An account that has no passkey is asked for none.
+    let early = waited().await;
+    let _: Signed = early.sign_with(&wallet, &order).await.ok();
+    let mut passkey = Passkey::new(1);
+    let _: Identities = link_passkey(&first, &mut passkey).await.ok();
+    // The first one is new to nobody.
+    let _: Signed = first.sign_with(&wallet, &order).await.ok();
+    let late = waited().await;
+    for device in [&early, &late] {
+        let reply = device.sign_with(&wallet, &order).await;
+        assert_refused(&reply, Code::StepUpNeeded);
+    }
+    // Its own proof is enough, and enough for good; an approval by one that showed it, too.
+    let _: SteppedUp = step_up_by_code(&late, ANNA).await.ok();
+    let reply = late.sign_with(&wallet, &order).await;
+    assert_refused(&reply, Code::StepUpNeeded);
+    let _: SteppedUp = step_up_by_passkey(&late, &mut passkey).await.ok();
+    let mut approved = app.signed_in(APP, ANNA).await;
+    let Nothing {} = approve(&late, &approved).await.ok();
+    approved.renewed().await;
+    app.world.pass(300);
+    for device in [&late, &approved] {
+        let _: Signed = device.sign_with(&wallet, &order).await.ok();
+    }
+    let reply = early.sign_with(&wallet, &order).await;
+    assert_refused(&reply, Code::StepUpNeeded);
+}
+
 #[tokio::test]
 async fn a_device_is_approved_after_the_proof_that_the_project_asks_for() {
     let app = App::with(|body| {
@@ -198,17 +256,7 @@ async fn a_device_is_approved_after_the_proof_that_the_project_asks_for() {
     let mut passkey = Passkey::new(1);
     let _: Identities = link_passkey(&first, &mut passkey).await.ok();
     let second = app.signed_in(APP, ANNA).await;
-    let approve = async || {
-        let device = second.thumbprint();
-        let intent = Intent::ApproveDevice {
-            id: RequestId::from_bytes(first.fresh().to_be_bytes()),
-            device,
-        };
-        let body = ApproveDevice { device };
-        first
-            .send(&first.sign(path::DEVICE_APPROVE, &intent, &body))
-            .await
-    };
+    let approve = async || approve(&first, &second).await;
     let _: SteppedUp = step_up_by_code(&first, ANNA).await.ok();
     assert_refused(&approve().await, Code::StepUpNeeded);
     assert_eq!(app.world.calls(holder_path::DEVICE_APPROVE), 0);

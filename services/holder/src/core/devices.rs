@@ -91,6 +91,11 @@ impl ListFacts {
         Ok(Change::AddInsteadOf(gone, state))
     }
 
+    /// Tells whether the device may act.
+    pub(crate) fn is_active(&self, now: u64) -> bool {
+        matches!(self.device, Place::Listed(state) if state.is_active(now))
+    }
+
     /// Tells whether others may still have statements of theirs about devices that were taken off.
     fn settling(&self, now: u64) -> bool {
         self.cleared

@@ -7,6 +7,10 @@
 //! by its own signature counts at once. What only the enclave says belongs to the account counts
 //! after the delay that a device without any evidence would wait: so an enclave that lies gains
 //! nothing by it.
+//!
+//! Behind each stands the device that had it bound, or that named it last. Once that one is taken
+//! off it vouches for nothing, until an active device names it: else a thief whose device was taken
+//! off would let his next one in.
 
 use keyfold_crypto::hash::{hmac_sha256, sha256};
 use keyfold_crypto::jwk::Thumbprint;
@@ -43,6 +47,8 @@ pub(crate) enum VouchRefusal {
     Unknown,
     #[error("the identity does not count yet")]
     TooYoung,
+    #[error("the device that stood behind the identity was taken off")]
+    Unbacked,
     #[error("the device signed for another proof")]
     NotNamed,
     #[error("the account has a passkey of that id, with another key")]
@@ -103,6 +109,11 @@ impl Occasion<'_> {
         ))
     }
 
+    /// The device, if its intent names this proof.
+    fn named_by(&self, proof: Digest32) -> Option<Thumbprint> {
+        (self.named == Some(proof)).then_some(self.device)
+    }
+
     /// What is spent so that the same is not shown twice.
     fn spent(&self, what: &str, name: &str, seconds: u64) -> SpentNonce {
         SpentNonce {
@@ -120,6 +131,8 @@ pub(crate) struct FreshAssertion {
     pub(crate) credential: Digest32,
     /// What goes with its use.
     pub(crate) spent: SpentNonce,
+    /// The device, if it named the assertion.
+    pub(crate) named_by: Option<Thumbprint>,
     challenge: [u8; 32],
     shown: ShownPasskey,
 }
@@ -133,6 +146,7 @@ impl FreshAssertion {
         Ok(Self {
             credential: credential(&shown.assertion.id),
             spent: at.spent("passkey", &b64::encode(&challenge), seconds),
+            named_by: at.named_by(Proof::Passkey(shown.assertion.clone()).digest()),
             challenge,
             shown: shown.clone(),
         })
@@ -142,9 +156,7 @@ impl FreshAssertion {
     pub(crate) fn verify(
         &self,
         kept: &Bound<WitnessedPasskey>,
-        now: u64,
     ) -> Result<WitnessedPasskey, VouchRefusal> {
-        kept.check_age(now)?;
         let assertion = &self.shown.assertion;
         Ok(kept.what.asserted(
             &self.challenge,
@@ -166,6 +178,8 @@ pub(crate) struct VerifiedToken {
     pub(crate) subject: Digest32,
     /// What goes with its use.
     pub(crate) spent: SpentNonce,
+    /// The device, if it named the token.
+    pub(crate) named_by: Option<Thumbprint>,
     identity: Digest32,
     proof: Digest32,
 }
@@ -189,12 +203,14 @@ impl VerifiedToken {
             .finish();
         let proof = Proof::Token {
             token: shown.token.clone(),
-        };
+        }
+        .digest();
         Self {
             subject: Digest32::from_bytes(key.expose(|key| hmac_sha256(key, &subject))),
             spent: at.spent("token", nonce, MAX_TOKEN_AGE + 3 * MAX_CLOCK_SKEW_SECONDS),
+            named_by: at.named_by(proof),
             identity: shown.identity,
-            proof: proof.digest(),
+            proof,
         }
     }
 
@@ -224,16 +240,21 @@ pub(crate) enum Binding {
 #[derive(Debug)]
 pub(crate) struct Bound<T> {
     pub(crate) what: T,
+    /// Whether a device stands behind it that was not taken off.
+    pub(crate) is_backed: bool,
     /// Unix seconds from which it vouches.
     pub(crate) counts_from: u64,
 }
 
 impl<T> Bound<T> {
-    pub(crate) fn check_age(&self, now: u64) -> Result<(), VouchRefusal> {
-        if self.counts_from <= now {
-            Ok(())
-        } else {
+    /// Checks that it vouches for devices now.
+    pub(crate) fn check(&self, now: u64) -> Result<(), VouchRefusal> {
+        if !self.is_backed {
+            Err(VouchRefusal::Unbacked)
+        } else if self.counts_from > now {
             Err(VouchRefusal::TooYoung)
+        } else {
+            Ok(())
         }
     }
 }
@@ -278,7 +299,7 @@ impl Candidate {
 
     /// Tells whether the device named it.
     pub(crate) fn is_named(&self, at: &Occasion<'_>) -> bool {
-        at.named == Some(self.proof)
+        at.named_by(self.proof).is_some()
     }
 
     /// Decides from when it counts; `None` where that is known already.
@@ -294,7 +315,7 @@ impl Candidate {
         let wait = if self.is_named(at) { 0 } else { delay };
         let from = at.now.saturating_add(wait);
         match known.counts_from {
-            Some(before) if before <= from => Ok(Decision::Keep(before)),
+            Some(before) if known.is_backed && before <= from => Ok(Decision::Keep(before)),
             None if known.count >= MAX_IDENTITIES => Err(VouchRefusal::TooMany),
             _ => Ok(Decision::Bind(from)),
         }
@@ -306,6 +327,8 @@ impl Candidate {
 pub(crate) struct Known {
     /// From when it counts, if it is bound.
     pub(crate) counts_from: Option<u64>,
+    /// Whether a device stands behind it that was not taken off.
+    pub(crate) is_backed: bool,
     /// Whether what is bound has the key that was shown; true where nothing is bound.
     pub(crate) same_key: bool,
     /// How many are bound to the account.
@@ -317,7 +340,7 @@ pub(crate) struct Known {
 pub(crate) enum Decision {
     /// Nothing.
     Keep(u64),
-    /// It is bound, or counts earlier than before.
+    /// It is bound, counts earlier than before, or has a device behind it again.
     Bind(u64),
 }
 
@@ -363,6 +386,7 @@ mod tests {
         let decide = |named, counts_from, count| {
             let known = Known {
                 counts_from,
+                is_backed: true,
                 same_key: true,
                 count,
             };

@@ -88,7 +88,9 @@ pub(crate) async fn enrol(
                     return Err(StandingRefusal::NonceReused.into());
                 }
                 let facts = store::devices::facts(connection, &owner, device).await?;
-                let change = if vouching.accept(connection, &owner, now.seconds).await? {
+                let is_active = facts.is_active(now.seconds);
+                let vouched = vouching.accept(connection, &owner, is_active, now.seconds);
+                let change = if vouched.await? {
                     decide_vouched(&facts)?
                 } else {
                     decide_enrolment(&facts, first_device, now.seconds, delay)?

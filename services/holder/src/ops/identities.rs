@@ -75,15 +75,19 @@ impl Presented {
 
 impl Vouching {
     /// Tells whether something vouches for the device that the account has; uses it up.
+    ///
+    /// An active device that named a passkey stands behind it from now on; [`keep`] does the same
+    /// for a token.
     pub(super) async fn accept(
         &self,
         connection: &mut SqliteConnection,
         owner: &AccountRef,
+        is_active: bool,
         now: u64,
     ) -> Result<bool, ApiError> {
         let mut vouched = false;
         if let Some(assertion) = &self.assertion {
-            vouched |= accept_passkey(connection, owner, assertion, now).await?;
+            vouched |= accept_passkey(connection, owner, assertion, is_active, now).await?;
         }
         if let Some(token) = &self.token {
             vouched |= accept_token(connection, owner, token, now).await?;
@@ -96,13 +100,19 @@ async fn accept_passkey(
     connection: &mut SqliteConnection,
     owner: &AccountRef,
     assertion: &FreshAssertion,
+    is_active: bool,
     now: u64,
 ) -> Result<bool, ApiError> {
     let credential = assertion.credential;
     let kept = store::identities::passkey(connection, owner, credential).await?;
-    let verdict = kept
-        .ok_or(VouchRefusal::Unknown)
-        .and_then(|kept| assertion.verify(&kept, now));
+    let verdict = kept.ok_or(VouchRefusal::Unknown).and_then(|kept| {
+        let counted = assertion.verify(&kept)?;
+        match kept.check(now) {
+            Err(VouchRefusal::Unbacked) if is_active && assertion.named_by.is_some() => {}
+            vouches => vouches?,
+        }
+        Ok(counted)
+    });
     let Some(counted) = heard(verdict) else {
         return Ok(false);
     };
@@ -110,7 +120,8 @@ async fn accept_passkey(
         let _ = heard::<()>(Err(VouchRefusal::UsedBefore));
         return Ok(false);
     }
-    store::identities::set_passkey(connection, owner, credential, &counted).await?;
+    let by = assertion.named_by;
+    store::identities::set_passkey(connection, owner, credential, &counted, by).await?;
     Ok(true)
 }
 
@@ -123,13 +134,16 @@ async fn accept_token(
     let kept = store::identities::subject(connection, owner, token.subject).await?;
     let verdict = kept
         .ok_or(VouchRefusal::Unknown)
-        .and_then(|kept| kept.check_age(now));
+        .and_then(|kept| kept.check(now));
     if heard(verdict).is_none() {
         return Ok(false);
     }
     if !store::sessions::spend(connection, &token.spent).await? {
         let _ = heard::<()>(Err(VouchRefusal::UsedBefore));
         return Ok(false);
+    }
+    if let Some(device) = token.named_by {
+        store::identities::set_subject(connection, owner, token.subject, device).await?;
     }
     Ok(true)
 }
@@ -184,8 +198,9 @@ async fn bind(
     let Decision::Bind(counts_from) = decision else {
         return Ok((decision.counts_from(), None));
     };
-    let (identity, binding) = (candidate.identity, &candidate.binding);
-    store::identities::bind(connection, owner, identity, binding, counts_from, at.now).await?;
+    let identity = candidate.identity;
+    let bound = (identity, &candidate.binding);
+    store::identities::bind(connection, owner, bound, at.device, counts_from, at.now).await?;
     let event = Event::IdentityLinked {
         owner,
         identity,

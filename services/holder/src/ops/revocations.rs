@@ -16,6 +16,8 @@ use crate::store;
 
 /// Takes devices off the account, for good: all of them in one transaction, or none.
 ///
+/// What stands on the word of such a device vouches for nothing from then on.
+///
 /// A device that this holder never knew goes too, so that it cannot come later. Once one is gone,
 /// neither sign-in nor approval nor the statements of others bring its key back.
 pub(crate) async fn revoke(
@@ -55,9 +57,11 @@ pub(crate) async fn revoke(
                         store::devices::remove(connection, owner, *device).await?;
                     }
                     store::revocations::add(connection, owner, *device, now.seconds).await?;
+                    store::identities::disown(connection, owner, *device).await?;
                 }
                 if let Target::Others(_) = target {
                     store::revocations::clear(connection, owner, now.seconds).await?;
+                    store::identities::disown_but(connection, owner, by).await?;
                 }
                 let devices: Vec<Thumbprint> = left.into_iter().map(|(device, _)| device).collect();
                 if !devices.contains(&by) {

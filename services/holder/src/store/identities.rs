@@ -1,5 +1,6 @@
 //! What vouches for new devices of accounts.
 
+use keyfold_crypto::jwk::Thumbprint;
 use keyfold_identity::passkey::WitnessedPasskey;
 use keyfold_protocol::evidence::AccountRef;
 use keyfold_protocol::ids::Digest32;
@@ -16,8 +17,8 @@ pub(crate) async fn passkey(
     owner: &AccountRef,
     credential: Digest32,
 ) -> Result<Option<Bound<WitnessedPasskey>>> {
-    let row: Option<(String, i64)> = sqlx::query_as(
-        "SELECT passkey, counts_from FROM passkeys
+    let row: Option<(String, bool, i64)> = sqlx::query_as(
+        "SELECT passkey, device IS NOT NULL, counts_from FROM passkeys
          WHERE project = ? AND account = ? AND credential = ?",
     )
     .bind(owner.project.as_str())
@@ -25,27 +26,31 @@ pub(crate) async fn passkey(
     .bind(&credential.as_bytes()[..])
     .fetch_optional(connection)
     .await?;
-    row.map(|(passkey, counts_from)| {
+    row.map(|(passkey, is_backed, counts_from)| {
         Ok(Bound {
             what: serde_json::from_str(&passkey)
                 .map_err(|_| StorageError::Inconsistent("a stored passkey is malformed"))?,
+            is_backed,
             counts_from: from_i64(counts_from)?,
         })
     })
     .transpose()
 }
 
-/// Keeps what became of a passkey's counter.
+/// Keeps what became of a passkey's counter, and by whom it was named.
 pub(crate) async fn set_passkey(
     connection: &mut SqliteConnection,
     owner: &AccountRef,
     credential: Digest32,
     passkey: &WitnessedPasskey,
+    named_by: Option<Thumbprint>,
 ) -> Result<()> {
     let done = sqlx::query(
-        "UPDATE passkeys SET passkey = ? WHERE project = ? AND account = ? AND credential = ?",
+        "UPDATE passkeys SET passkey = ?, device = coalesce(?, device)
+         WHERE project = ? AND account = ? AND credential = ?",
     )
     .bind(to_json(passkey)?)
+    .bind(named_by.as_ref().map(|device| &device.0[..]))
     .bind(owner.project.as_str())
     .bind(&owner.account.as_bytes()[..])
     .bind(&credential.as_bytes()[..])
@@ -60,22 +65,82 @@ pub(crate) async fn subject(
     owner: &AccountRef,
     subject: Digest32,
 ) -> Result<Option<Bound<()>>> {
-    let counts_from: Option<i64> = sqlx::query_scalar(
-        "SELECT counts_from FROM subjects WHERE project = ? AND account = ? AND subject = ?",
+    let row: Option<(bool, i64)> = sqlx::query_as(
+        "SELECT device IS NOT NULL, counts_from FROM subjects
+         WHERE project = ? AND account = ? AND subject = ?",
     )
     .bind(owner.project.as_str())
     .bind(&owner.account.as_bytes()[..])
     .bind(&subject.as_bytes()[..])
     .fetch_optional(connection)
     .await?;
-    counts_from
-        .map(|counts_from| {
-            Ok(Bound {
-                what: (),
-                counts_from: from_i64(counts_from)?,
-            })
+    row.map(|(is_backed, counts_from)| {
+        Ok(Bound {
+            what: (),
+            is_backed,
+            counts_from: from_i64(counts_from)?,
         })
-        .transpose()
+    })
+    .transpose()
+}
+
+/// Notes by whom an issuer's word was named.
+pub(crate) async fn set_subject(
+    connection: &mut SqliteConnection,
+    owner: &AccountRef,
+    subject: Digest32,
+    named_by: Thumbprint,
+) -> Result<()> {
+    let done = sqlx::query(
+        "UPDATE subjects SET device = ? WHERE project = ? AND account = ? AND subject = ?",
+    )
+    .bind(&named_by.0[..])
+    .bind(owner.project.as_str())
+    .bind(&owner.account.as_bytes()[..])
+    .bind(&subject.as_bytes()[..])
+    .execute(connection)
+    .await?;
+    changed_one(&done)
+}
+
+/// Has what a device bound, or named last, vouch for nothing until another one names it.
+pub(crate) async fn disown(
+    connection: &mut SqliteConnection,
+    owner: &AccountRef,
+    device: Thumbprint,
+) -> Result<()> {
+    for statement in [
+        "UPDATE passkeys SET device = NULL WHERE project = ? AND account = ? AND device = ?",
+        "UPDATE subjects SET device = NULL WHERE project = ? AND account = ? AND device = ?",
+    ] {
+        sqlx::query(statement)
+            .bind(owner.project.as_str())
+            .bind(&owner.account.as_bytes()[..])
+            .bind(&device.0[..])
+            .execute(&mut *connection)
+            .await?;
+    }
+    Ok(())
+}
+
+/// The same for every device but one, known here or not.
+pub(crate) async fn disown_but(
+    connection: &mut SqliteConnection,
+    owner: &AccountRef,
+    device: Thumbprint,
+) -> Result<()> {
+    for statement in [
+        "UPDATE passkeys SET device = NULL WHERE project = ? AND account = ? AND device <> ?",
+        "UPDATE subjects SET device = NULL WHERE project = ? AND account = ? AND device <> ?",
+    ] {
+        sqlx::query(statement)
+            .bind(owner.project.as_str())
+            .bind(&owner.account.as_bytes()[..])
+            .bind(&device.0[..])
+            .execute(&mut *connection)
+            .await?;
+    }
+    Ok(())
 }
 
 /// Returns what a decision about an identity needs to know.
@@ -101,6 +166,7 @@ pub(crate) async fn known(
             let kept = passkey(connection, owner, *credential).await?;
             Known {
                 counts_from: kept.as_ref().map(|kept| kept.counts_from),
+                is_backed: kept.as_ref().is_some_and(|kept| kept.is_backed),
                 same_key: kept.is_none_or(|kept| kept.what.is_same_key(shown)),
                 count,
             }
@@ -108,7 +174,8 @@ pub(crate) async fn known(
         Binding::Subject(shown) => {
             let kept = subject(connection, owner, *shown).await?;
             Known {
-                counts_from: kept.map(|kept| kept.counts_from),
+                counts_from: kept.as_ref().map(|kept| kept.counts_from),
+                is_backed: kept.is_some_and(|kept| kept.is_backed),
                 same_key: true,
                 count,
             }
@@ -116,12 +183,13 @@ pub(crate) async fn known(
     })
 }
 
-/// Binds an identity to an account, or has one that is bound count earlier.
+/// Binds an identity to an account on the word of a device, or has one that is bound count
+/// otherwise.
 pub(crate) async fn bind(
     connection: &mut SqliteConnection,
     owner: &AccountRef,
-    identity: Digest32,
-    binding: &Binding,
+    (identity, binding): (Digest32, &Binding),
+    device: Thumbprint,
     counts_from: u64,
     now: u64,
 ) -> Result<()> {
@@ -132,14 +200,16 @@ pub(crate) async fn bind(
         } => {
             sqlx::query(
                 "INSERT INTO passkeys
-                    (project, account, credential, identity, counts_from, added, passkey)
-                 VALUES (?, ?, ?, ?, ?, ?, ?)
-                 ON CONFLICT DO UPDATE SET counts_from = excluded.counts_from",
+                    (project, account, credential, identity, device, counts_from, added, passkey)
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+                 ON CONFLICT DO UPDATE
+                 SET counts_from = excluded.counts_from, device = excluded.device",
             )
             .bind(owner.project.as_str())
             .bind(&owner.account.as_bytes()[..])
             .bind(&credential.as_bytes()[..])
             .bind(&identity.as_bytes()[..])
+            .bind(&device.0[..])
             .bind(to_i64(counts_from)?)
             .bind(to_i64(now)?)
             .bind(to_json(passkey)?)
@@ -148,14 +218,17 @@ pub(crate) async fn bind(
         }
         Binding::Subject(subject) => {
             sqlx::query(
-                "INSERT INTO subjects (project, account, subject, identity, counts_from, added)
-                 VALUES (?, ?, ?, ?, ?, ?)
-                 ON CONFLICT DO UPDATE SET counts_from = excluded.counts_from",
+                "INSERT INTO subjects
+                    (project, account, subject, identity, device, counts_from, added)
+                 VALUES (?, ?, ?, ?, ?, ?, ?)
+                 ON CONFLICT DO UPDATE
+                 SET counts_from = excluded.counts_from, device = excluded.device",
             )
             .bind(owner.project.as_str())
             .bind(&owner.account.as_bytes()[..])
             .bind(&subject.as_bytes()[..])
             .bind(&identity.as_bytes()[..])
+            .bind(&device.0[..])
             .bind(to_i64(counts_from)?)
             .bind(to_i64(now)?)
             .execute(connection)

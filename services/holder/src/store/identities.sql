@@ -1,5 +1,6 @@
 -- What vouches for new devices of an account. `identity` is the enclaves' name for it, a keyed hash;
--- before `counts_from` it vouches for nothing.
+-- before `counts_from` it vouches for nothing. `device` had it bound, or named it last; without one,
+-- since that device was taken off, it vouches for nothing either.
 
 -- Passkeys, by the SHA-256 of their ids.
 CREATE TABLE passkeys (
@@ -8,6 +9,7 @@ CREATE TABLE passkeys (
     credential  BLOB NOT NULL CHECK (length(credential) = 32),
     identity    BLOB NOT NULL CHECK (length(identity) = 32),
     passkey     TEXT NOT NULL,
+    device      BLOB CHECK (length(device) = 32),
     counts_from INTEGER NOT NULL,
     added       INTEGER NOT NULL,
     PRIMARY KEY (project, account, credential)
@@ -20,6 +22,7 @@ CREATE TABLE subjects (
     account     BLOB NOT NULL CHECK (length(account) = 16),
     subject     BLOB NOT NULL CHECK (length(subject) = 32),
     identity    BLOB NOT NULL CHECK (length(identity) = 32),
+    device      BLOB CHECK (length(device) = 32),
     counts_from INTEGER NOT NULL,
     added       INTEGER NOT NULL,
     PRIMARY KEY (project, account, subject)

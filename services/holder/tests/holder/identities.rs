@@ -10,6 +10,7 @@ use keyfold_protocol::ids::{Digest32, RequestId};
 use keyfold_protocol::intent::{Intent, Operation};
 use keyfold_protocol::sign_in::Proof;
 
+use crate::revocations::{approve, revoke, revoke_others};
 use crate::world::{Answer, Ask, Authenticator, Person, World, code, random};
 
 const DAY: u64 = 86_400;
@@ -377,4 +378,68 @@ async fn an_account_has_a_bounded_number_of_identities() {
     let first: Digest32 = first.unwrap().identity();
     world.unlink(&person, first).await.unwrap();
     assert!(link(&world, &person, shown).await.is_ok());
+}
+
+/// What a device shows at a sign-in, with an intent that names it.
+async fn lets_in_named(world: &World, device: &Person, item: Item) -> bool {
+    let Item::Passkey(shown) = &item else {
+        panic!("not a passkey");
+    };
+    let id = RequestId::from_bytes(random());
+    let proof = Proof::Passkey(shown.assertion.clone()).digest();
+    let ask = Ask {
+        intent: Intent::FinishSignIn { id, proof },
+        ..world.sign_in(device)
+    };
+    let ack = world.enrol_showing(device, &ask, vec![item]).await.unwrap();
+    ack.state == DeviceState::Active
+}
+
+#[tokio::test]
+async fn what_a_device_had_bound_goes_with_it_until_another_one_names_it() {
+    let mut world = World::new().await;
+    let (owner, own) = with_passkey(&world).await;
+    let thief = Person::of(owner.owner.clone());
+    world.enrol(&thief).await.unwrap();
+    approve(&world, &owner, &thief).await.unwrap();
+    let planted = Authenticator::new();
+    link(&world, &thief, planted.make(&world, &thief))
+        .await
+        .unwrap();
+    revoke(&world, &owner, &thief).await.unwrap();
+    world.restart().await;
+    let next = Person::of(owner.owner.clone());
+    assert!(!lets_in_named(&world, &next, planted.vouch(&world, &next)).await);
+    // An enclave that lies shows it beside the sign-in of a device that did not name it.
+    for device in [&owner, &next] {
+        lets_in(&world, device, planted.vouch(&world, device)).await;
+        assert!(!lets_in_named(&world, &next, planted.vouch(&world, &next)).await);
+    }
+    // The owner's goes on, and the other one comes back where its active device wants it.
+    let third = Person::of(owner.owner.clone());
+    assert!(lets_in(&world, &third, own.vouch(&world, &third)).await);
+    assert!(lets_in_named(&world, &owner, planted.vouch(&world, &owner)).await);
+    assert!(lets_in_named(&world, &next, planted.vouch(&world, &next)).await);
+}
+
+#[tokio::test]
+async fn what_the_one_that_ends_all_others_stands_behind_goes_on_and_no_other() {
+    let world = World::new().await;
+    let (first, of_first) = with_passkey(&world).await;
+    let device = |_| Person::of(first.owner.clone());
+    let [second, third, fourth, fifth] = [0, 1, 2, 3].map(device);
+    assert!(lets_in(&world, &second, of_first.vouch(&world, &second)).await);
+    let of_second = Authenticator::new();
+    link(&world, &second, of_second.make(&world, &second))
+        .await
+        .unwrap();
+    revoke_others(&world, &second, &[]).await.unwrap();
+    assert!(!lets_in_named(&world, &third, of_first.vouch(&world, &third)).await);
+    assert!(lets_in(&world, &fourth, of_second.vouch(&world, &fourth)).await);
+    // Shown by the one that is left and named, the first one's is as good as before, and stays so
+    // when another that used it without naming it is taken off.
+    assert!(lets_in_named(&world, &second, of_first.vouch(&world, &second)).await);
+    assert!(lets_in(&world, &third, of_first.vouch(&world, &third)).await);
+    revoke(&world, &second, &third).await.unwrap();
+    assert!(lets_in(&world, &fifth, of_first.vouch(&world, &fifth)).await);
 }

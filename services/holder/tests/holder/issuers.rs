@@ -7,6 +7,7 @@ use keyfold_protocol::evidence::{Evidence, Item};
 use keyfold_protocol::holder_api::{DeviceAck, DeviceEnrol, path};
 use keyfold_protocol::ids::Digest32;
 
+use crate::revocations::{approve, revoke};
 use crate::world::{Behaviour, Issuer, Person, Token, World, code};
 
 const DAY: u64 = 86_400;
@@ -188,6 +189,28 @@ async fn whom_a_first_sign_in_names_vouches_after_the_delay() {
     world.advance_far(DAY / 2).await;
     let token = issuer.token(&world, &late, "anna");
     assert!(lets_in(&world, &late, issuer.sign(&token)).await);
+}
+
+#[tokio::test]
+async fn whom_a_device_had_bound_vouches_no_more_once_it_is_taken_off() {
+    let issuer = Issuer::start().await;
+    let world = world(&issuer).await;
+    let owner = known(&world, &issuer, "anna").await;
+    let device = |_| Person::of(owner.owner.clone());
+    let [thief, early, late] = [0, 1, 2].map(device);
+    world.enrol(&thief).await.unwrap();
+    approve(&world, &owner, &thief).await.unwrap();
+    let token = issuer.token(&world, &thief, "mallory");
+    world.link(&thief, issuer.sign(&token)).await.unwrap();
+    revoke(&world, &owner, &thief).await.unwrap();
+    let mallory = |device| issuer.sign(&issuer.token(&world, device, "mallory"));
+    assert!(!lets_in(&world, &early, mallory(&early)).await);
+    // The owner's own goes on; and he can have the other one vouch again.
+    let anna = issuer.sign(&issuer.token(&world, &early, "anna"));
+    assert!(lets_in(&world, &early, anna).await);
+    let linked = world.link(&owner, mallory(&owner)).await.unwrap();
+    assert_eq!(linked.counts_from, world.now());
+    assert!(lets_in(&world, &late, mallory(&late)).await);
 }
 
 #[tokio::test]

@@ -30,12 +30,12 @@ fn end_of(world: &World, by: &Person, target: &Person) -> Ask {
     world.ask(by, intent)
 }
 
-async fn revoke(world: &World, by: &Person, target: &Person) -> Answer<Empty> {
+pub(crate) async fn revoke(world: &World, by: &Person, target: &Person) -> Answer<Empty> {
     let message = revocation(by, &end_of(world, by, target), &[]);
     world.call(path::DEVICE_REVOKE, &message).await
 }
 
-async fn revoke_others(world: &World, by: &Person, named: &[&Person]) -> Answer<Empty> {
+pub(crate) async fn revoke_others(world: &World, by: &Person, named: &[&Person]) -> Answer<Empty> {
     let message = revocation(by, &world.plain(by, Operation::RevokeDevices), named);
     world.call(path::DEVICE_REVOKE, &message).await
 }
@@ -51,7 +51,7 @@ async fn end_session(world: &World, by: &Person, session: SessionId) -> Answer<E
         .await
 }
 
-async fn approve(world: &World, by: &Person, target: &Person) -> Answer<DeviceAck> {
+pub(crate) async fn approve(world: &World, by: &Person, target: &Person) -> Answer<DeviceAck> {
     let intent = Intent::ApproveDevice {
         id: RequestId::from_bytes(random()),
         device: target.thumbprint(),

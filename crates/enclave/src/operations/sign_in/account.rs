@@ -212,6 +212,7 @@ pub(super) async fn start_session<P: Platform>(
             };
             let waiting = begin.state != DeviceState::Active;
             account.name_device(jwk, device_name.to_owned(), waiting, begin.limits, now)?;
+            account.let_in(jkt, proven.level);
             account.add_session(begin.session.clone(), begin.limits, now)?;
             Ok(Change::Write(account.clone(), (account, tell)))
         })
