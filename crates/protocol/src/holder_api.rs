@@ -71,6 +71,24 @@ pub mod path {
     /// A share, for one signature: [`ShareRelease`](super::ShareRelease) to
     /// [`Released`](super::Released).
     pub const SHARE_RELEASE: &str = "/v1/shares/release";
+    /// Keys of earlier generations: [`KeyQuery`](crate::maintenance::KeyQuery) to
+    /// [`KeyPage`](crate::maintenance::KeyPage).
+    pub const KEY_LIST: &str = "/v1/maintenance/keys";
+    /// Shares for new ones to be made of: [`HandOver`](crate::maintenance::HandOver) to
+    /// [`HandedOver`](crate::maintenance::HandedOver).
+    pub const SHARE_HAND_OVER: &str = "/v1/maintenance/hand-over";
+    /// New shares: [`TakeOver`](crate::maintenance::TakeOver) to [`Empty`](super::Empty).
+    /// Repeatable.
+    pub const SHARE_TAKE_OVER: &str = "/v1/maintenance/take-over";
+    /// Whether they are on disk: [`Confirm`](crate::maintenance::Confirm) to
+    /// [`SharesAck`](crate::maintenance::SharesAck).
+    pub const SHARE_CONFIRM: &str = "/v1/maintenance/confirm";
+    /// The end of older ones: [`Retire`](crate::maintenance::Retire) to [`Empty`](super::Empty).
+    /// Repeatable.
+    pub const SHARE_RETIRE: &str = "/v1/maintenance/retire";
+    /// Whether shares are good: [`Drill`](crate::maintenance::Drill) to
+    /// [`Drilled`](crate::maintenance::Drilled).
+    pub const SHARE_DRILL: &str = "/v1/maintenance/drill";
     /// What is remembered of records: [`AnchorRead`](super::AnchorRead) to
     /// [`Anchors`](super::Anchors).
     pub const ANCHOR_READ: &str = "/v1/anchors/read";

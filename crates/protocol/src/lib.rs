@@ -25,6 +25,7 @@
 //! | [`app_server`], [`webhook`] | what an app's own server gets, asks and is told |
 //! | [`text`], [`secret_text`] | texts for people; those that wipe themselves |
 //! | [`holder_api`], [`client_api`], [`gateway_api`], [`guard_api`], [`relayer_api`] | messages |
+//! | [`warrant`], [`maintenance`] | new shares of keys: by what right, and how |
 //! | [`log_entry`] | what a key holder records before it acts |
 //!
 //! `transcripts/` holds a readable copy of each signed message; tests keep it true.
@@ -47,6 +48,7 @@ pub mod holder_api;
 pub mod ids;
 pub mod intent;
 pub mod log_entry;
+pub mod maintenance;
 pub mod ohttp;
 pub mod project;
 pub mod project_command;
@@ -59,4 +61,5 @@ pub mod session;
 pub mod sign_in;
 pub mod signed_request;
 pub mod text;
+pub mod warrant;
 pub mod webhook;

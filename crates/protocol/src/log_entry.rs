@@ -13,6 +13,7 @@ use crate::ids::{
     AddressId, Digest32, InstanceId, KeyId, ProjectId, RealmId, RequestId, SessionId,
 };
 use crate::intent::Operation;
+use crate::maintenance::{KeyShares, Sharing};
 
 /// One thing that a holder did.
 #[derive(Debug, Clone)]
@@ -56,6 +57,25 @@ pub enum Event<'a> {
         key: KeyId,
         /// Its generation.
         generation: u32,
+    },
+    /// Handed shares of keys over, for new ones to be made under a warrant.
+    KeysHandedOver {
+        /// The warrant.
+        warrant: Digest32,
+        /// The shares.
+        keys: &'a [KeyShares],
+    },
+    /// Stored new shares of keys under a warrant, beside those that it had.
+    KeysTakenOver {
+        /// The warrant.
+        warrant: Digest32,
+        /// The splittings that they belong to.
+        keys: &'a [Sharing],
+    },
+    /// Let all shares of keys end but those of one splitting of each.
+    KeysRetired {
+        /// The splittings that are left.
+        keys: &'a [Sharing],
     },
     /// Released a share of a key.
     Released {
@@ -128,6 +148,16 @@ impl Canonical for LogEntry<'_> {
     const LABEL: &'static str = "keyfold/holder-log-entry/v1";
 
     fn encode(&self, out: &mut Encoder) {
+        let sharings = |out: &mut Encoder, keys: &[Sharing]| {
+            out.list(keys.len());
+            for sharing in keys {
+                out.str(sharing.owner.project.as_str());
+                out.bytes(sharing.owner.account.as_bytes());
+                out.bytes(sharing.key.as_bytes());
+                out.u32(sharing.generation);
+                out.bytes(&sharing.digest());
+            }
+        };
         let owner = |out: &mut Encoder, owner: &AccountRef| {
             out.str(owner.project.as_str());
             out.bytes(owner.account.as_bytes());
@@ -188,6 +218,25 @@ impl Canonical for LogEntry<'_> {
                 out.bytes(key.as_bytes());
                 out.u32(*generation);
                 out.bytes(digest.as_bytes());
+            }
+            Event::KeysHandedOver { warrant, keys } => {
+                out.u8(14);
+                out.bytes(warrant.as_bytes());
+                out.list(keys.len());
+                for shares in *keys {
+                    owner(out, &shares.owner);
+                    out.bytes(shares.key.as_bytes());
+                    out.u32(shares.generation);
+                }
+            }
+            Event::KeysTakenOver { warrant, keys } => {
+                out.u8(15);
+                out.bytes(warrant.as_bytes());
+                sharings(out, keys);
+            }
+            Event::KeysRetired { keys } => {
+                out.u8(16);
+                sharings(out, keys);
             }
             Event::KeysStated { keys } => {
                 out.u8(8);

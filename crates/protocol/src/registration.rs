@@ -3,7 +3,7 @@
 //! The attestation document's `public_key` is the instance's HPKE key; its `user_data` is the hash
 //! of the [`InstanceBinding`], which travels beside it.
 
-use keyfold_attest::{Expectations, TrustRoot, VerifiedDocument, VerifyError, verify};
+use keyfold_attest::{Expectations, Pcr, TrustRoot, VerifiedDocument, VerifyError, verify};
 use keyfold_crypto::ed25519;
 use keyfold_crypto::hash::{constant_time_eq, sha256};
 use keyfold_crypto::hpke::HpkePublicKey;
@@ -114,6 +114,8 @@ pub struct VerifiedInstance {
     pub ohttp_config: Vec<u8>,
     /// The realm; absent while it is being made.
     pub realm: Option<RealmId>,
+    /// PCR0 of its image.
+    pub image: Pcr,
     /// The document's time, Unix milliseconds.
     pub document_timestamp_ms: u64,
     /// Last moment at which the document holds, Unix milliseconds: its greatest age, or the end of
@@ -174,7 +176,9 @@ impl AttestedBinding {
             .and_then(|key| <[u8; 32]>::try_from(key).ok())
             .map(HpkePublicKey)
             .ok_or(RegistrationError::BadPublicKey)?;
+        let image = *document.pcr(0).ok_or(VerifyError::PcrMissing(0))?;
         Ok(VerifiedInstance {
+            image,
             id: self.binding.instance(),
             signing_key: self.binding.signing_key,
             hpke_key,
