@@ -4,6 +4,7 @@ mod account;
 mod app_server;
 mod config;
 mod developer;
+mod holders;
 mod operator;
 mod project;
 mod user;
@@ -16,6 +17,7 @@ pub(crate) use account::{IdentitiesCommand, Identity, SignIn, StepUpBy, StepUpRu
 pub(crate) use app_server::{IdToken, Introspect, ServerKey};
 pub(crate) use config::ConfigCommand;
 pub(crate) use developer::Rpc;
+pub(crate) use holders::{HoldersCommand, MakeWarrant};
 pub(crate) use operator::{
     GatewayCommand, GuardCommand, RealmCommand, RealmGenesis, RelayerCommand,
 };
@@ -146,6 +148,9 @@ pub enum Command {
     /// For operators: the realm.
     #[command(subcommand, after_help = operator::REALM_HELP)]
     Realm(RealmCommand),
+    /// For operators: the realm's holders: list, drill, refresh their shares.
+    #[command(subcommand, after_help = holders::HOLDERS_HELP)]
+    Holders(HoldersCommand),
     /// For developers: make and read wallet formats for tests of contracts, over JSON-RPC.
     #[command(after_help = developer::RPC_HELP)]
     Rpc(Rpc),
@@ -262,6 +267,10 @@ mod tests {
             "keyfold project approve c.json --look",
             "keyfold project submit c.json",
             "keyfold project key",
+            "keyfold holders list --enclave s --json",
+            "keyfold holders drill --enclave s",
+            "keyfold holders warrant --enclave s --image 00 --days 3 --generation 5 --out w.json",
+            "keyfold holders refresh --enclave s --warrant w.json",
             "keyfold dev",
             "keyfold bench sign --help",
         ] {

@@ -4,6 +4,7 @@ pub(crate) mod account;
 pub(crate) mod app_server;
 pub(crate) mod config;
 pub(crate) mod devices;
+pub(crate) mod holders;
 pub(crate) mod operator;
 pub(crate) mod profile;
 pub(crate) mod project;

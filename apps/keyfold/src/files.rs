@@ -1,7 +1,7 @@
 //! Files that somebody names on the command line.
 
-use std::fs::File;
-use std::io::{self, Read as _};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
 use std::path::Path;
 
 use crate::error::CliError;
@@ -26,6 +26,24 @@ fn read_at_most(path: &Path, most: u64) -> io::Result<String> {
         return Err(io::Error::other(format!("it has more than {most} bytes")));
     }
     Ok(text)
+}
+
+/// Writes a file that does not exist yet.
+pub(crate) fn write_new(path: &Path, text: &str) -> Result<(), CliError> {
+    let written = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(path)
+        .and_then(|mut file| {
+            file.write_all(text.as_bytes())
+                .and_then(|()| file.sync_all())
+        });
+    written.map_err(|error| {
+        CliError::usage(
+            format!("cannot write {}: {error}", path.display()),
+            "Name a file that does not exist, in a folder that does.",
+        )
+    })
 }
 
 #[cfg(test)]

@@ -94,6 +94,7 @@ pub async fn execute(cli: Cli, roots: Roots) -> Result<Report, CliError> {
         Command::Guard(command) => commands::operator::guard(command, output).await,
         Command::Relayer(command) => commands::operator::relayer(command, output).await,
         Command::Realm(command) => commands::operator::realm(command, output).await,
+        Command::Holders(command) => commands::holders::run(command, output).await,
         Command::Rpc(arguments) => commands::rpc::run(arguments, output).await,
         Command::Dev(_) | Command::Demo(_) | Command::Bench(_) => Err(CliError::usage(
             format!("this is done by {DEVELOPMENT_PROGRAM}"),
@@ -128,6 +129,7 @@ fn profile_of(cli: &Cli) -> Option<Profile> {
         | Command::Guard(_)
         | Command::Relayer(_)
         | Command::Realm(_)
+        | Command::Holders(_)
         | Command::Rpc(_)
         | Command::ServerKey(_)
         | Command::Dev(_)

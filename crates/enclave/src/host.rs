@@ -1,11 +1,13 @@
 //! What the host asks over the inbound pipe.
 
 use core::fmt;
+use std::sync::Arc;
 
 use keyfold_protocol::delivery::CookieChange;
 use keyfold_protocol::error_code::Code;
 use keyfold_protocol::gateway_api::{
-    AttestationRequest, GenesisPlan, InstanceStatus, MAX_SEALED, host_path,
+    AttestationRequest, DrillBatch, GenesisPlan, InstanceStatus, MAX_SEALED, RefreshBatch,
+    host_path,
 };
 use keyfold_protocol::ohttp::{InnerResponse, OpenError, RESPONSE_MEDIA_TYPE};
 use serde::Serialize;
@@ -13,9 +15,11 @@ use serde::de::DeserializeOwned;
 
 use crate::Enclave;
 use crate::delivery::Delivered;
+use crate::maintenance;
 use crate::operations;
 use crate::platform::Platform;
 use crate::problem::Problem;
+use crate::realm::Realm;
 
 const JSON: &str = "application/json";
 const PROBLEM: &str = "application/problem+json";
@@ -108,6 +112,21 @@ impl<P: Platform> Enclave<P> {
                 let plan: GenesisPlan = parse(&request.body, MAX_PLAN)?;
                 json(&self.genesis(plan).await?)
             }
+            ("GET", host_path::HOLDERS) => {
+                // Also of an instance that stopped, since holders may be why.
+                let realm = self.realm().ok_or(Code::RealmMissing)?;
+                json(&maintenance::holders(&realm).await?)
+            }
+            ("POST", host_path::REFRESH) => {
+                let asked: RefreshBatch = parse(&request.body, MAX_PLAN)?;
+                let realm = self.serving()?;
+                json(&maintenance::refresh(&realm, asked).await?)
+            }
+            ("POST", host_path::DRILL) => {
+                let asked: DrillBatch = parse(&request.body, MAX_PLAN)?;
+                let realm = self.serving()?;
+                json(&maintenance::drill(&realm, asked).await?)
+            }
             ("POST", host_path::OHTTP) => {
                 let beside = request.sealed_session.as_deref();
                 self.sealed(&request.body, beside).await
@@ -118,10 +137,18 @@ impl<P: Platform> Enclave<P> {
                 | host_path::JWKS
                 | host_path::ATTESTATION
                 | host_path::GENESIS
+                | host_path::HOLDERS
+                | host_path::REFRESH
+                | host_path::DRILL
                 | host_path::OHTTP,
             ) => Err(Code::MethodNotAllowed.into()),
             _ => Err(Code::NotFound.into()),
         }
+    }
+
+    fn serving(&self) -> Result<Arc<Realm<P>>, Code> {
+        let realm = self.realm().ok_or(Code::RealmMissing)?;
+        realm.serves().then_some(realm).ok_or(Code::Unavailable)
     }
 
     /// Answers a sealed request. Only what happens before it is open is said in clear.
@@ -129,10 +156,7 @@ impl<P: Platform> Enclave<P> {
         if sealed.len() > MAX_SEALED {
             return Err(Code::BodyTooLarge.into());
         }
-        let realm = self.realm().ok_or(Code::RealmMissing)?;
-        if !realm.serves() {
-            return Err(Code::Unavailable.into());
-        }
+        let realm = self.serving()?;
         let (inner, sealer) = self.core.open(sealed).map_err(|error| match error {
             OpenError::UnknownKey => Code::UnknownKey,
             OpenError::TooLarge => Code::BodyTooLarge,

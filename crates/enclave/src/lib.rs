@@ -22,6 +22,7 @@ mod holders;
 mod host;
 mod keys;
 mod limits;
+mod maintenance;
 mod nonces;
 mod operations;
 mod peers;

@@ -21,7 +21,7 @@ use rand_core::Rng;
 use crate::clock::{ClockVerdict, judge, offset};
 use crate::core::Core;
 use crate::delivery::{Delivered, Owner};
-use crate::holders::{Holders, first};
+use crate::holders::{Asked, Holders, first};
 use crate::keys::RealmKeys;
 use crate::limits::{
     CACHED_PROJECTS, MAX_CLOCK_OFFSET_MS, NONCES, NONCES_PER_DEVICE, PASSWORD_MEMORY_KIB,
@@ -51,6 +51,8 @@ pub(crate) struct Realm<P> {
     pub(crate) waiting: Waiting,
     pub(crate) providers: Providers,
     pub(crate) password_memory: MemoryBudget,
+    /// Held while a batch of keys is maintained.
+    pub(crate) maintenance: AsyncMutex<()>,
     attestation: AttestationSigner,
     projects: Mutex<Cache<RecordId, (u64, Arc<Project>)>>,
     guards: AsyncMutex<Cache<GuardId, Arc<Registrant<P>>>>,
@@ -87,6 +89,7 @@ impl<P: Platform> Realm<P> {
             waiting: Waiting::new(),
             providers: Providers::new(),
             password_memory: MemoryBudget::new(PASSWORD_MEMORY_KIB),
+            maintenance: AsyncMutex::new(()),
             attestation,
             projects: Mutex::new(Cache::new(CACHED_PROJECTS)),
             guards: AsyncMutex::new(Cache::new(CACHED_PROJECTS)),
@@ -325,20 +328,19 @@ impl<P: Platform> Realm<P> {
     }
 }
 
-/// Compares the clock with the holders' signed times.
-///
-/// Wrong is [`Code::Internal`]; too few that agree is [`Code::HoldersUnavailable`].
-pub(crate) async fn check_clock<P: Platform>(
+/// Asks every holder for its time, signed; one whose clock is far from this one is as one that is
+/// away.
+pub(crate) fn ask_times<P: Platform>(
     core: &Arc<Core<P>>,
     holders: &Arc<Holders<P>>,
-) -> Result<(), Problem> {
+) -> Result<Asked<()>, Problem> {
     let mut nonce = [0; 32];
     core.rng()?.fill_bytes(&mut nonce);
     let nonce = Digest32::from_bytes(nonce);
     let body: Arc<[u8]> = to_json(&TimeRequest { nonce })
         .map_err(|_| Problem::internal("time cannot be asked for"))?
         .into();
-    let asked = holders.ask(|holder| {
+    Ok(holders.ask(|holder| {
         let (core, body) = (Arc::clone(core), Arc::clone(&body));
         async move {
             let asked = core.unix_ms();
@@ -362,7 +364,17 @@ pub(crate) async fn check_clock<P: Platform>(
             }
             Ok(())
         }
-    });
+    }))
+}
+
+/// Compares the clock with the holders' signed times.
+///
+/// Wrong is [`Code::Internal`]; too few that agree is [`Code::HoldersUnavailable`].
+pub(crate) async fn check_clock<P: Platform>(
+    core: &Arc<Core<P>>,
+    holders: &Arc<Holders<P>>,
+) -> Result<(), Problem> {
+    let asked = ask_times(core, holders)?;
     let needed = holders.threshold();
     let gathered = first(needed, asked).await;
     let far = |bad: &[(u8, CallError)]| {

@@ -5,8 +5,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{Digest32, InstanceId, RecordId};
+use crate::error_code::Code;
+use crate::evidence::AccountRef;
+use crate::ids::{Digest32, InstanceId, KeyId, RealmId, RecordId};
 use crate::registration::AttestedBinding;
+use crate::warrant::SignedWarrant;
 
 /// Public paths.
 pub mod path {
@@ -42,6 +45,12 @@ pub mod host_path {
     pub const STATUS: &str = "/v1/status";
     /// Inbound `POST` [`super::GenesisPlan`]: [`SignedRealmRecord`](crate::realm::SignedRealmRecord).
     pub const GENESIS: &str = "/v1/genesis";
+    /// Inbound `GET`: [`super::HolderStates`].
+    pub const HOLDERS: &str = "/v1/holders";
+    /// Inbound `POST` [`super::RefreshBatch`]: [`super::RefreshedBatch`].
+    pub const REFRESH: &str = "/v1/refresh";
+    /// Inbound `POST` [`super::DrillBatch`]: [`super::DrilledBatch`].
+    pub const DRILL: &str = "/v1/drill";
     /// Inbound `GET`: JWK set.
     pub const JWKS: &str = "/v1/jwks";
     /// Outbound `GET`/`PUT`: the realm record; `not_found` before there is one.
@@ -102,6 +111,118 @@ pub struct GenesisPlan {
     pub holders: Vec<crate::realm::HolderCard>,
     /// Who signs attestation documents.
     pub root: crate::realm::RootKind,
+}
+
+/// The realm's holders, as an enclave finds them now.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct HolderStates {
+    /// The realm.
+    pub realm: RealmId,
+    /// The version of its record.
+    pub serial: u32,
+    /// t.
+    pub threshold: u8,
+    /// One of each holder, in order.
+    pub holders: Vec<HolderState>,
+}
+
+/// A holder, as an enclave finds it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HolderState {
+    /// 1..=n.
+    pub index: u8,
+    /// Its name.
+    pub name: String,
+    /// The party that runs it.
+    pub party: String,
+    /// Where it stands.
+    pub region: String,
+    /// `host:port`.
+    pub address: String,
+    /// What keeps it from being of use; absent where nothing does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
+}
+
+/// Asks an enclave to make new shares of the next keys, under a warrant.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RefreshBatch {
+    /// By what right.
+    pub warrant: SignedWarrant,
+    /// The last key that was looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<KeyId>,
+}
+
+/// What became of a batch.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefreshedBatch {
+    /// Keys that have new shares now, and none of the old.
+    pub refreshed: u32,
+    /// Keys that no wallet has: what was left of attempts, and former owners'.
+    pub unused: u32,
+    /// Keys that have their old shares still.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failed: Vec<FailedKey>,
+    /// The last key that was looked at; absent where there is none left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<KeyId>,
+    /// How many keys of earlier generations some holder had when the batch began.
+    pub left: u64,
+}
+
+/// A key that something could not be done with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailedKey {
+    /// Whose.
+    pub owner: AccountRef,
+    /// The key.
+    pub key: KeyId,
+    /// Why.
+    pub code: Code,
+    /// The same for people: which holder did what.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub detail: String,
+}
+
+/// Asks an enclave to have the holders check their shares of the next keys.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DrillBatch {
+    /// The last key that was looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<KeyId>,
+}
+
+/// What the holders said of a batch.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DrilledBatch {
+    /// Keys that every holder has a good share of.
+    pub good: u32,
+    /// Keys that no wallet has.
+    pub unused: u32,
+    /// Keys that some holders have no good share of.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub bad: Vec<BadKey>,
+    /// The last key that was looked at; absent where there is none left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<KeyId>,
+    /// How many keys some holder had when the batch began.
+    pub total: u64,
+}
+
+/// A key that not every t holders could put together.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BadKey {
+    /// Whose.
+    pub owner: AccountRef,
+    /// The key.
+    pub key: KeyId,
+    /// Names of the holders without a good share, or that did not answer.
+    pub without: Vec<String>,
+    /// Whether t good shares are left.
+    pub usable: bool,
 }
 
 /// Asks for every stored version of a record.

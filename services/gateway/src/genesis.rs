@@ -8,7 +8,10 @@ use http::{Request, StatusCode};
 use keyfold_net::client::ClientLimits;
 use keyfold_net::pipe::HybridConnector;
 use keyfold_net::{ClientError, HttpClient, Problem};
-use keyfold_protocol::gateway_api::{GenesisPlan, InstanceStatus, host_path};
+use keyfold_protocol::gateway_api::{
+    DrillBatch, DrilledBatch, GenesisPlan, HolderStates, InstanceStatus, RefreshBatch,
+    RefreshedBatch, host_path,
+};
 use keyfold_protocol::realm::{RealmError, SignedRealmRecord};
 use serde::de::DeserializeOwned;
 
@@ -17,6 +20,10 @@ use crate::enclaves::{ENCLAVE_PORT, get, post};
 /// Every holder verifies a document and signs; the slowest decides.
 const GENESIS_TIMEOUT: Duration = Duration::from_secs(120);
 const STATUS_TIMEOUT: Duration = Duration::from_secs(5);
+/// Each holder is waited for.
+const HOLDERS_TIMEOUT: Duration = Duration::from_secs(30);
+/// A batch goes to every holder several times, and into many records.
+const BATCH_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// Why an enclave did not do what the operator asked.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +78,40 @@ pub async fn genesis(
 /// [`EnclaveCallError`].
 pub async fn status(inbound: &Path) -> Result<InstanceStatus, EnclaveCallError> {
     ask(inbound, get(host_path::STATUS), STATUS_TIMEOUT).await
+}
+
+/// Asks an enclave how it finds the realm's holders.
+///
+/// # Errors
+///
+/// [`EnclaveCallError`].
+pub async fn holders(inbound: &Path) -> Result<HolderStates, EnclaveCallError> {
+    ask(inbound, get(host_path::HOLDERS), HOLDERS_TIMEOUT).await
+}
+
+/// Has an enclave make new shares of the next keys, under a warrant.
+///
+/// # Errors
+///
+/// [`EnclaveCallError`]; the same batch may be asked for again.
+pub async fn refresh(
+    inbound: &Path,
+    batch: &RefreshBatch,
+) -> Result<RefreshedBatch, EnclaveCallError> {
+    let body = serde_json::to_vec(batch).map_err(EnclaveCallError::Plan)?;
+    let request = post(host_path::REFRESH, "application/json", body.into());
+    ask(inbound, request, BATCH_TIMEOUT).await
+}
+
+/// Has an enclave ask the holders whether their shares of the next keys are good.
+///
+/// # Errors
+///
+/// [`EnclaveCallError`].
+pub async fn drill(inbound: &Path, batch: &DrillBatch) -> Result<DrilledBatch, EnclaveCallError> {
+    let body = serde_json::to_vec(batch).map_err(EnclaveCallError::Plan)?;
+    let request = post(host_path::DRILL, "application/json", body.into());
+    ask(inbound, request, BATCH_TIMEOUT).await
 }
 
 async fn ask<T: DeserializeOwned>(

@@ -27,6 +27,6 @@ mod run;
 
 pub use config::{EgressTarget, EnclaveSockets, GatewayConfig, Rate, RateLimits, RelayerConfig};
 pub use error::GatewayError;
-pub use genesis::{EnclaveCallError, genesis, status};
+pub use genesis::{EnclaveCallError, drill, genesis, holders, refresh, status};
 pub use origin::{BrowserOrigin, OriginError};
 pub use run::{init, run};

@@ -218,7 +218,7 @@ fn read_toml<T: DeserializeOwned>(path: &Path) -> Result<T, CliError> {
     toml::from_str(&read(path)?).map_err(|error| unreadable(path, error.message()))
 }
 
-fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, CliError> {
+pub(super) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, CliError> {
     serde_json::from_str(&read(path)?).map_err(|error| unreadable(path, &error.to_string()))
 }
 
@@ -241,7 +241,7 @@ fn start(error: &(dyn Error + 'static)) -> CliError {
     )
 }
 
-fn enclave(error: &keyfold_gateway_service::EnclaveCallError) -> CliError {
+pub(super) fn enclave(error: &keyfold_gateway_service::EnclaveCallError) -> CliError {
     use keyfold_gateway_service::EnclaveCallError as Call;
     let (code, what_to_do) = match error {
         Call::Unreachable(_) => (

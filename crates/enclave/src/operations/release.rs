@@ -205,7 +205,8 @@ pub(super) struct ReleasedShares {
     guard_part: Option<(Address, EcdsaSignature)>,
     digest: Digest32,
     shares: Vec<Share>,
-    total: u8,
+    /// What they were split with, which the current record may say otherwise.
+    threshold: Threshold,
 }
 
 /// Asks all holders at once and goes on with the first t good answers.
@@ -215,6 +216,58 @@ pub(super) async fn release<P: Platform, B: Body<Checked: Order>>(
     approved: Approved,
 ) -> Result<ReleasedShares, Problem> {
     let Approved { wallet, guard_part } = approved;
+    let (wallet, shares, anchors) = match gather(realm, request, &wallet).await {
+        Ok((shares, anchors)) => (wallet, shares, anchors),
+        // The record in memory may name shares that have ended since. Holders that refuse for that
+        // have not used the request up.
+        Err(problem) if problem.code == Code::KeyUnknown => {
+            let newer = newer_shares(realm, request, &wallet)
+                .await?
+                .ok_or(problem)?;
+            let (shares, anchors) = gather(realm, request, &newer).await?;
+            (newer, shares, anchors)
+        }
+        Err(problem) => return Err(problem),
+    };
+    let total = u8::try_from(wallet.record.leaf.len()).ok();
+    let threshold = total.and_then(|total| Threshold::new(wallet.record.threshold, total).ok());
+    let threshold = threshold.ok_or_else(|| Problem::internal("a wallet has no threshold"))?;
+    let current = current_wallet(realm, request, wallet, &anchors).await?;
+    Ok(ReleasedShares {
+        wallet: current,
+        guard_part,
+        digest: request.body().digest(),
+        shares,
+        threshold,
+    })
+}
+
+/// The wallet with its newest shares, where those that were used are older.
+async fn newer_shares<P: Platform, B: Body<Checked: Order>>(
+    realm: &Realm<P>,
+    request: &SessionRequest<B>,
+    used: &Wallet,
+) -> Result<Option<Wallet>, Problem> {
+    let id = realm.account_id(&request.owner());
+    let current = realm.records.read::<Account>(id).await?;
+    let current = realm
+        .records
+        .remember(id, current.ok_or(Code::SessionInvalid)?);
+    let wallet = wallet_in(realm, request, &current).await?;
+    let newer = wallet.record.generation > used.record.generation;
+    let same =
+        wallet.record.config == used.record.config && wallet.record.guard == used.record.guard;
+    Ok(Some(wallet).filter(|_| newer && same))
+}
+
+type Gathered = (Vec<Share>, Vec<Option<Anchor>>);
+
+/// The shares of t holders, each with what it remembers of the account's record.
+async fn gather<P: Platform, B: Body<Checked: Order>>(
+    realm: &Realm<P>,
+    request: &SessionRequest<B>,
+    wallet: &Wallet,
+) -> Result<Gathered, Problem> {
     let owner = request.owner();
     let record_id = realm.account_id(&owner);
     let evidence = request.evidence();
@@ -269,14 +322,7 @@ pub(super) async fn release<P: Platform, B: Body<Checked: Order>>(
         shares.push(share);
         anchors.push(anchor);
     }
-    let current = current_wallet(realm, request, wallet, &anchors).await?;
-    Ok(ReleasedShares {
-        wallet: current,
-        guard_part,
-        digest: request.body().digest(),
-        shares,
-        total: u8::try_from(realm.holders.count()).unwrap_or(u8::MAX),
-    })
+    Ok((shares, anchors))
 }
 
 /// Checks that the record that was used is the newest that any of the t holders remembers; where
@@ -305,9 +351,8 @@ async fn current_wallet<P: Platform, B: Body<Checked: Order>>(
     }
     let current = realm.records.remember(id, current);
     let wallet = wallet_in(realm, request, &current).await?.record;
+    // New shares of a key are shares of the same key.
     let same = wallet.key == used.record.key
-        && wallet.generation == used.record.generation
-        && wallet.leaf == used.record.leaf
         && wallet.config == used.record.config
         && wallet.guard == used.record.guard;
     if same {
@@ -351,8 +396,7 @@ impl ReleasedShares {
     /// Recombines the key, signs, and forgets it.
     pub(super) fn sign(self) -> Result<OwnerSigned, Problem> {
         let failed = || Problem::internal("the shares do not make the wallet's key");
-        let threshold = Threshold::new(self.wallet.threshold, self.total).map_err(|_| failed())?;
-        let key = combine(threshold, &self.shares)
+        let key = combine(self.threshold, &self.shares)
             .ok()
             .and_then(|secret| SigningKey::from_secret_bytes(&secret).ok())
             .ok_or_else(failed)?;
