@@ -82,7 +82,7 @@ fn refused(error: VerifyError, document: &[u8]) -> CliError {
         ),
         RefusalKind::Time => (
             CliCode::DocumentOutdated,
-            "Name the time at which it was received with --at, and the greatest age with --max-age; \
+            "Name the time at which you received it with --at, and the greatest age with --max-age; \
              keyfold attest show tells which time it claims.",
         ),
         RefusalKind::Debug => (
