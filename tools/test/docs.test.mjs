@@ -1,5 +1,5 @@
 // The documents must not promise what is not there: links lead somewhere, and every test that
-// docs/requirements.md, docs/attack-cases.md, docs/asvs.md and docs/sign-in.md name exists.
+// docs/requirements.md, docs/attack-cases.md, docs/asvs.md, docs/sign-in.md and docs/attestation.md name exists.
 
 import assert from 'node:assert/strict'
 import { existsSync, readFileSync, readdirSync } from 'node:fs'
@@ -94,6 +94,12 @@ test('tests that the page on signing in names exist', () => {
   const tests = namedIn(read('docs/sign-in.md'))
   assert.ok(tests.length > 20)
   assert.deepEqual(missingTests([{ id: 'docs/sign-in.md', tests }], load), [])
+})
+
+test('tests that the page on attestation names exist', () => {
+  const tests = namedIn(read('docs/attestation.md')).filter(({ name }) => !name.startsWith('document_'))
+  assert.ok(tests.length > 8)
+  assert.deepEqual(missingTests([{ id: 'docs/attestation.md', tests }], load), [])
 })
 
 test('every requirement is numbered once, in order, with a status', () => {

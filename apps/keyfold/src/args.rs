@@ -2,6 +2,7 @@
 
 mod account;
 mod app_server;
+mod attest;
 mod config;
 mod developer;
 mod holders;
@@ -15,6 +16,7 @@ use clap::{Args, Parser, Subcommand};
 
 pub(crate) use account::{IdentitiesCommand, Identity, SignIn, StepUpBy, StepUpRules, TotpCommand};
 pub(crate) use app_server::{IdToken, Introspect, ServerKey};
+pub(crate) use attest::{AttestCommand, AttestShow, AttestVerify, HexBytes};
 pub(crate) use config::ConfigCommand;
 pub(crate) use developer::Rpc;
 pub(crate) use holders::{HoldersCommand, MakeWarrant};
@@ -136,6 +138,9 @@ pub enum Command {
     /// Profiles: show.
     #[command(subcommand, after_help = user::PROFILE_HELP)]
     Profile(ProfileCommand),
+    /// For auditors: attestation documents of any Nitro enclave, show and verify.
+    #[command(subcommand, after_help = attest::ATTEST_HELP)]
+    Attest(AttestCommand),
     /// For operators: the gateway.
     #[command(subcommand, after_help = operator::GATEWAY_HELP)]
     Gateway(GatewayCommand),
@@ -255,6 +260,11 @@ mod tests {
             "keyfold status --profile work",
             "keyfold profile show",
             "keyfold demo --json --anything",
+            "keyfold attest show document.cbor --all",
+            "keyfold --json attest show -",
+            "keyfold attest verify d --nonce 00ff --measurements m.json --max-age 10m",
+            "keyfold attest verify - --any-nonce --any-code --at 1665651482 --allow-debug",
+            "keyfold attest verify d --root root.pem --user-data 00 --public-key key.der",
             "keyfold rpc --listen 127.0.0.1:0",
             "keyfold project create --name App --mail-host smtp.example --mail-from a@app.example",
             "keyfold project create --settings s.toml --mail-password-file p",
@@ -387,6 +397,16 @@ mod tests {
             format!("keyfold id-token --nonce {}", "a".repeat(129)),
             "keyfold introspect --token-file -".to_owned(),
             "keyfold introspect --key server.key".to_owned(),
+            "keyfold attest show".to_owned(),
+            "keyfold attest show d --nonce 00ff".to_owned(),
+            "keyfold attest verify d --nonce 00ff --any-nonce".to_owned(),
+            "keyfold attest verify d --any-code --measurements m.json".to_owned(),
+            "keyfold attest verify d --nonce 20".to_owned(),
+            "keyfold attest verify d --at yesterday".to_owned(),
+            "keyfold attest verify d --max-age 10".to_owned(),
+            "keyfold attest verify d --pcr 0".to_owned(),
+            "keyfold attest verify d --pcr16 00".to_owned(),
+            "keyfold attest verify d --user-data text".to_owned(),
         ] {
             let error = parse(&line).map(|_| ()).expect_err(&line);
             assert_eq!(error.exit_code(), 2, "{line}");

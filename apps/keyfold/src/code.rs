@@ -53,5 +53,11 @@ codes! {
     EnclaveFailed "enclave_failed" Failed "The enclave answered something that is not usable.";
     GenesisInvalid "genesis_invalid" Unverified "The enclave returned a realm record that does not verify.";
     OtherRealm "other_realm" Unverified "The enclave made a realm of other holders than were asked for.";
+    DocumentMalformed "document_malformed" Unverified "The input is no attestation document, or a damaged one.";
+    DocumentUnsigned "document_unsigned" Unverified "Nobody signed the attestation document: an emulator made it.";
+    DocumentUntrusted "document_untrusted" Unverified "The attestation document's certificates or signature do not lead to the trusted root.";
+    DocumentOutdated "document_outdated" Unverified "The attestation document or its certificates are not of the time for which they were judged.";
+    DocumentDebug "document_debug" Unverified "The attestation document is of an enclave in debug mode, whose host reads its memory.";
+    DocumentUnexpected "document_unexpected" Unverified "The attestation document is genuine and not what was demanded: nonce, code, registers, user data or public key.";
     NoRuntime "no_runtime" Failed "The system gave this program no thread to run on.";
 }

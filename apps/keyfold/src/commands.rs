@@ -2,6 +2,7 @@
 
 pub(crate) mod account;
 pub(crate) mod app_server;
+pub(crate) mod attest;
 pub(crate) mod config;
 pub(crate) mod devices;
 pub(crate) mod holders;

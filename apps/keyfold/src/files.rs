@@ -19,6 +19,35 @@ pub(crate) fn read(path: &Path) -> Result<String, CliError> {
     })
 }
 
+/// Reads bytes, at most so many and all of them or nothing.
+pub(crate) fn read_bytes(path: &Path, most: u64) -> Result<Vec<u8>, CliError> {
+    let bytes = first_bytes(path, most.saturating_add(1))?;
+    if bytes.len() as u64 > most {
+        return Err(CliError::usage(
+            format!("{} has more than {most} bytes", path.display()),
+            "Check the path.",
+        ));
+    }
+    Ok(bytes)
+}
+
+/// Reads the first bytes of a file, or of standard input where it is `-`.
+pub(crate) fn first_bytes(path: &Path, most: u64) -> Result<Vec<u8>, CliError> {
+    let mut bytes = Vec::new();
+    let read = if path == Path::new("-") {
+        io::stdin().lock().take(most).read_to_end(&mut bytes)
+    } else {
+        File::open(path).and_then(|file| file.take(most).read_to_end(&mut bytes))
+    };
+    match read {
+        Ok(_) => Ok(bytes),
+        Err(error) => Err(CliError::usage(
+            format!("cannot read {}: {error}", path.display()),
+            "Check the path.",
+        )),
+    }
+}
+
 fn read_at_most(path: &Path, most: u64) -> io::Result<String> {
     let mut text = String::new();
     let read = File::open(path)?.take(most + 1).read_to_string(&mut text)?;
@@ -59,6 +88,9 @@ mod tests {
         assert!(read_at_most(&path, 4).is_err());
         std::fs::write(&path, b"\xff").unwrap();
         assert!(read(&path).is_err());
+        std::fs::write(&path, b"\xff2345").unwrap();
+        assert_eq!(read_bytes(&path, 5).unwrap(), b"\xff2345");
+        assert!(read_bytes(&path, 4).is_err());
         let missing = read(&dir.path().join("missing")).unwrap_err();
         assert!(missing.message.contains("missing"), "{missing}");
     }

@@ -22,7 +22,8 @@ impl DevelopmentRoot {
 /// # Security
 ///
 /// A released program is made with [`Roots::aws_nitro`]; there is no way from a file, a variable or
-/// an argument to another root then.
+/// an argument to another root then, for any enclave that is talked to. `keyfold attest verify
+/// --root` judges a document by another root, says so, and acts on nothing.
 #[derive(Debug, Clone, Copy)]
 pub struct Roots {
     development: Option<DevelopmentRoot>,

@@ -90,6 +90,7 @@ pub async fn execute(cli: Cli, roots: Roots) -> Result<Report, CliError> {
         Command::Status => commands::status::run(user()?).await,
         Command::Project(command) => commands::project::run(user()?, command).await,
         Command::Profile(ProfileCommand::Show) => commands::profile::show(&profile()?),
+        Command::Attest(command) => commands::attest::run(command),
         Command::Gateway(command) => commands::operator::gateway(command, output).await,
         Command::Guard(command) => commands::operator::guard(command, output).await,
         Command::Relayer(command) => commands::operator::relayer(command, output).await,
@@ -125,6 +126,7 @@ fn profile_of(cli: &Cli) -> Option<Profile> {
         | Command::Project(_) => true,
         // To show a profile nobody has to be believed.
         Command::Profile(_)
+        | Command::Attest(_)
         | Command::Gateway(_)
         | Command::Guard(_)
         | Command::Relayer(_)

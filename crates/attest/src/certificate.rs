@@ -146,6 +146,33 @@ impl<'a> Certificate<'a> {
     }
 }
 
+/// What a certificate says of itself, for people. Nobody vouches for it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct CertificateContent {
+    /// Whom it is about, as RFC 4514 writes names. May hold any character.
+    pub subject: String,
+    /// Who is said to have signed it.
+    pub issuer: String,
+    /// The first second of validity, since 1970.
+    pub not_before_seconds: u64,
+    /// The last second of validity, since 1970.
+    pub not_after_seconds: u64,
+}
+
+impl CertificateContent {
+    /// Reads any certificate in DER, also one that no chain could hold.
+    pub(crate) fn read(der: &[u8]) -> Option<Self> {
+        let whole = x509_cert::Certificate::from_der(der).ok()?;
+        let tbs = whole.tbs_certificate();
+        Some(Self {
+            subject: tbs.subject().to_string(),
+            issuer: tbs.issuer().to_string(),
+            not_before_seconds: tbs.validity().not_before.to_unix_duration().as_secs(),
+            not_after_seconds: tbs.validity().not_after.to_unix_duration().as_secs(),
+        })
+    }
+}
+
 #[derive(Default)]
 struct Extensions {
     basic_constraints: Option<BasicConstraints>,

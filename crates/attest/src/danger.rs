@@ -2,10 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use sha2::{Digest as _, Sha256};
+
+pub use crate::certificate::CertificateContent;
 use crate::document::Document;
+use crate::ecdsa::Signature;
 use crate::error::VerifyError;
 use crate::pcr::Pcr;
-use crate::policy::{MeasurementPolicy, Measurements};
+use crate::policy::{MeasurementPolicy, Measurements, looks_like_debug};
+use crate::verify::ES384;
 
 /// Trusts these images and, besides, **every enclave in debug mode, whatever code it runs**.
 ///
@@ -31,12 +36,52 @@ pub fn inspect(document: &[u8]) -> Result<UnverifiedDocument, VerifyError> {
 
 /// What a document claims. Nobody vouches for it.
 #[derive(Clone, Debug)]
-pub struct UnverifiedDocument(Document);
+pub struct UnverifiedDocument(pub(crate) Document);
+
+/// A certificate that a document brings, unverified.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ClaimedCertificate {
+    /// SHA-256 of the DER, by which people compare certificates.
+    pub sha256: [u8; 32],
+    /// What it says, where it is a certificate at all.
+    pub content: Option<CertificateContent>,
+}
 
 impl UnverifiedDocument {
     /// The COSE algorithm; -35 is ES384, the only one [`verify`](crate::verify) accepts.
     pub fn algorithm(&self) -> i64 {
         self.0.algorithm
+    }
+
+    /// The signature, of whatever length.
+    pub fn signature(&self) -> &[u8] {
+        &self.0.signature
+    }
+
+    /// Says whether a signature stands there that could be genuine: ES384, and not zeros alone. An
+    /// emulator writes none. Whether it is right is not judged.
+    pub fn has_signature(&self) -> bool {
+        let signature = self.signature();
+        self.algorithm() == ES384
+            && signature.len() == size_of::<Signature>()
+            && signature.iter().any(|byte| *byte != 0)
+    }
+
+    /// Says whether PCR0, 1 or 2 has zeros, as all of them have in debug mode.
+    pub fn claims_debug(&self) -> bool {
+        looks_like_debug(&self.0.claims)
+    }
+
+    /// What the certificates say, the root first and the leaf last.
+    pub fn certificates(&self) -> Vec<ClaimedCertificate> {
+        let bundle = self.cabundle().iter().map(Vec::as_slice);
+        bundle
+            .chain([self.certificate()])
+            .map(|der| ClaimedCertificate {
+                sha256: Sha256::digest(der).into(),
+                content: CertificateContent::read(der),
+            })
+            .collect()
     }
 
     /// The claimed name of the enclave.

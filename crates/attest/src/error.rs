@@ -216,4 +216,85 @@ pub enum VerifyError {
     /// PCR16 does not hold the expected realm.
     #[error("PCR16 is not the expected value")]
     Pcr16Mismatch,
+    /// A PCR besides PCR16 does not hold the expected value.
+    #[error("PCR{0} is not the expected value")]
+    PcrMismatch(u8),
+    /// The user data is absent or not the expected one.
+    #[error("the user data is not the expected one")]
+    UserDataMismatch,
+    /// The public key is absent or not the expected one.
+    #[error("the public key is not the expected one")]
+    PublicKeyMismatch,
+}
+
+/// What kind of rule a refused document broke: what somebody can do about it follows from this.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum RefusalKind {
+    /// It is no attestation document, or a damaged one.
+    Form,
+    /// Nobody whom the verifier trusts signed it.
+    Authenticity,
+    /// It is from another time than the verifier's: document or certificates.
+    Time,
+    /// The enclave runs in debug mode.
+    Debug,
+    /// It is genuine, and another one than was expected.
+    Expectation,
+}
+
+impl VerifyError {
+    /// Returns what kind of rule was broken.
+    pub fn kind(&self) -> RefusalKind {
+        match self {
+            Self::DocumentTooLarge { .. }
+            | Self::Cbor(_)
+            | Self::WrongTag
+            | Self::NotCoseSign1
+            | Self::ProtectedHeader
+            | Self::UnprotectedHeader
+            | Self::DuplicateField
+            | Self::UnknownField
+            | Self::MissingField(_)
+            | Self::EmptyModuleId
+            | Self::Digest
+            | Self::PcrCount
+            | Self::PcrIndex
+            | Self::DuplicatePcr
+            | Self::PcrLength
+            | Self::CertificateLength
+            | Self::ChainLength
+            | Self::PublicKeyLength
+            | Self::UserDataLength
+            | Self::NonceLength => RefusalKind::Form,
+            Self::Algorithm
+            | Self::SignatureLength
+            | Self::RootMismatch
+            | Self::CertificateMalformed { .. }
+            | Self::CertificateAlgorithm { .. }
+            | Self::CertificateKey { .. }
+            | Self::IssuerMismatch { .. }
+            | Self::SelfIssued { .. }
+            | Self::CertificateSignature { .. }
+            | Self::DuplicateExtension { .. }
+            | Self::UnknownCriticalExtension { .. }
+            | Self::NotAuthority { .. }
+            | Self::LeafIsAuthority
+            | Self::PathLength { .. }
+            | Self::KeyUsage { .. }
+            | Self::Signature => RefusalKind::Authenticity,
+            Self::CertificateNotYetValid { .. }
+            | Self::CertificateExpired { .. }
+            | Self::FromTheFuture
+            | Self::TooOld => RefusalKind::Time,
+            Self::DebugMode => RefusalKind::Debug,
+            Self::NonceMissing
+            | Self::NonceMismatch
+            | Self::PcrMissing(_)
+            | Self::MeasurementNotAllowed
+            | Self::Pcr16Mismatch
+            | Self::PcrMismatch(_)
+            | Self::UserDataMismatch
+            | Self::PublicKeyMismatch => RefusalKind::Expectation,
+        }
+    }
 }

@@ -6,6 +6,9 @@ use crate::document::Claims;
 use crate::error::VerifyError;
 use crate::pcr::{PCR_LEN, Pcr, is_zero};
 
+/// The registers that every boot extends.
+const IMAGE_PCRS: std::ops::RangeInclusive<u8> = 0..=2;
+
 /// The measurements of one enclave image.
 ///
 /// PCR0 is the whole image, PCR1 kernel and boot ramdisk, PCR2 the application. Where set, PCR3
@@ -111,27 +114,46 @@ impl MeasurementPolicy {
     }
 
     pub(crate) fn check(&self, claims: &Claims) -> Result<(), VerifyError> {
-        let mut zeros = 0;
-        for index in 0..=2 {
-            let pcr = claims
-                .pcrs
-                .get(&index)
-                .ok_or(VerifyError::PcrMissing(index))?;
-            zeros += usize::from(is_zero(pcr));
-        }
-        if zeros == 3 && self.allow_debug {
-            return Ok(());
-        }
-        // A boot always extends all three, so a single one of zeros is no sound measurement.
-        if zeros > 0 {
-            return Err(VerifyError::DebugMode);
-        }
-        if self.allowed.iter().any(|image| image.matches(claims)) {
-            Ok(())
-        } else {
-            Err(VerifyError::MeasurementNotAllowed)
+        match check_mode(claims, self.allow_debug)? {
+            Mode::Debug => Ok(()),
+            Mode::Measured if self.allowed.iter().any(|image| image.matches(claims)) => Ok(()),
+            Mode::Measured => Err(VerifyError::MeasurementNotAllowed),
         }
     }
+}
+
+/// How an enclave that may be listened to was started.
+pub(crate) enum Mode {
+    /// Its registers say what code it runs.
+    Measured,
+    /// In debug mode, where they say nothing.
+    Debug,
+}
+
+/// Refuses enclaves whose registers of the image are missing, and those in debug mode where they
+/// are not allowed.
+pub(crate) fn check_mode(claims: &Claims, allow_debug: bool) -> Result<Mode, VerifyError> {
+    let mut zeros = 0;
+    for index in IMAGE_PCRS {
+        let pcr = claims
+            .pcrs
+            .get(&index)
+            .ok_or(VerifyError::PcrMissing(index))?;
+        zeros += usize::from(is_zero(pcr));
+    }
+    match zeros {
+        0 => Ok(Mode::Measured),
+        3 if allow_debug => Ok(Mode::Debug),
+        // A boot always extends all three, so a single one of zeros is no sound measurement.
+        _ => Err(VerifyError::DebugMode),
+    }
+}
+
+/// Says whether a register of the image has zeros, as all of them have in debug mode.
+pub(crate) fn looks_like_debug(claims: &Claims) -> bool {
+    IMAGE_PCRS
+        .filter_map(|index| claims.pcrs.get(&index))
+        .any(is_zero)
 }
 
 mod hex_pcr {

@@ -27,7 +27,8 @@ pub enum RootError {
 /// A trusted root certificate.
 ///
 /// It is compared byte for byte: another certificate with the same subject, or even the same key,
-/// is another root. Release binaries use [`TrustRoot::aws_nitro`] and nothing else.
+/// is another root. Release binaries use [`TrustRoot::aws_nitro`] and nothing else for
+/// enclaves that they talk to.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct TrustRoot {
     der: Cow<'static, [u8]>,

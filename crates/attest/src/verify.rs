@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use crate::audit::{Code, Demands};
 use crate::chain;
 use crate::document::{Claims, Document};
 use crate::ecdsa::Signature;
 use crate::error::VerifyError;
 use crate::nonce::Nonce;
 use crate::pcr::Pcr;
-use crate::policy::MeasurementPolicy;
+use crate::policy::{self, MeasurementPolicy};
 use crate::root::TrustRoot;
 
 /// One hour: how long a document is good unless the caller says otherwise.
@@ -18,7 +19,10 @@ pub const DEFAULT_MAX_AGE_MS: u64 = 60 * 60 * 1000;
 pub const DEFAULT_MAX_FUTURE_MS: u64 = 30 * 1000;
 
 /// COSE's number for ECDSA with SHA-384 (RFC 9053, 2.1).
-const ES384: i64 = -35;
+pub(crate) const ES384: i64 = -35;
+
+/// Where an enclave of this project puts its realm.
+pub(crate) const REALM_PCR: u8 = 16;
 
 /// What a verifier demands of a document.
 #[derive(Clone, Copy, Debug)]
@@ -81,13 +85,36 @@ pub fn verify(
     root: &TrustRoot,
     expect: &Expectations<'_>,
 ) -> Result<VerifiedDocument, VerifyError> {
-    let authentic = Authentic::establish(Document::parse(document)?, root, expect)?;
-    authentic.meet(expect)
+    let Checked {
+        document,
+        valid_until_ms,
+    } = check(document, root, &Demands::all_of(expect))?;
+    Ok(VerifiedDocument {
+        claims: document.claims,
+        nonce: expect.nonce.clone(),
+        valid_until_ms,
+    })
 }
 
-/// Claims of a genuine enclave, which may be old, foreign or untrusted all the same.
+/// What met its demands, whatever these were. The public ways in make their own types of it.
+pub(crate) struct Checked {
+    pub(crate) document: Document,
+    pub(crate) valid_until_ms: u64,
+}
+
+/// The one path: form, algorithm, chain, signature, and then what was demanded.
+pub(crate) fn check(
+    document: &[u8],
+    root: &TrustRoot,
+    demands: &Demands<'_>,
+) -> Result<Checked, VerifyError> {
+    let authentic = Authentic::establish(Document::parse(document)?, root, demands)?;
+    authentic.meet(demands)
+}
+
+/// A document of a genuine enclave, which may be old, foreign or untrusted all the same.
 struct Authentic {
-    claims: Claims,
+    document: Document,
     chain_valid_until_ms: u64,
 }
 
@@ -95,7 +122,7 @@ impl Authentic {
     fn establish(
         document: Document,
         root: &TrustRoot,
-        expect: &Expectations<'_>,
+        demands: &Demands<'_>,
     ) -> Result<Self, VerifyError> {
         if document.algorithm != ES384 {
             return Err(VerifyError::Algorithm);
@@ -107,13 +134,13 @@ impl Authentic {
         let ahead_ms = document
             .claims
             .timestamp_ms
-            .saturating_sub(expect.now_unix_ms);
-        let tolerated_ms = if ahead_ms <= expect.max_future_ms {
+            .saturating_sub(demands.now_unix_ms);
+        let tolerated_ms = if ahead_ms <= demands.max_future_ms {
             ahead_ms
         } else {
             0
         };
-        let chain_time_ms = expect.now_unix_ms.saturating_add(tolerated_ms);
+        let chain_time_ms = demands.now_unix_ms.saturating_add(tolerated_ms);
         let leaf = chain::verify(
             &document.claims.cabundle,
             &document.claims.certificate,
@@ -124,41 +151,51 @@ impl Authentic {
             return Err(VerifyError::Signature);
         }
         Ok(Self {
-            claims: document.claims,
+            document,
             chain_valid_until_ms: leaf.valid_until_seconds.saturating_mul(1000),
         })
     }
 
-    fn meet(self, expect: &Expectations<'_>) -> Result<VerifiedDocument, VerifyError> {
-        let claims = self.claims;
-        if claims.timestamp_ms.saturating_sub(expect.now_unix_ms) > expect.max_future_ms {
+    fn meet(self, demands: &Demands<'_>) -> Result<Checked, VerifyError> {
+        let claims = &self.document.claims;
+        if claims.timestamp_ms.saturating_sub(demands.now_unix_ms) > demands.max_future_ms {
             return Err(VerifyError::FromTheFuture);
         }
-        if expect.now_unix_ms.saturating_sub(claims.timestamp_ms) > expect.max_age_ms {
+        if demands.now_unix_ms.saturating_sub(claims.timestamp_ms) > demands.max_age_ms {
             return Err(VerifyError::TooOld);
         }
-        match claims.nonce.as_deref() {
-            None => return Err(VerifyError::NonceMissing),
-            Some(nonce) if nonce != expect.nonce.as_bytes() => {
+        match (demands.nonce, claims.nonce.as_deref()) {
+            (None, _) => {}
+            (Some(_), None) => return Err(VerifyError::NonceMissing),
+            (Some(demanded), Some(nonce)) if nonce != demanded.as_bytes() => {
                 return Err(VerifyError::NonceMismatch);
             }
-            Some(_) => {}
+            (Some(_), Some(_)) => {}
         }
-        expect.policy.check(&claims)?;
-        if let Some(expected) = expect.pcr16 {
-            match claims.pcrs.get(&16) {
-                None => return Err(VerifyError::PcrMissing(16)),
-                Some(pcr) if *pcr != expected => return Err(VerifyError::Pcr16Mismatch),
-                Some(_) => {}
+        match demands.code {
+            Code::OneOf(policy) => policy.check(claims)?,
+            Code::Any { allow_debug } => policy::check_mode(claims, allow_debug).map(drop)?,
+        }
+        for (index, demanded) in &demands.pcrs {
+            match claims.pcrs.get(index) {
+                None => return Err(VerifyError::PcrMissing(*index)),
+                Some(pcr) if pcr == demanded => {}
+                Some(_) if *index == REALM_PCR => return Err(VerifyError::Pcr16Mismatch),
+                Some(_) => return Err(VerifyError::PcrMismatch(*index)),
             }
+        }
+        if demands.user_data.is_some() && demands.user_data != claims.user_data.as_deref() {
+            return Err(VerifyError::UserDataMismatch);
+        }
+        if demands.public_key.is_some() && demands.public_key != claims.public_key.as_deref() {
+            return Err(VerifyError::PublicKeyMismatch);
         }
         let valid_until_ms = claims
             .timestamp_ms
-            .saturating_add(expect.max_age_ms)
+            .saturating_add(demands.max_age_ms)
             .min(self.chain_valid_until_ms);
-        Ok(VerifiedDocument {
-            nonce: expect.nonce.clone(),
-            claims,
+        Ok(Checked {
+            document: self.document,
             valid_until_ms,
         })
     }

@@ -294,6 +294,54 @@ fn a_genuine_document_cut_short_or_with_bytes_after_it_is_refused() {
     );
 }
 
+/// A byte string as one piece, or cut into chunks.
+fn bytes(content: &[u8], chunk: Option<usize>) -> Vec<u8> {
+    let whole = |content: &[u8]| match u16::try_from(content.len()).unwrap() {
+        len @ 0..24 => [&[0x40 | len as u8], content].concat(),
+        len @ 24..256 => [&[0x58, len as u8], content].concat(),
+        len => [&[0x59], &len.to_be_bytes()[..], content].concat(),
+    };
+    match chunk {
+        None => whole(content),
+        Some(len) => {
+            let chunks = content.chunks(len).flat_map(whole);
+            [0x5f].into_iter().chain(chunks).chain([0xff]).collect()
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// The envelope is not signed, what it holds is: AWS's document in other spellings is AWS's.
+    #[test]
+    fn a_genuine_document_is_accepted_in_every_spelling_of_its_envelope(
+        tagged in any::<bool>(),
+        array in any::<bool>(),
+        map in any::<bool>(),
+        chunks in prop::array::uniform3(prop::option::of(1usize..5_000)),
+    ) {
+        if let Some(genuine) = Genuine::load() {
+            // 84 44 a1013822 a0 59 hhhh payload 58 60 signature
+            let (head, tail) = genuine.document.split_at(10);
+            prop_assert_eq!(&head[..8], [0x84, 0x44, 0xa1, 1, 0x38, 0x22, 0xa0, 0x59]);
+            let (payload, signature) = tail.split_at(tail.len() - 98);
+            let document = [
+                if tagged { vec![0xd2] } else { Vec::new() },
+                vec![if array { 0x9f } else { 0x84 }],
+                bytes(&head[2..6], chunks[0]),
+                if map { vec![0xbf, 0xff] } else { vec![0xa0] },
+                bytes(payload, chunks[1]),
+                bytes(&signature[2..], chunks[2]),
+                if array { vec![0xff] } else { Vec::new() },
+            ]
+            .concat();
+            let verdict = verify(&document, &TrustRoot::aws_nitro(), &genuine.expect());
+            prop_assert!(verdict.is_ok(), "{verdict:?}");
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 

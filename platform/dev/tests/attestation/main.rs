@@ -3,8 +3,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod audit;
 mod chain;
 mod cose;
+mod encoding;
 mod expectations;
 mod fuzz;
 mod issuer;
