@@ -116,6 +116,7 @@ codes! {
 
     // What a key holder answers an enclave
     NotRegistered "not_registered" 401 "The instance has no registration here; register again.";
+    WarrantInvalid "warrant_invalid" 403 "The warrant does not allow this; the detail says why.";
     EvidenceInvalid "evidence_invalid" 403 "The evidence does not prove what is asked.";
     OwnershipMismatch "ownership_mismatch" 403 "That key does not belong to this account.";
     KeyUnknown "key_unknown" 404 "There is no such key.";

@@ -61,6 +61,8 @@ pub(crate) struct Existing {
     pub(crate) generation: u32,
     /// Whether a share of it ever left the holder.
     pub(crate) released: bool,
+    /// Whether there are shares of a later generation.
+    pub(crate) staged: bool,
     /// Attempts that are kept, and of these the ones older than [`SHARING_LIFE`].
     pub(crate) sharings: u64,
     pub(crate) old_sharings: u64,
@@ -92,7 +94,7 @@ pub(crate) fn decide(
     match existing {
         None if keys >= MAX_KEYS => Err(DepositRefusal::TooMany),
         None => Ok(Deposit::New),
-        Some(key) if !key.own || key.released || key.generation != generation => {
+        Some(key) if !key.own || key.released || key.staged || key.generation != generation => {
             Err(DepositRefusal::KeyExists)
         }
         Some(key) if key.sharings < MAX_SHARINGS => Ok(Deposit::Beside),

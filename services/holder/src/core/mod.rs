@@ -11,6 +11,7 @@
 //! | [`evidence`] | what vouches for a device besides the enclave |
 //! | [`genesis`] | whether a realm record is one this holder agrees to |
 //! | [`anchors`] | whether others' statements move an anchor |
+//! | [`maintenance`] | what is done with shares under a warrant |
 //! | [`window`] | counting in fixed windows |
 
 pub(crate) mod anchors;
@@ -18,6 +19,7 @@ pub(crate) mod deposit;
 pub(crate) mod devices;
 pub(crate) mod evidence;
 pub(crate) mod genesis;
+pub(crate) mod maintenance;
 pub(crate) mod operation;
 pub(crate) mod release;
 pub(crate) mod revocation;

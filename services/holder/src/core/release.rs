@@ -49,8 +49,6 @@ pub(crate) enum KeyFacts {
     Foreign,
     /// It belongs to the account and project that ask.
     Owned {
-        /// Its current generation.
-        generation: u32,
         /// Its releases so far.
         window: Window,
     },
@@ -65,9 +63,7 @@ pub(crate) enum ReleaseRefusal {
     KeyUnknown,
     #[error("the key does not belong to this account")]
     ForeignKey,
-    #[error("the key has another generation")]
-    WrongGeneration,
-    #[error("the key has no share of that commitment")]
+    #[error("the key has no share of that generation and commitment")]
     OtherSharing,
     #[error("the key was used too often within a minute")]
     LimitReached,
@@ -77,7 +73,7 @@ impl Coded for ReleaseRefusal {
     fn code(&self) -> Code {
         match self {
             Self::Standing(standing) => standing.code(),
-            Self::KeyUnknown | Self::WrongGeneration | Self::OtherSharing => Code::KeyUnknown,
+            Self::KeyUnknown | Self::OtherSharing => Code::KeyUnknown,
             Self::ForeignKey => Code::OwnershipMismatch,
             Self::LimitReached => Code::ReleaseLimit,
         }
@@ -119,7 +115,9 @@ impl Requested {
         &self.key_use
     }
 
-    /// Decides by the holder's own tables: nonce, session, device, key, generation, limit.
+    /// Decides by the holder's own tables: nonce, session, device, key, limit. Which of its shares it
+    /// has for the generation and commitment that are asked for is the store's to find: while new
+    /// ones are made there are two generations, and only the account's record knows which counts.
     pub(crate) fn admit(
         self,
         standing: &Standing,
@@ -128,14 +126,11 @@ impl Requested {
         limit_per_minute: u32,
     ) -> Result<Admitted, ReleaseRefusal> {
         let _good = standing.check(now)?;
-        let (generation, window) = match key {
+        let window = match key {
             KeyFacts::Unknown => return Err(ReleaseRefusal::KeyUnknown),
             KeyFacts::Foreign => return Err(ReleaseRefusal::ForeignKey),
-            KeyFacts::Owned { generation, window } => (*generation, *window),
+            KeyFacts::Owned { window } => *window,
         };
-        if generation != self.generation {
-            return Err(ReleaseRefusal::WrongGeneration);
-        }
         let window = window
             .count_one(now, WINDOW_SECONDS, limit_per_minute)
             .ok_or(ReleaseRefusal::LimitReached)?;

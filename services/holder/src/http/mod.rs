@@ -48,6 +48,12 @@ pub fn router(holder: Arc<Holder>) -> Router {
         .route(path::SESSION_REVOKE, post(session_revoke))
         .route(path::SHARE_STORE, post(share_store))
         .route(path::SHARE_RELEASE, post(share_release))
+        .route(path::KEY_LIST, post(key_list))
+        .route(path::SHARE_HAND_OVER, post(share_hand_over))
+        .route(path::SHARE_TAKE_OVER, post(share_take_over))
+        .route(path::SHARE_CONFIRM, post(share_confirm))
+        .route(path::SHARE_RETIRE, post(share_retire))
+        .route(path::SHARE_DRILL, post(share_drill))
         .route(path::ANCHOR_READ, post(anchor_read))
         .route(path::ANCHOR_COMMIT, post(anchor_commit))
         .route(path::ANCHOR_REPAIR, post(anchor_repair))
@@ -123,6 +129,12 @@ signed_calls! {
     session_revoke: member, ops::sessions::revoke;
     share_store: member, ops::shares::store;
     share_release: member, ops::shares::release;
+    key_list: member, ops::maintenance::list;
+    share_hand_over: member, ops::maintenance::hand_over;
+    share_take_over: member, ops::maintenance::take_over;
+    share_confirm: member, ops::maintenance::confirm;
+    share_retire: member, ops::maintenance::retire;
+    share_drill: member, ops::maintenance::drill;
     anchor_read: member, ops::anchors::read;
     anchor_commit: member, ops::anchors::commit;
     anchor_repair: member, ops::anchors::repair;

@@ -111,7 +111,7 @@ pub(crate) async fn release(
                     leaf: message.commitment,
                 };
                 let leaf = SharePurpose::LeafKey;
-                let sealed = store::keys::share(connection, owner, &sharing, leaf)
+                let sealed = store::keys::share(connection, owner, &sharing, leaf, now.seconds)
                     .await?
                     .ok_or(ReleaseRefusal::OtherSharing)?;
                 let anchor = store::anchors::find(connection, message.record).await?;

@@ -27,8 +27,8 @@ pub(crate) async fn facts(
     owner: &AccountRef,
     key: KeyId,
 ) -> Result<KeyFacts> {
-    let row: Option<(i64, i64, i64)> = sqlx::query_as(
-        "SELECT generation, window_start, window_count FROM keys
+    let row: Option<(i64, i64)> = sqlx::query_as(
+        "SELECT window_start, window_count FROM keys
          WHERE key = ? AND project = ? AND account = ?",
     )
     .bind(&key.as_bytes()[..])
@@ -37,8 +37,7 @@ pub(crate) async fn facts(
     .fetch_optional(&mut *connection)
     .await?;
     match row {
-        Some((generation, start, count)) => Ok(KeyFacts::Owned {
-            generation: small(generation)?,
+        Some((start, count)) => Ok(KeyFacts::Owned {
             window: Window {
                 start: from_i64(start)?,
                 count: small(count)?,
@@ -49,7 +48,7 @@ pub(crate) async fn facts(
     }
 }
 
-fn small(number: i64) -> Result<u32> {
+pub(super) fn small(number: i64) -> Result<u32> {
     u32::try_from(number).map_err(|_| StorageError::Inconsistent("a number is not a u32"))
 }
 
@@ -79,12 +78,19 @@ pub(crate) async fn existing(
     .bind(&key.as_bytes()[..])
     .bind(generation)
     .bind(i64::from(purpose_code(SharePurpose::LeafKey)))
-    .fetch_one(connection)
+    .fetch_one(&mut *connection)
     .await?;
+    let staged: bool =
+        sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM shares WHERE key = ? AND generation > ?)")
+            .bind(&key.as_bytes()[..])
+            .bind(generation)
+            .fetch_one(connection)
+            .await?;
     Ok(Some(Existing {
         own,
         generation: small(generation)?,
         released,
+        staged,
         sharings: from_i64(sharings)?,
         old_sharings: from_i64(old)?,
     }))
@@ -115,7 +121,7 @@ pub(crate) async fn drop_oldest_sharing(
 }
 
 /// Tells whether a key of that id exists, whoever has it.
-async fn exists(connection: &mut SqliteConnection, key: KeyId) -> Result<bool> {
+pub(super) async fn exists(connection: &mut SqliteConnection, key: KeyId) -> Result<bool> {
     let found: i64 = sqlx::query_scalar("SELECT count(*) FROM keys WHERE key = ?")
         .bind(&key.as_bytes()[..])
         .fetch_one(connection)
@@ -155,7 +161,7 @@ pub(crate) async fn add(
     changed_one(&done)
 }
 
-/// One attempt at making a key: its leaf share's commitment names it.
+/// One attempt at making a key, or new shares of it: its leaf share's commitment names it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sharing {
     pub(crate) key: KeyId,
@@ -190,17 +196,19 @@ pub(crate) async fn add_share(
     changed_one(&done)
 }
 
-/// Returns a sealed share, looked up together with its owner.
+/// Returns a sealed share that has not ended, looked up together with its owner.
 pub(crate) async fn share(
     connection: &mut SqliteConnection,
     owner: &AccountRef,
     sharing: &Sharing,
     purpose: SharePurpose,
+    now: u64,
 ) -> Result<Option<Vec<u8>>> {
     Ok(sqlx::query_scalar(
         "SELECT shares.sealed FROM shares JOIN keys ON keys.key = shares.key
          WHERE shares.key = ? AND shares.generation = ? AND shares.sharing = ?
-           AND shares.purpose = ? AND keys.project = ? AND keys.account = ?",
+           AND shares.purpose = ? AND keys.project = ? AND keys.account = ?
+           AND (shares.ends IS NULL OR shares.ends > ?)",
     )
     .bind(&sharing.key.as_bytes()[..])
     .bind(i64::from(sharing.generation))
@@ -208,6 +216,7 @@ pub(crate) async fn share(
     .bind(i64::from(purpose_code(purpose)))
     .bind(owner.project.as_str())
     .bind(&owner.account.as_bytes()[..])
+    .bind(to_i64(now)?)
     .fetch_optional(connection)
     .await?)
 }

@@ -10,6 +10,7 @@ pub(crate) mod devices;
 pub(crate) mod identities;
 pub(crate) mod keys;
 pub(crate) mod mail;
+pub(crate) mod maintenance;
 pub(crate) mod realm;
 pub(crate) mod revocations;
 pub(crate) mod sealing;

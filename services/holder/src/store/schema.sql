@@ -50,10 +50,15 @@ CREATE TABLE keys (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX keys_by_owner ON keys (project, account);
+CREATE INDEX keys_by_generation ON keys (generation);
 
 -- Sealed under the master key; the envelope names owner, key, purpose, generation and sharing.
--- A sharing is one attempt at making the key, named by the commitment of its leaf share: the
--- wallet's record says which of them it is.
+-- A sharing is one attempt at making the key, or at making new shares of it, named by the commitment
+-- of its leaf share: the account's record says which of them counts. keys.generation is the one
+-- below which no share is left, so shares of a later one are on their way in.
+--   digest    of a splitting that came under a warrant: of all holders' commitments
+--   promised  this holder has signed that it has the share
+--   ends      Unix seconds from which it is not released any more; absent while it counts
 CREATE TABLE shares (
     key        BLOB NOT NULL REFERENCES keys (key),
     generation INTEGER NOT NULL CHECK (generation >= 1),
@@ -62,8 +67,13 @@ CREATE TABLE shares (
     commitment BLOB NOT NULL CHECK (length(commitment) = 32),
     sealed     BLOB NOT NULL,
     stored     INTEGER NOT NULL,
+    digest     BLOB CHECK (length(digest) = 32),
+    promised   INTEGER NOT NULL DEFAULT 0 CHECK (promised IN (0, 1)),
+    ends       INTEGER,
     PRIMARY KEY (key, generation, sharing, purpose)
 ) STRICT, WITHOUT ROWID;
+
+CREATE INDEX shares_by_end ON shares (ends) WHERE ends IS NOT NULL;
 
 CREATE TABLE anchors (
     record  BLOB PRIMARY KEY CHECK (length(record) = 32),

@@ -1,6 +1,7 @@
 //! One holder of a realm of three, an enclave that talks to it, people with devices; and time that
 //! stands still until a test moves it.
 
+mod dealing;
 mod enclave;
 mod issuer;
 mod passkey;
@@ -37,6 +38,7 @@ use serde::de::DeserializeOwned;
 use tempfile::TempDir;
 use tower::ServiceExt as _;
 
+pub(crate) use dealing::{Dealt, combined, sharings};
 pub(crate) use enclave::Enclave;
 pub(crate) use issuer::{Behaviour, Issuer, Token};
 pub(crate) use passkey::Authenticator;
