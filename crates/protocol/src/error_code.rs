@@ -128,7 +128,6 @@ codes! {
     RealmExists "realm_exists" 409 "This holder already belongs to a realm.";
     RealmMissing "realm_missing" 409 "There is no realm yet; run genesis first.";
     RealmInvalid "realm_invalid" 422 "The realm record is not acceptable.";
-    WarrantInvalid "warrant_invalid" 403 "The warrant does not allow this, or is not signed by enough holders.";
 
     // Relaying
     ChainUnknown "chain_unknown" 404 "This relayer does not serve that chain.";
