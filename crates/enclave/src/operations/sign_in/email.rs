@@ -85,8 +85,9 @@ pub(super) async fn start<P: Platform>(
         .send_mail(&project.mail(), &mail)
         .await
         .map_err(|error| {
+            // Why is the project's affair, not of whoever asks for a code.
             tracing::warn!(project = %project.project, %error, "mail");
-            Problem::new(Code::MailFailed, error.to_string())
+            Code::MailFailed
         })?;
     Ok(SignInStarted {
         sign_in: SignInHandle::from_bytes(*id.as_bytes()),
