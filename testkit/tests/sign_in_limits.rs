@@ -50,6 +50,7 @@ async fn codes_are_limited_and_tell_nothing() {
         [
             known_and_unknown_addresses_get_the_same_answers,
             no_spelling_device_app_or_restart_gets_around_the_limit,
+            strangers_leave_an_owners_device_its_codes,
         ]
     );
     cases.end(world.system).await;
@@ -108,11 +109,21 @@ async fn start(
 }
 
 async fn guess(channel: &Channel, project: &str, handle: &Value, key: &DeviceSigningKey) -> Seen {
+    finish(channel, project, handle, key, "0000000a").await
+}
+
+async fn finish(
+    channel: &Channel,
+    project: &str,
+    handle: &Value,
+    key: &DeviceSigningKey,
+    code: &str,
+) -> Seen {
     let intent = Intent::Plain {
         operation: Operation::SignInFinish,
         id: request_id(),
     };
-    let body = json!({ "sign_in": handle, "proof": { "method": "email-code", "code": "0000000a" }, "device": key.public_jwk() });
+    let body = json!({ "sign_in": handle, "proof": { "method": "email-code", "code": code }, "device": key.public_jwk() });
     send(
         channel,
         key,
@@ -215,4 +226,50 @@ async fn no_spelling_device_app_or_restart_gets_around_the_limit(world: &World) 
     // Somebody else is not kept from signing in.
     let (seen, _) = start(&next, app, "somebody-else@mail.example", &new_key()).await;
     assert_eq!(seen.status, 200, "{seen:?}");
+}
+
+async fn strangers_leave_an_owners_device_its_codes(world: &World) {
+    let World { system } = world;
+    let app = system.project().id.as_str();
+    let email = "owner@mail.example";
+    let channel = Channel::open(system).await;
+    let key = new_key();
+    let mails = |email: &str| system.mailbox().codes(email).unwrap();
+    let sign_in = async |channel: &Channel| {
+        let (started, reply) = start(channel, app, email, &key).await;
+        assert_eq!(started.status, 200, "{}", reply.summary());
+        let handle = reply.json()["sign_in"].clone();
+        let code = mails(email).last().unwrap().code().unwrap().to_owned();
+        let seen = finish(channel, app, &handle, &key, &code).await;
+        assert_eq!(seen.status, 200, "{seen:?}");
+    };
+    sign_in(&channel).await;
+    let flood = async |channel: &Channel| {
+        for project in [app, OTHER_APP] {
+            for _ in 0..8 {
+                start(channel, project, email, &new_key()).await;
+            }
+            let (seen, reply) = start(channel, project, email, &new_key()).await;
+            assert_eq!(seen.code, "mail_limit", "{}", reply.summary());
+        }
+    };
+    flood(&channel).await;
+    sign_in(&channel).await;
+    // Nor at an instance that was killed, where the strangers were first.
+    system.process(Part::Enclave).kill().await;
+    system.start_again(Part::Enclave).await.unwrap();
+    let next = Channel::open(system).await;
+    flood(&next).await;
+    sign_in(&next).await;
+    // Three in all, as anybody has, and no restart gives one back.
+    sign_in(&next).await;
+    for number in 0..3 {
+        system.process(Part::Holder(number)).kill().await;
+        system.start_again(Part::Holder(number)).await.unwrap();
+    }
+    let (seen, reply) = start(&next, app, email, &key).await;
+    assert_eq!(seen.code, "mail_limit", "{}", reply.summary());
+    // What strangers may have, and what the device may have.
+    let most = usize::try_from(IN_ALL + CODES).unwrap();
+    assert_eq!(mails(email).len(), most);
 }

@@ -2,7 +2,8 @@
 //!
 //! Each is of one device in one project, ends after its time, and, save for mailed codes, is used up
 //! by the first answer, good or not. Memory is bounded; when there is no room, what is new is
-//! refused.
+//! refused. A project takes no more of it than [`keyfold_identity::room`] lets it, which also says
+//! why handles are remembered here rather than sealed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,15 +13,14 @@ use keyfold_identity::challenge::{ChallengeLimits, PendingChallenges};
 use keyfold_identity::oidc::commitment::TokenCommitments;
 use keyfold_identity::oidc::waiting::{AuthorizationId, WaitingAuthorizations};
 use keyfold_identity::passkey::UserHandle;
+use keyfold_identity::room::may_take;
 use keyfold_identity::{EmailAddress, PendingSignIns};
 use keyfold_protocol::error_code::Code;
 use keyfold_protocol::ids::{ProjectId, SignInHandle};
 use rand_core::CryptoRng;
 
 /// Sign-ins in all; about 512 bytes of memory each.
-const TOTAL: usize = 20_000;
-/// Of these, how many of one project, so that one app's flood leaves room for another's users.
-const PER_PROJECT: usize = 10_000;
+const TOTAL: usize = 50_000;
 /// Of these, how many of one device; beginning again replaces the oldest.
 const PER_DEVICE: usize = 8;
 /// Tokens that are remembered, and of one device.
@@ -154,7 +154,7 @@ impl Begun {
             self.remove(&oldest);
         }
         let of_project = self.by_project.get(&entry.project).copied();
-        if self.entries.len() >= TOTAL || of_project.unwrap_or_default() >= PER_PROJECT {
+        if !may_take(of_project.unwrap_or_default(), self.entries.len(), TOTAL) {
             return Err(Code::RateLimited);
         }
         self.ends.insert((entry.ends, handle));
@@ -265,12 +265,14 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_in_one_project_leaves_room_for_another() {
+    fn floods_in_some_projects_leave_room_for_another() {
         let mut begun = Begun::default();
         let mut rng = SeededRng::new(1);
-        let mut keep = |begun: &mut Begun, project: &str, device: u32| {
+        let mut devices = 0_u32;
+        let mut keep = |begun: &mut Begun, project: &str| {
+            devices += 1;
             let mut bytes = [0; 32];
-            bytes[..4].copy_from_slice(&device.to_be_bytes());
+            bytes[..4].copy_from_slice(&devices.to_be_bytes());
             let entry = Entry {
                 project: project.parse().unwrap(),
                 device: Thumbprint(bytes),
@@ -279,12 +281,14 @@ mod tests {
             };
             begun.keep(SignInHandle::random(&mut rng), entry, NOW)
         };
-        for device in 0..PER_PROJECT as u32 {
-            keep(&mut begun, "a.example", device).unwrap();
+        for flood in ["a.example", "b.example", "c.example"] {
+            let took = (0..TOTAL).take_while(|_| keep(&mut begun, flood).is_ok());
+            assert!((6_000..=10_000).contains(&took.count()), "{flood}");
+            assert_eq!(keep(&mut begun, flood), Err(Code::RateLimited));
         }
-        let full = Err(Code::RateLimited);
-        assert_eq!(keep(&mut begun, "a.example", u32::MAX), full);
-        assert_eq!(keep(&mut begun, "b.example", u32::MAX), Ok(()));
+        for _ in 0..5_000 {
+            assert_eq!(keep(&mut begun, "d.example"), Ok(()));
+        }
         begun.forget_old(NOW + 10);
         assert!(begun.entries.is_empty() && begun.by_device.is_empty());
     }

@@ -26,6 +26,8 @@ use keyfold_crypto::jwk::Thumbprint;
 use keyfold_crypto::{Encoder, binding};
 use rand_core::CryptoRng;
 
+use crate::room::may_take;
+
 /// Seconds for which a challenge can be answered: what WebAuthn recommends for a ceremony.
 pub const CHALLENGE_SECONDS: u64 = 300;
 
@@ -248,18 +250,14 @@ pub(crate) use bound_proof;
 /// Bounds of what waits at one time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChallengeLimits {
-    /// Challenges in all; about 512 bytes of memory each, and the project's name.
+    /// Challenges in all, of which a project takes what [`room`](crate::room) lets it; about 512
+    /// bytes of memory each, and the project's name.
     pub total: usize,
-    /// Challenges of one project, so that one app's flood leaves room for another's users.
-    pub per_project: usize,
 }
 
 impl Default for ChallengeLimits {
     fn default() -> Self {
-        Self {
-            total: 50_000,
-            per_project: 25_000,
-        }
+        Self { total: 50_000 }
     }
 }
 
@@ -338,7 +336,7 @@ impl PendingChallenges {
         let key = Key::new(method, project, &device);
         if !self.waiting.contains_key(&key) {
             let of_project = self.by_project.get(project).copied().unwrap_or_default();
-            if self.waiting.len() >= self.limits.total || of_project >= self.limits.per_project {
+            if !may_take(of_project, self.waiting.len(), self.limits.total) {
                 return Err(ChallengesFull);
             }
         }
@@ -415,8 +413,8 @@ mod tests {
     const DEVICE: [u8; 32] = [7; 32];
     const NOW: u64 = 1_800_000_000;
 
-    fn store(total: usize, per_project: usize) -> PendingChallenges {
-        PendingChallenges::new(ChallengeLimits { total, per_project })
+    fn store(total: usize) -> PendingChallenges {
+        PendingChallenges::new(ChallengeLimits { total })
     }
 
     #[test]
@@ -442,7 +440,7 @@ mod tests {
     #[test]
     fn a_challenge_is_given_out_once_and_to_its_owner_only() {
         let mut rng = SeededRng::new(2);
-        let mut store = store(10, 10);
+        let mut store = store(10);
         let hash = store
             .start(Ethereum, "app", DEVICE, NOW, &mut rng)
             .unwrap()
@@ -459,7 +457,7 @@ mod tests {
     #[test]
     fn beginning_again_makes_the_earlier_challenge_useless() {
         let mut rng = SeededRng::new(3);
-        let mut store = store(1, 1);
+        let mut store = store(1);
         let first = store
             .start(PasskeyAssertion, "app", DEVICE, NOW, &mut rng)
             .unwrap()
@@ -476,7 +474,7 @@ mod tests {
     #[test]
     fn a_challenge_ends_after_five_minutes_in_the_store_and_outside() {
         let mut rng = SeededRng::new(4);
-        let mut store = store(10, 10);
+        let mut store = store(10);
         for (after, there) in [(CHALLENGE_SECONDS - 1, true), (CHALLENGE_SECONDS, false)] {
             let _ = store.start(Ethereum, "app", DEVICE, NOW, &mut rng);
             let taken = store.take(Ethereum, "app", &DEVICE, NOW + after);
@@ -496,7 +494,7 @@ mod tests {
     #[test]
     fn a_flood_refuses_what_is_new_and_keeps_what_waits() {
         let mut rng = SeededRng::new(5);
-        let mut store = store(3, 2);
+        let mut store = store(7);
         let mut start = |store: &mut PendingChallenges, project: &str, device: u8| {
             store
                 .start(Ethereum, project, [device; 32], NOW, &mut rng)
@@ -504,10 +502,12 @@ mod tests {
         };
         assert!(start(&mut store, "a", 1) && start(&mut store, "a", 2));
         assert!(!start(&mut store, "a", 3), "one project's room is used up");
-        assert!(start(&mut store, "b", 3));
-        assert!(!start(&mut store, "c", 4), "the instance is full");
+        assert!(start(&mut store, "b", 3) && start(&mut store, "c", 4));
+        assert!(!start(&mut store, "b", 4) && !start(&mut store, "c", 3));
+        assert!(["d", "e", "f"].iter().all(|new| start(&mut store, new, 1)));
+        assert!(!start(&mut store, "g", 1), "the instance is full");
         assert!(start(&mut store, "a", 1), "beginning again needs no room");
-        for (project, device) in [("a", 1), ("a", 2), ("b", 3)] {
+        for (project, device) in [("a", 1), ("a", 2), ("b", 3), ("c", 4), ("d", 1)] {
             assert!(store.take(Ethereum, project, &[device; 32], NOW).is_ok());
         }
     }

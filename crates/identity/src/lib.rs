@@ -8,6 +8,7 @@
 //! | [`email`] | addresses, in the one form that is looked up and mailed |
 //! | [`code`] | one-time codes |
 //! | [`pending`] | sign-ins that wait for their code, and their attempts |
+//! | [`room`] | how much of a table of what waits one project may take |
 //! | [`mail`] | the mail that carries a code |
 //! | [`oidc`] | OAuth 2.0 and OpenID Connect |
 //! | [`challenge`] | what a proof is bound to: method, project, device, time; once |
@@ -36,6 +37,7 @@ pub mod passkey;
 pub mod password;
 pub mod pending;
 pub mod recovery;
+pub mod room;
 pub mod siwe;
 pub mod siws;
 pub mod totp;

@@ -100,6 +100,9 @@ pub mod path {
     pub const ANCHOR_REPAIR: &str = "/v1/anchors/repair";
     /// One more mail to an address: [`MailReserve`](super::MailReserve) to [`Empty`](super::Empty).
     pub const MAIL_RESERVE: &str = "/v1/mail/reserve";
+    /// One more mail for a device that may act for its account:
+    /// [`DeviceMailReserve`](super::DeviceMailReserve) to [`Empty`](super::Empty).
+    pub const MAIL_RESERVE_DEVICE: &str = "/v1/mail/reserve-device";
     /// One more attempt at a secret: [`AttemptReserve`](super::AttemptReserve) to
     /// [`Empty`](super::Empty), or `attempt_limit`.
     pub const ATTEMPT_RESERVE: &str = "/v1/attempts/reserve";
@@ -561,6 +564,21 @@ pub struct MailReserve {
     pub project: ProjectId,
     /// Keyed hash of the address.
     pub address: Digest32,
+}
+
+/// Counts one mail with a code that a device asked for which may act for the account.
+///
+/// It is counted apart from those of [`MailReserve`], so that strangers cannot use up what the
+/// owner's devices may have; the address is not named. The evidence is the signed request to begin
+/// a sign-in, and a holder looks for its device on its own list.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeviceMailReserve {
+    /// The account, in the project that the device addressed.
+    pub account: AccountId,
+    /// Signed request ([`Profile::SignIn`](crate::signed_request::Profile)) for
+    /// [`Operation::SignInStart`](crate::intent::Operation).
+    pub evidence: Evidence,
 }
 
 /// Counts one attempt at a secret that somebody could guess, before it is compared.

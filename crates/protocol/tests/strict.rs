@@ -4,10 +4,10 @@
 use keyfold_protocol::anchor::{Anchor, AnchorStep};
 use keyfold_protocol::evidence::{EVIDENCE_VERSION, Evidence};
 use keyfold_protocol::holder_api::{
-    AnchorCommit, AnchorRead, AnchorRepair, AttemptKind, AttemptReserve, InSession, MailReserve,
-    TimeRequest,
+    AnchorCommit, AnchorRead, AnchorRepair, AttemptKind, AttemptReserve, DeviceMailReserve,
+    InSession, MailReserve, TimeRequest,
 };
-use keyfold_protocol::ids::{Digest32, RecordId};
+use keyfold_protocol::ids::{AccountId, Digest32, RecordId};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -42,6 +42,13 @@ fn an_unknown_field_in_a_request_of_an_enclave_is_refused() {
     takes_nothing_more(&MailReserve {
         project: "app.example".parse().unwrap(),
         address: digest,
+    });
+    takes_nothing_more(&DeviceMailReserve {
+        account: AccountId::from_bytes([1; 16]),
+        evidence: Evidence {
+            version: EVIDENCE_VERSION,
+            items: Vec::new(),
+        },
     });
     takes_nothing_more(&AttemptReserve {
         project: "app.example".parse().unwrap(),

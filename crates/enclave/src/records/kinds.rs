@@ -355,7 +355,8 @@ impl Account {
     /// Names a device that signed in, in the state that the holders know it in.
     ///
     /// Where there are as many as there may be, the oldest that was let in by nobody and never
-    /// acted makes room, so that whoever only reads the mailbox cannot use the places up.
+    /// acted makes room, so that whoever only reads the mailbox cannot use the places up. Its
+    /// sessions end, or it would be one more than may be once its waiting time is over.
     ///
     /// # Errors
     ///
@@ -377,7 +378,8 @@ impl Account {
         // More than one has to go where the project has lowered its limit.
         while self.devices.len() >= usize::from(limits.devices) {
             let oldest = self.devices.iter().position(|device| device.waiting);
-            self.devices.remove(oldest.ok_or(Code::DeviceLimit)?);
+            let gone = self.devices.remove(oldest.ok_or(Code::DeviceLimit)?);
+            self.sessions.retain(|session| session.jkt != gone.jkt);
         }
         self.devices.push(DeviceRecord {
             jkt,
@@ -392,6 +394,18 @@ impl Account {
             },
         });
         Ok(())
+    }
+
+    /// Tells whether [`Account::name_device`] has a place for a device.
+    pub(crate) fn has_place(&self, device: Thumbprint, limits: &LimitSettings) -> bool {
+        let stay = self.devices.iter().filter(|known| !known.waiting).count();
+        stay < usize::from(limits.devices) || self.devices.iter().any(|known| known.jkt == device)
+    }
+
+    /// Tells whether a device may act, as far as is known here: holders decide.
+    pub(crate) fn lets_act(&self, device: Thumbprint) -> bool {
+        let mut devices = self.devices.iter();
+        devices.any(|known| known.jkt == device && !known.waiting)
     }
 
     /// Tells whether a device would be the account's first one, ever.

@@ -132,8 +132,8 @@ pub(crate) fn check_project(settings: &ProjectSettings) -> Result<(), SettingsEr
 
 fn mail_server(mail: &MailSettings) -> Result<(), SettingsError> {
     EmailAddress::parse(&mail.from).map_err(|error| wrong("mail.from", error))?;
-    if !is_host(&mail.host) || mail.port == 0 {
-        return Err(wrong("mail.host", "not a host's name with a port"));
+    if !is_public_host(&mail.host) || mail.port == 0 {
+        return Err(wrong("mail.host", "not a public host's name with a port"));
     }
     let named = |name: &String| name.len() <= MAX_HOST && !name.chars().any(char::is_control);
     if !mail.username.as_ref().is_none_or(named) {
@@ -152,7 +152,14 @@ fn mail_server(mail: &MailSettings) -> Result<(), SettingsError> {
     Ok(())
 }
 
-/// Whether a text can be a host's name or address, as mail servers and guards are named by.
+/// Whether a text is a host's name as URLs that are fetched have it: no address, no `localhost`, no
+/// name without a dot. Which of them are called is for the operator's list to say.
+fn is_public_host(text: &str) -> bool {
+    let url = || HttpsUrl::parse(&format!("https://{text}/"));
+    is_host(text) && url().is_ok_and(|url| url.host() == text)
+}
+
+/// Whether a text can be a host's name or address, as guards are named by.
 pub(crate) fn is_host(text: &str) -> bool {
     (1..=MAX_HOST).contains(&text.len())
         && text

@@ -417,6 +417,9 @@ async fn a_rival_of_a_write_is_an_error_that_names_its_holder_and_is_not_overwri
 {
     let app = App::new().await;
     let device = app.signed_in(APP, ANNA).await;
+    // Begun before, since to begin reads the account.
+    let other = app.device(APP);
+    let started = other.start(ANNA).await.ok();
     settle().await;
     let before = anchors(&app, 1);
     // A writer that was cut off after holder 2, as it seems to everybody else.
@@ -430,8 +433,6 @@ async fn a_rival_of_a_write_is_an_error_that_names_its_holder_and_is_not_overwri
     let rival = anchors(&app, 2);
     assert_ne!(rival, before);
     // The next writer does not hear of it while it reads, but while it writes.
-    let other = app.device(APP);
-    let started = other.start(ANNA).await.ok();
     app.world.holder(2, |h| h.misses_reads = 3);
     let refused = other.finish(&started, &app.world.code()).await;
     assert_refused(&refused, Code::RecordConflict);

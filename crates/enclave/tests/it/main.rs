@@ -11,6 +11,7 @@ mod contexts;
 mod cookies;
 mod device;
 mod factors;
+mod floods;
 mod guard;
 mod holder;
 mod host;

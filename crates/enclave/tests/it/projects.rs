@@ -253,6 +253,23 @@ async fn commands_of_elsewhere_expired_or_altered_are_refused() {
     let invalid = of(&|c| c.change = self::settings(|s| s.sign_in.limits.devices = 99));
     let detail = team.submit(0, &invalid, &[0]).await.detail();
     assert_eq!(detail, "sign_in.limits.devices: 1 to 32 are taken");
+    for inside in [
+        "localhost",
+        "mail.localhost",
+        "127.0.0.1",
+        "10.0.0.7",
+        "0x7f.1",
+        "2130706433",
+        "smtp",
+        "smtp.example.",
+        "SMTP.example",
+        "a..example",
+        "",
+    ] {
+        let invalid = of(&|c| c.change = self::settings(|s| s.mail.host = inside.to_owned()));
+        let detail = team.submit(0, &invalid, &[0]).await.detail();
+        assert!(detail.starts_with("mail.host: "), "{inside}: {detail}");
+    }
     assert_eq!(team.shown(0).await.version, 1);
     assert!(team.logged(1).is_empty());
 }

@@ -156,7 +156,9 @@ async fn mail_that_fails_says_so_and_the_next_attempt_works() {
     let app = App::new().await;
     let device = app.device(APP);
     app.world.mail_fails.store(true, Ordering::SeqCst);
-    assert_refused(&device.start(ANNA).await, Code::MailFailed);
+    let failed = device.start(ANNA).await;
+    assert_refused(&failed, Code::MailFailed);
+    assert_eq!(failed.detail(), "", "the project's affair");
     app.world.mail_fails.store(false, Ordering::SeqCst);
     let started: SignInStarted = device.start(ANNA).await.ok();
     let _: SignedIn = device.finish(&started, &app.world.code()).await.ok();

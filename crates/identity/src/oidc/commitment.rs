@@ -22,6 +22,7 @@ use keyfold_crypto::jwk::Thumbprint;
 use super::custom::MAX_TOKEN_AGE_SECONDS;
 use super::id_token::MAX_CLOCK_SKEW_SECONDS;
 use super::jws::MAX_JWS_LEN;
+use crate::room::may_take;
 
 /// Seconds between commitment and token, at most.
 pub const COMMITMENT_SECONDS: u64 = 600;
@@ -106,6 +107,7 @@ pub struct TokenCommitments {
     entries: BTreeMap<[u8; 32], Entry>,
     ends: BTreeSet<(u64, [u8; 32])>,
     by_device: BTreeMap<Thumbprint, usize>,
+    by_project: BTreeMap<[u8; 32], usize>,
 }
 
 struct Entry {
@@ -117,8 +119,8 @@ struct Entry {
 }
 
 impl TokenCommitments {
-    /// Makes an empty store for at most `max` commitments, `max_per_device` of each device; about
-    /// 300 bytes each.
+    /// Makes an empty store for at most `max` commitments, `max_per_device` of each device, and of
+    /// each project what [`room`](crate::room) lets it; about 300 bytes each.
     pub fn new(max: usize, max_per_device: usize) -> Self {
         Self {
             max,
@@ -126,6 +128,7 @@ impl TokenCommitments {
             entries: BTreeMap::new(),
             ends: BTreeSet::new(),
             by_device: BTreeMap::new(),
+            by_project: BTreeMap::new(),
         }
     }
 
@@ -159,11 +162,13 @@ impl TokenCommitments {
             return again.then_some(()).ok_or(CommitmentError::Taken);
         }
         let held = self.by_device.get(device).copied().unwrap_or_default();
-        if self.entries.len() >= self.max || held >= self.max_per_device {
+        let of_project = self.by_project.get(&project).copied().unwrap_or_default();
+        if held >= self.max_per_device || !may_take(of_project, self.entries.len(), self.max) {
             return Err(CommitmentError::Full);
         }
         let ends_at = now_unix_seconds.saturating_add(REMEMBER_SECONDS);
         *self.by_device.entry(*device).or_default() += 1;
+        *self.by_project.entry(project).or_default() += 1;
         self.ends.insert((ends_at, index));
         self.entries.insert(
             index,
@@ -227,12 +232,17 @@ impl TokenCommitments {
             let Some(entry) = self.entries.remove(&index) else {
                 continue;
             };
-            if let Some(count) = self.by_device.get_mut(&entry.device) {
-                *count = count.saturating_sub(1);
-                if *count == 0 {
-                    self.by_device.remove(&entry.device);
-                }
-            }
+            count_down(&mut self.by_device, &entry.device);
+            count_down(&mut self.by_project, &entry.project);
+        }
+    }
+}
+
+fn count_down<K: Ord>(counts: &mut BTreeMap<K, usize>, key: &K) {
+    if let Some(count) = counts.get_mut(key) {
+        *count = count.saturating_sub(1);
+        if *count == 0 {
+            counts.remove(key);
         }
     }
 }

@@ -14,14 +14,14 @@ use keyfold_crypto::jwk::Thumbprint;
 use rand_core::CryptoRng;
 
 use super::authorization::{AuthorizationGrant, CallbackError, PendingAuthorization};
+use crate::room::may_take;
 
 /// Bounds of what waits at one time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Sign-ins in all; about 1 KiB of memory each.
+    /// Sign-ins in all, of which a project takes what [`room`](crate::room) lets it; about 1 KiB of
+    /// memory each.
     pub total: usize,
-    /// Sign-ins of one project, so that one app's flood leaves room for another's users.
-    pub per_project: usize,
     /// Sign-ins of one device.
     pub per_device: usize,
 }
@@ -29,8 +29,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            total: 20_000,
-            per_project: 10_000,
+            total: 50_000,
             per_device: 8,
         }
     }
@@ -113,9 +112,8 @@ impl WaitingAuthorizations {
         if held(self.by_device.get(pending.device())) >= self.limits.per_device {
             return Err(WaitError::DeviceLimit);
         }
-        if self.by_id.len() >= self.limits.total
-            || held(self.by_project.get(pending.project())) >= self.limits.per_project
-        {
+        let of_project = held(self.by_project.get(pending.project()));
+        if !may_take(of_project, self.by_id.len(), self.limits.total) {
             return Err(WaitError::Full);
         }
         let mut id = [0; 16];

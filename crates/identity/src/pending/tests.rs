@@ -53,7 +53,19 @@ impl Desk {
         device: [u8; 32],
         now: u64,
     ) -> Result<(SignInId, OneTimeCode), StartError> {
-        self.store.start(APP, email, device, now, &mut self.rng)
+        let (store, rng) = (&mut self.store, &mut self.rng);
+        store.start(Starter::Stranger, APP, email, device, now, rng)
+    }
+
+    /// As a device that the address's account knows.
+    fn start_known(
+        &mut self,
+        email: &EmailAddress,
+        device: [u8; 32],
+        now: u64,
+    ) -> Result<(SignInId, OneTimeCode), StartError> {
+        let (store, rng) = (&mut self.store, &mut self.rng);
+        store.start(Starter::Known, APP, email, device, now, rng)
     }
 
     fn finish(
@@ -67,26 +79,30 @@ impl Desk {
     }
 
     fn assert_consistent(&self) {
-        let store = &self.store;
-        assert_eq!(store.ends.len(), store.sign_ins.len());
-        assert!(store.by_id.len() <= store.sign_ins.len());
-        assert_eq!(
-            store.by_project.values().sum::<usize>(),
-            store.sign_ins.len()
-        );
-        assert_eq!(
-            store.by_device.values().sum::<usize>(),
-            store.sign_ins.len()
-        );
-        assert_eq!(store.slots.len(), store.slot_ends.len());
-        assert!(
-            store
-                .slots
-                .values()
-                .all(|s| (1..=ADDRESS_SLOTS).contains(&s.len()))
-        );
-        assert!(store.slots.values().all(|s| s.is_sorted()));
+        assert_table_is_consistent(&self.store.strangers, ADDRESS_SLOTS);
+        assert_table_is_consistent(&self.store.known, DEVICE_SLOTS);
     }
+}
+
+fn assert_table_is_consistent(store: &Table, slots: usize) {
+    assert_eq!(store.ends.len(), store.sign_ins.len());
+    assert!(store.by_id.len() <= store.sign_ins.len());
+    assert_eq!(
+        store.by_project.values().sum::<usize>(),
+        store.sign_ins.len()
+    );
+    assert_eq!(
+        store.by_device.values().sum::<usize>(),
+        store.sign_ins.len()
+    );
+    assert_eq!(store.slots.len(), store.slot_ends.len());
+    assert_eq!(
+        store.slots_by_project.values().sum::<usize>(),
+        store.slots.len()
+    );
+    let taken = || store.slots.values().map(|slots| &slots.taken);
+    assert!(taken().all(|taken| (1..=slots).contains(&taken.len())));
+    assert!(taken().all(|taken| taken.is_sorted()));
 }
 
 #[test]
@@ -141,6 +157,7 @@ fn the_third_wrong_code_ends_the_sign_in_even_for_the_right_one() {
     // Not even the digits are kept.
     assert!(
         desk.store
+            .strangers
             .sign_ins
             .values()
             .all(|sign_in| sign_in.code.is_none())
@@ -317,46 +334,154 @@ fn a_stranger_who_takes_every_slot_cannot_end_a_sign_in_that_has_begun() {
     assert!(desk.finish(&id, PHONE, &code, NOW).is_ok());
 }
 
+const SMALL: Limits = Limits {
+    total: 50,
+    per_device: 4,
+    addresses: 60,
+};
+
 #[test]
 fn a_flood_is_refused_and_pushes_nobody_out() {
-    let limits = Limits {
-        total: 50,
-        per_project: 30,
-        per_device: 4,
-        addresses: 60,
-    };
-    let mut desk = Desk::with(limits);
+    let mut desk = Desk::with(SMALL);
     let (id, code) = desk.start(&anna(), PHONE, NOW).unwrap();
     for n in 0..1_000 {
         let result = desk.start(&email(n), device(n), NOW);
-        assert_eq!(result.is_ok(), n < 29, "{n}");
+        assert_eq!(result.is_ok(), n < 9, "{n}");
     }
-    // Another project still has room, up to the whole.
-    let mut elsewhere = 0;
-    for n in 0..1_000 {
-        let result = desk
-            .store
-            .start("other.example", &email(n), device(n), NOW, &mut desk.rng);
-        elsewhere += usize::from(result.is_ok());
+    // Each other project still has room, and all together no more than there is.
+    let mut elsewhere = Vec::new();
+    for project in 0..60 {
+        let begun = (0..100).filter(|n| {
+            let (name, n) = (format!("{project}.example"), 100 * project + n);
+            let (store, rng) = (&mut desk.store, &mut desk.rng);
+            let stranger = Starter::Stranger;
+            let result = store.start(stranger, &name, &email(n), device(n), NOW, rng);
+            result.is_ok()
+        });
+        elsewhere.push(begun.count());
     }
-    assert_eq!(elsewhere, 20);
+    assert_eq!(elsewhere[..4], [8, 7, 5, 4]);
+    assert_eq!(elsewhere.iter().sum::<usize>(), 40);
     assert_eq!(desk.store.len(), 50);
     desk.assert_consistent();
     assert!(desk.finish(&id, PHONE, &code, NOW).is_ok());
 
-    // Addresses are remembered longer than sign-ins, and bounded too.
+    // Addresses are remembered longer than sign-ins, and bounded and shared too.
+    let mut begun = 0;
     for n in 0..1_000 {
-        let _ = desk.start(&email(10_000 + n), device(n), NOW + 600);
+        let result = desk.start(&email(10_000 + n), device(n), NOW + 600);
+        begun += usize::from(result.is_ok());
     }
-    assert!(desk.store.slots.len() <= 60);
+    assert_eq!(begun, 0, "this project's addresses are used up");
+    assert_eq!(desk.store.strangers.slots.len(), 49);
+    let (store, rng) = (&mut desk.store, &mut desk.rng);
+    let next = store.start(
+        Starter::Stranger,
+        "next.example",
+        &anna(),
+        PHONE,
+        NOW + 600,
+        rng,
+    );
+    assert!(next.is_ok());
+    desk.store.forget_old(NOW + 600 + SLOT_SECONDS);
+    let table = &desk.store.strangers;
+    assert!(table.slots.is_empty() && table.slots_by_project.is_empty());
+    assert!(table.sign_ins.is_empty() && table.by_project.is_empty() && table.by_device.is_empty());
+    desk.assert_consistent();
+}
+
+#[test]
+fn strangers_who_take_every_slot_leave_a_known_device_its_own() {
+    let mut desk = Desk::new();
+    for n in 0..100 {
+        let _ = desk.start(&anna(), device(n), NOW);
+    }
+    assert!(desk.start(&anna(), PHONE, NOW).is_err());
+    // Another device of the account used its own up.
+    for round in 0..10 {
+        let _ = desk.start_known(&anna(), LAPTOP, NOW + 600 * round);
+    }
+    let later = NOW + 600;
+    for n in 0..100 {
+        let _ = desk.start(&anna(), device(1_000 + n), later);
+    }
+    let (id, code) = desk.start_known(&anna(), PHONE, later).unwrap();
     assert_eq!(
-        desk.start(&email(99_999), PHONE, NOW + 600).unwrap_err(),
+        desk.finish(&id, LAPTOP, &code, later),
+        Err(FinishError::Unknown)
+    );
+    assert!(desk.finish(&id, PHONE, &code, later).is_ok());
+    desk.assert_consistent();
+}
+
+#[test]
+fn strangers_who_fill_the_memory_leave_known_devices_theirs() {
+    let mut desk = Desk::with(SMALL);
+    for n in 0..1_000 {
+        let _ = desk.start(&email(n), device(n), NOW);
+    }
+    assert_eq!(
+        desk.start(&anna(), PHONE, NOW).unwrap_err(),
         StartError::Full
     );
-    desk.store.forget_old(NOW + 600 + SLOT_SECONDS);
-    assert!(desk.store.slots.is_empty() && desk.store.is_empty());
-    assert!(desk.store.by_project.is_empty() && desk.store.by_device.is_empty());
+    assert!(desk.start_known(&anna(), PHONE, NOW).is_ok());
+    // And theirs are no more than there is.
+    let known = (5_000..6_000).filter(|n| {
+        let started = desk.start_known(&email(*n), device(*n), NOW);
+        started.is_ok()
+    });
+    assert_eq!(known.count(), 9);
     desk.assert_consistent();
+}
+
+#[test]
+fn a_known_device_has_fifteen_guesses_an_hour_and_no_second_set_as_a_stranger() {
+    let mut desk = Desk::new();
+    let mut guesses = 0;
+    for second in 0..3_600 {
+        let now = NOW + second;
+        let started = match second % 2 {
+            0 => desk.start_known(&anna(), PHONE, now),
+            _ => desk.start(&anna(), PHONE, now),
+        };
+        let Ok((id, code)) = started else {
+            continue;
+        };
+        while desk.finish(&id, PHONE, &wrong(&code), now) != Err(FinishError::Unknown) {
+            guesses += 1;
+        }
+    }
+    // Three in ten minutes, whatever it says it is.
+    assert_eq!(guesses, 18);
+    let mut guesses = 0;
+    for second in 0..3_600 {
+        let now = NOW + 10_000 + second;
+        if let Ok((id, code)) = desk.start_known(&anna(), LAPTOP, now) {
+            while desk.finish(&id, LAPTOP, &wrong(&code), now) != Err(FinishError::Unknown) {
+                guesses += 1;
+            }
+        }
+    }
+    assert_eq!(guesses, 15);
+    desk.assert_consistent();
+}
+
+#[test]
+fn what_a_stranger_began_goes_on_when_the_device_was_let_in() {
+    let mut desk = Desk::new();
+    let (first, code) = desk.start(&anna(), PHONE, NOW).unwrap();
+    desk.finish(&first, PHONE, &wrong(&code), NOW).unwrap_err();
+    let (second, next) = desk.start_known(&anna(), PHONE, NOW).unwrap();
+    assert_eq!(
+        desk.finish(&first, PHONE, &code, NOW),
+        Err(FinishError::Unknown)
+    );
+    assert_eq!(
+        desk.finish(&second, PHONE, &wrong(&next), NOW),
+        Err(FinishError::WrongCode { attempts_left: 1 })
+    );
+    assert_eq!(desk.store.len(), 1);
 }
 
 #[test]
@@ -399,9 +524,9 @@ fn case_makes_no_second_set_of_slots() {
         Err(StartError::AddressLimit { .. })
     ));
     // Another project's users do not suffer from it.
-    let elsewhere = desk
-        .store
-        .start("other.example", &anna(), PHONE, NOW, &mut desk.rng);
+    let stranger = Starter::Stranger;
+    let (store, rng) = (&mut desk.store, &mut desk.rng);
+    let elsewhere = store.start(stranger, "other.example", &anna(), PHONE, NOW, rng);
     assert!(elsewhere.is_ok());
 }
 
@@ -441,6 +566,7 @@ fn nothing_of_what_waits_is_printed() {
 enum Act {
     Wait(u64),
     Start {
+        known: bool,
         project: bool,
         email: usize,
         device: usize,
@@ -457,8 +583,11 @@ enum Act {
 fn act() -> impl Strategy<Value = Act> {
     prop_oneof![
         1 => (0_u64..700).prop_map(Act::Wait),
-        4 => (any::<bool>(), 0_usize..2, 0_usize..8)
-            .prop_map(|(project, email, device)| Act::Start { project, email, device }),
+        4 => (any::<bool>(), any::<bool>(), 0_usize..2, 0_usize..8)
+            .prop_map(|(known, project, email, device)| {
+                // Who is known is known: the first device, or not.
+                Act::Start { known: known && device == 0, project, email, device }
+            }),
         8 => (any::<prop::sample::Index>(), any::<Option<prop::sample::Index>>(), any::<bool>(),
               0_usize..8)
             .prop_map(|(id, code, project, device)| Act::Finish { id, code, project, device }),
@@ -490,10 +619,11 @@ proptest! {
         for act in acts {
             match act {
                 Act::Wait(seconds) => now += seconds,
-                Act::Start { project, email: address, device: n } => {
+                Act::Start { known, project, email: address, device: n } => {
+                    let starter = if known { Starter::Known } else { Starter::Stranger };
                     let owner = (project, address, n);
                     let result = desk.store.start(
-                        name(project), &email(address), device(n), now, &mut desk.rng,
+                        starter, name(project), &email(address), device(n), now, &mut desk.rng,
                     );
                     if let Ok((id, code)) = result {
                         let (until, count) = guesses.entry(owner).or_default();
@@ -559,7 +689,8 @@ proptest! {
                 let within = times.iter().filter(|t| (*start..start + SLOT_SECONDS).contains(t));
                 let returned = used.len() * usize::from(MAX_ATTEMPTS - 1);
                 prop_assert!(
-                    within.count() <= 2 * ADDRESS_SLOTS * usize::from(MAX_ATTEMPTS) + returned
+                    within.count()
+                        <= 2 * (ADDRESS_SLOTS + DEVICE_SLOTS) * usize::from(MAX_ATTEMPTS) + returned
                 );
             }
         }

@@ -175,7 +175,8 @@ impl SessionOperation {
     }
 }
 
-/// A finished sign-in, signed by the device that wants onto the account's list.
+/// A sign-in that is begun or finished, signed by its device: to finish one is to want onto the
+/// account's list.
 ///
 /// That the person proved who they are is the enclave's word here; passkeys and ID tokens let the
 /// holder verify it itself ([`super::evidence`]).
@@ -197,6 +198,7 @@ impl SignInOperation {
     /// Verifies the device's signature, its addressee and the operation.
     pub(crate) fn verify(
         member: &Member,
+        operation: Operation,
         account: AccountId,
         evidence: &Evidence,
         now: u64,
@@ -208,7 +210,7 @@ impl SignInOperation {
         };
         let verified = evidence.verify(Profile::SignIn, &addressee, now)?;
         let request = verified.request;
-        if request.intent.operation() != Operation::SignInFinish {
+        if request.intent.operation() != operation {
             return Err(EvidenceRefusal::WrongOperation);
         }
         let named = match request.intent {

@@ -58,6 +58,7 @@ pub fn router(holder: Arc<Holder>) -> Router {
         .route(path::ANCHOR_COMMIT, post(anchor_commit))
         .route(path::ANCHOR_REPAIR, post(anchor_repair))
         .route(path::MAIL_RESERVE, post(mail_reserve))
+        .route(path::MAIL_RESERVE_DEVICE, post(mail_reserve_device))
         .route(path::ATTEMPT_RESERVE, post(attempt_reserve))
         .route(path::IDENTITY_LINK, post(identity_link))
         .route(path::IDENTITY_UNLINK, post(identity_unlink))
@@ -138,7 +139,8 @@ signed_calls! {
     anchor_read: member, ops::anchors::read;
     anchor_commit: member, ops::anchors::commit;
     anchor_repair: member, ops::anchors::repair;
-    mail_reserve: member, ops::sessions::reserve_mail;
+    mail_reserve: member, ops::mail::reserve;
+    mail_reserve_device: member, ops::mail::reserve_for_device;
     attempt_reserve: member, ops::attempts::reserve;
     identity_link: member, ops::identities::link;
     identity_unlink: member, ops::identities::unlink;

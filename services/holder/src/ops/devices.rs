@@ -68,8 +68,8 @@ pub(crate) async fn enrol(
     message: DeviceEnrol,
 ) -> Result<DeviceAck, ApiError> {
     let now = Moment::now(holder);
-    let sign_in =
-        SignInOperation::verify(&member, message.account, &message.evidence, now.seconds)?;
+    let (account, ends) = (message.account, Operation::SignInFinish);
+    let sign_in = SignInOperation::verify(&member, ends, account, &message.evidence, now.seconds)?;
     let (owner, device) = (sign_in.owner.clone(), sign_in.jwk.thumbprint());
     let presented = Presented::read(holder, &sign_in, now.seconds).await;
     let (vouching, candidates) = (presented.vouching, presented.candidates);

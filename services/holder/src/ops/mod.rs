@@ -7,6 +7,7 @@ pub(crate) mod attempts;
 pub(crate) mod devices;
 pub(crate) mod genesis;
 pub(crate) mod identities;
+pub(crate) mod mail;
 pub(crate) mod maintenance;
 pub(crate) mod open;
 pub(crate) mod projects;

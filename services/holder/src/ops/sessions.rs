@@ -1,7 +1,7 @@
-//! Sessions: whether one still stands, and its end; and the count of mails before there is one.
+//! Sessions: whether one still stands, and its end.
 
 use keyfold_protocol::error_code::Code;
-use keyfold_protocol::holder_api::{DeviceAck, DeviceState, Empty, InSession, MailReserve};
+use keyfold_protocol::holder_api::{DeviceAck, DeviceState, Empty, InSession};
 use keyfold_protocol::intent::{Intent, Operation};
 use keyfold_protocol::log_entry::Event;
 
@@ -13,10 +13,7 @@ use crate::error::ApiError;
 use crate::holder::Holder;
 use crate::member::Member;
 use crate::store;
-use crate::store::mail::MailCounts;
 
-const HOUR: u64 = 3_600;
-const DAY: u64 = 86_400;
 /// Ended sessions of one account, from which on one ends its own only: ids that no session ever had
 /// could be ended too, and each is kept for a month.
 const MAX_ENDED_BY_OTHERS: u64 = 4_096;
@@ -115,39 +112,6 @@ pub(crate) async fn revoke(
                     .then(|| at.entry(Event::Revoked { owner, session }))
                     .transpose()?;
                 Ok((Empty {}, entry))
-            })
-        })
-        .await
-}
-
-/// Counts one more mail to an address, if that is within the limits.
-///
-/// Each project has its own count, so that a foreign one cannot lock a person out of this one with
-/// a few mails; and all of them together have a larger one, since they flood one mailbox.
-pub(crate) async fn reserve_mail(
-    holder: &Holder,
-    _member: Member,
-    message: MailReserve,
-) -> Result<Empty, ApiError> {
-    let now = holder.now();
-    let per_hour = holder.config().mails_per_address_per_hour;
-    let per_day = holder.config().mails_per_address_per_day;
-    let total_per_day = holder.config().mails_per_address_total_per_day();
-    holder
-        .ledger()
-        .commit(move |connection| {
-            Box::pin(async move {
-                let MailReserve { project, address } = message;
-                let counts = store::mail::find(connection, &project, address).await?;
-                let hour = counts.hour.count_one(now, HOUR, per_hour);
-                let day = counts.day.count_one(now, DAY, per_day);
-                let total = counts.total.count_one(now, DAY, total_per_day);
-                let (Some(hour), Some(day), Some(total)) = (hour, day, total) else {
-                    return Err(ApiError::code(Code::MailLimit));
-                };
-                let counts = MailCounts { hour, day, total };
-                store::mail::set(connection, &project, address, &counts).await?;
-                Ok((Empty {}, None))
             })
         })
         .await

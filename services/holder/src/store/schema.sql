@@ -99,7 +99,7 @@ CREATE TABLE nonces (
 
 CREATE INDEX nonces_by_expiry ON nonces (expires);
 
--- Mails of one project to an address.
+-- Mails of one project to an address; or of one device of an account, by a hash that names both.
 CREATE TABLE mail_counts (
     address    BLOB NOT NULL CHECK (length(address) = 32),
     project    TEXT NOT NULL,
@@ -110,7 +110,7 @@ CREATE TABLE mail_counts (
     PRIMARY KEY (address, project)
 ) STRICT, WITHOUT ROWID;
 
--- Mails of all projects together to an address.
+-- Mails of all projects together to an address; or of all devices of an account.
 CREATE TABLE mail_totals (
     address   BLOB PRIMARY KEY CHECK (length(address) = 32),
     day_start INTEGER NOT NULL,

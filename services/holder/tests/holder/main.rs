@@ -12,6 +12,7 @@ mod evidence;
 mod genesis;
 mod identities;
 mod issuers;
+mod mail;
 mod maintenance;
 mod process;
 mod registration;

@@ -34,6 +34,31 @@ pub(super) async fn find<P: Platform>(
         }))
 }
 
+/// Reads the account that an identity belongs to, if it belongs to one.
+///
+/// # Security
+///
+/// Reads as much where there is no account as where there is one.
+pub(super) async fn read<P: Platform>(
+    realm: &Realm<P>,
+    project: &ProjectId,
+    hash: &Digest32,
+) -> Result<Option<Account>, Problem> {
+    let nobody = || {
+        let mut id = [0; AccountId::LEN];
+        for (out, byte) in id.iter_mut().zip(hash.as_bytes()) {
+            *out = *byte;
+        }
+        AccountRef {
+            project: project.clone(),
+            account: AccountId::from_bytes(id),
+        }
+    };
+    let owner = find(realm, project, hash).await?.unwrap_or_else(nobody);
+    let held = realm.records.read::<Account>(realm.account_id(&owner));
+    Ok(held.await?.map(|held| held.value))
+}
+
 /// The account that an identity belongs to; makes one for an identity that belongs to none.
 pub(super) async fn find_or_make<P: Platform>(
     realm: &Realm<P>,
@@ -125,11 +150,19 @@ pub(in crate::operations) async fn claim<P: Platform>(
 ///
 /// It may act when t of them let it. A holder that missed the account lets it wait, and hears from
 /// the others.
+///
+/// # Security
+///
+/// A device whose sign-in the account's record refuses is on no holder's list: its waiting time
+/// there would go by, unseen by an owner who was told of nothing, until a sign-in is not refused.
+/// Where the record changes meanwhile, [`start_session`] refuses, and tells the owner.
 pub(super) async fn enrol<P: Platform>(
     realm: &Realm<P>,
     owner: &AccountRef,
     jwk: &PublicJwk,
     evidence: Evidence,
+    proven: &Proven,
+    limits: &LimitSettings,
 ) -> Result<DeviceState, Problem> {
     let account = realm
         .records
@@ -138,6 +171,12 @@ pub(super) async fn enrol<P: Platform>(
         .ok_or_else(|| Problem::internal("an identity without an account"))?;
     if account.value.revoked.contains(&jwk.thumbprint()) {
         return Err(Code::DeviceRevoked.into());
+    }
+    if account.value.clone().keep(proven) != Kept::Done {
+        return Err(Code::SignInRefused.into());
+    }
+    if !account.value.has_place(jwk.thumbprint(), limits) {
+        return Err(Code::DeviceLimit.into());
     }
     let enrol = DeviceEnrol {
         account: owner.account,
@@ -172,15 +211,24 @@ pub(super) struct Begin<'a> {
     pub(super) limits: &'a LimitSettings,
 }
 
-/// What the owner of an account that had a device is to hear of.
-pub(super) struct Tell {
-    /// A device that is new to it.
-    pub(super) device: bool,
-    /// A password that was set.
-    pub(super) password: bool,
+/// What became of the start of a session.
+pub(super) struct Begun {
+    /// The account afterwards.
+    pub(super) account: Account,
+    /// Whether the owner is to hear of a device that is new to an account that had one.
+    pub(super) tell_device: bool,
+    /// Whether of a password that was set.
+    pub(super) tell_password: bool,
+    /// Why there is none, after all.
+    pub(super) refused: Option<Code>,
 }
 
 /// Names the device, keeps what the proof left to be kept, and starts the session.
+///
+/// # Security
+///
+/// The holders have the device on their lists by now. Where the session is refused nevertheless, an
+/// owner who has had a device hears of the new one all the same.
 pub(super) async fn start_session<P: Platform>(
     realm: &Realm<P>,
     owner: &AccountRef,
@@ -188,35 +236,58 @@ pub(super) async fn start_session<P: Platform>(
     device_name: &str,
     proven: &Proven,
     begin: Begin<'_>,
-) -> Result<(Account, Tell), Problem> {
-    let now = realm.now();
+) -> Result<Begun, Problem> {
+    let (now, jkt) = (realm.now(), jwk.thumbprint());
     realm
         .records
         .change(realm.account_id(owner), |current: Option<Account>| {
             let mut account =
                 current.ok_or_else(|| Problem::internal("an identity without an account"))?;
-            // Taken off the account meanwhile.
-            if account.keep(proven) != Kept::Done {
-                return Err(Code::SignInRefused.into());
-            }
-            let jkt = jwk.thumbprint();
             // Taken off meanwhile; holders that heard of it refused already.
             if account.revoked.contains(&jkt) {
                 return Err(Code::DeviceRevoked.into());
             }
             let new = !account.devices.iter().any(|known| known.jkt == jkt);
             let old = !account.had_no_device();
-            let tell = Tell {
-                device: new && old && account.count_notice(now),
-                password: proven.keep.other_password && old && account.count_notice(now),
+            let tell_device = new && old && account.count_notice(now);
+            let mut next = account.clone();
+            let refused = next.begin(jwk, device_name, proven, &begin, now).err();
+            if refused.is_none() {
+                account = next;
+            } else if !tell_device {
+                return Err(refused.unwrap_or(Code::SignInRefused).into());
+            }
+            let set = refused.is_none() && proven.keep.other_password;
+            let tell_password = set && old && account.count_notice(now);
+            let begun = Begun {
+                account: account.clone(),
+                tell_device,
+                tell_password,
+                refused,
             };
-            let waiting = begin.state != DeviceState::Active;
-            account.name_device(jwk, device_name.to_owned(), waiting, begin.limits, now)?;
-            account.let_in(jkt, proven.level);
-            account.add_session(begin.session.clone(), begin.limits, now)?;
-            Ok(Change::Write(account.clone(), (account, tell)))
+            Ok(Change::Write(account, begun))
         })
         .await
+}
+
+impl Account {
+    fn begin(
+        &mut self,
+        jwk: &PublicJwk,
+        device_name: &str,
+        proven: &Proven,
+        begin: &Begin<'_>,
+        now: u64,
+    ) -> Result<(), Code> {
+        // Taken off the account meanwhile.
+        if self.keep(proven) != Kept::Done {
+            return Err(Code::SignInRefused);
+        }
+        let waiting = begin.state != DeviceState::Active;
+        self.name_device(jwk, device_name.to_owned(), waiting, begin.limits, now)?;
+        self.let_in(jwk.thumbprint(), proven.level);
+        self.add_session(begin.session.clone(), begin.limits, now)
+    }
 }
 
 /// Leaves word for the app's server of a sign-in, and of a device that is new.

@@ -1,15 +1,16 @@
 //! Codes by mail.
 
 use keyfold_identity::mail::ComposedMail;
-use keyfold_identity::pending::StartError;
+use keyfold_identity::pending::{StartError, Starter};
 use keyfold_identity::{EmailAddress, OneTimeCode, SignInId};
 use keyfold_protocol::error_code::Code;
-use keyfold_protocol::holder_api::{Empty, MailReserve, path};
-use keyfold_protocol::ids::{ProjectId, SignInHandle};
-use keyfold_protocol::sign_in::{Next, SignInStarted};
+use keyfold_protocol::holder_api::{DeviceMailReserve, Empty, MailReserve, path};
+use keyfold_protocol::ids::{AccountId, ProjectId, SignInHandle};
+use keyfold_protocol::sign_in::{Next, SignInStart, SignInStarted};
 use rand_core::Rng;
+use serde::Serialize;
 
-use super::{Asker, Keep, Level, Proven};
+use super::{Asker, Keep, Level, Proven, account};
 use crate::holders::first;
 use crate::operations::notices::sender;
 use crate::peers::to_json;
@@ -17,6 +18,7 @@ use crate::platform::Platform;
 use crate::problem::Problem;
 use crate::realm::Realm;
 use crate::records::Project;
+use crate::request::SignInRequest;
 use crate::settings;
 
 /// The method's name in records, and in hashes that name identities.
@@ -30,16 +32,29 @@ pub(super) fn parse(email: &str) -> Result<EmailAddress, Problem> {
 
 /// Draws a code and mails it.
 ///
+/// A device that the address's account lets act has slots of its own here and a count of its own
+/// at the holders, so that strangers who begin do not keep the owner out.
+///
 /// # Security
 ///
-/// Looks nothing up that depends on whether the address has an account, so it cannot tell.
+/// The same records are read whether the address has an account or not, and a device that no
+/// account lets act is treated and answered alike for every address. Knownness is the record's word
+/// here; holders ask their own lists, for the device that signed the request.
 pub(super) async fn start<P: Platform>(
     realm: &Realm<P>,
     asker: &Asker<'_>,
     project: &Project,
+    request: &SignInRequest<SignInStart>,
     email: &str,
 ) -> Result<SignInStarted, Problem> {
     let email = parse(email)?;
+    let hash = of_address(realm, asker.project, &email).hash;
+    let account = account::read(realm, asker.project, &hash).await?;
+    let known = account.filter(|account| account.lets_act(asker.device));
+    let starter = match &known {
+        Some(_) => Starter::Known,
+        None => Starter::Stranger,
+    };
     let mut rng = realm.core.rng()?;
     let now = realm.now();
     // First what costs nobody else anything: a mail that is refused here is not counted there.
@@ -47,6 +62,7 @@ pub(super) async fn start<P: Platform>(
         .waiting
         .codes()
         .start(
+            starter,
             asker.project.as_str(),
             &email,
             asker.device.0,
@@ -57,7 +73,8 @@ pub(super) async fn start<P: Platform>(
             StartError::Full => Code::RateLimited,
             _ => Code::MailLimit,
         })?;
-    reserve_mail(realm, asker.project, &email).await?;
+    let known = known.map(|account| account.account);
+    reserve(realm, request, &email, known).await?;
     let mut message_id = [0; 16];
     rng.fill_bytes(&mut message_id);
     let mail = compose(project, &email, &code, now, message_id)?;
@@ -68,8 +85,9 @@ pub(super) async fn start<P: Platform>(
         .send_mail(&project.mail(), &mail)
         .await
         .map_err(|error| {
+            // Why is the project's affair, not of whoever asks for a code.
             tracing::warn!(project = %project.project, %error, "mail");
-            Problem::new(Code::MailFailed, error.to_string())
+            Code::MailFailed
         })?;
     Ok(SignInStarted {
         sign_in: SignInHandle::from_bytes(*id.as_bytes()),
@@ -133,23 +151,44 @@ pub(super) fn of_address<P: Platform>(
     }
 }
 
-/// Counts the mail at the holders, t of which must allow it.
-async fn reserve_mail<P: Platform>(
+/// Counts the mail: as one of a device that may act, or of the address.
+async fn reserve<P: Platform>(
     realm: &Realm<P>,
-    project: &ProjectId,
+    request: &SignInRequest<SignInStart>,
     email: &EmailAddress,
+    known: Option<AccountId>,
 ) -> Result<(), Problem> {
-    let reserve = MailReserve {
-        project: project.clone(),
+    if let Some(account) = known {
+        let message = DeviceMailReserve {
+            account,
+            evidence: request.evidence(Vec::new()),
+        };
+        match count(realm, path::MAIL_RESERVE_DEVICE, &message).await {
+            // Holders that do not know the device, or no more: it is a stranger like any other, and
+            // is not told.
+            Err(problem) if problem.code != Code::MailLimit => {
+                tracing::info!(code = %problem.code, "a device's mail is counted as a stranger's");
+            }
+            counted => return counted,
+        }
+    }
+    let message = MailReserve {
+        project: request.project().clone(),
         address: realm.keys.mailbox(email),
     };
-    let body = to_json(&reserve).map_err(|_| Problem::internal("a mail cannot be counted"))?;
+    count(realm, path::MAIL_RESERVE, &message).await
+}
+
+/// Counts at the holders, t of which must allow it.
+async fn count<P: Platform>(
+    realm: &Realm<P>,
+    path: &'static str,
+    message: &(impl Serialize + Sync),
+) -> Result<(), Problem> {
+    let body = to_json(message).map_err(|_| Problem::internal("a mail cannot be counted"))?;
     let needed = realm.holders.threshold();
-    let gathered = first(
-        needed,
-        realm.holders.ask_same::<Empty>(path::MAIL_RESERVE, body),
-    )
-    .await;
+    let asked = realm.holders.ask_same::<Empty>(path, body);
+    let gathered = first(needed, asked).await;
     if gathered.good.len() < needed {
         return Err(realm.holders.shortage(needed, &gathered.bad));
     }

@@ -151,18 +151,18 @@ pub(super) async fn start<P: Platform>(
         project: request.project(),
         device: request.thumbprint(),
     };
-    begin(realm, &asker, &project, &request.body().how).await
+    begin(realm, &asker, &project, &request).await
 }
 
 async fn begin<P: Platform>(
     realm: &Realm<P>,
     asker: &Asker<'_>,
     project: &Project,
-    how: &Method,
+    request: &SignInRequest<SignInStart>,
 ) -> Result<SignInStarted, Problem> {
-    match how {
+    match &request.body().how {
         Method::EmailCode { email } if project.sign_in.email_code => {
-            email::start(realm, asker, project, email).await
+            email::start(realm, asker, project, request, email).await
         }
         Method::Password { email } if project.sign_in.password.is_some() => {
             password::start(realm, asker, email)
@@ -354,7 +354,8 @@ pub(super) async fn finish<P: Platform>(
 
     let owner = account::find_or_make(realm, request.project(), &proven).await?;
     let evidence = request.evidence(core::mem::take(&mut proven.evidence));
-    let state = account::enrol(realm, &owner, request.device(), evidence).await?;
+    let (device, limits) = (request.device(), &project.sign_in.limits);
+    let state = account::enrol(realm, &owner, device, evidence, &proven, limits).await?;
     let session = SessionRecord {
         sid: SessionId::random(&mut realm.core.rng()?),
         jkt: request.thumbprint(),
@@ -364,32 +365,36 @@ pub(super) async fn finish<P: Platform>(
         acr: proven.acr.to_owned(),
         proved: Some((proven.level, auth_time)),
     };
-    let (account, tell) = account::start_session(
+    let begun = account::start_session(
         realm,
         &owner,
-        request.device(),
+        device,
         &body.device_name,
         &proven,
         account::Begin {
             session: session.clone(),
             state,
-            limits: &project.sign_in.limits,
+            limits,
         },
     )
     .await?;
-    if tell.password {
+    let account = begun.account;
+    if begun.tell_password {
         let notice = Notice::Changed {
             what: Changed::Password,
             device: request.thumbprint(),
         };
         notify(realm, &project, &account, &notice);
     }
-    if tell.device {
+    if begun.tell_device {
         let notice = Notice::NewDevice {
             device: request.thumbprint(),
             waits: state != DeviceState::Active,
         };
         notify(realm, &project, &account, &notice);
+    }
+    if let Some(code) = begun.refused {
+        return Err(code.into());
     }
     let issued = issue(realm, &project, &account, &session, state, body.delivery)?;
     account::tell_app(realm, &account, &session, proven.method, state);

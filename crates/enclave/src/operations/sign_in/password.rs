@@ -5,17 +5,15 @@ use keyfold_identity::password::{
     self, Cost, MemoryPermit, Password, PasswordAccount, PasswordError, PasswordHash, VerifyError,
 };
 use keyfold_protocol::error_code::Code;
-use keyfold_protocol::evidence::AccountRef;
-use keyfold_protocol::ids::AccountId;
 use keyfold_protocol::sign_in::{Next, SignInStarted};
 
 use super::attempts::{self, Kind};
-use super::{Asker, Proven, account::find, email, unusable};
+use super::{Asker, Proven, account::read, email, unusable};
 use crate::limits::{PASSWORD_PAUSE, PASSWORD_SECONDS, PASSWORD_TRIES};
 use crate::platform::Platform;
 use crate::problem::Problem;
 use crate::realm::Realm;
-use crate::records::{Account, Project};
+use crate::records::Project;
 use crate::settings;
 use crate::waiting::Step;
 
@@ -61,12 +59,9 @@ pub(super) async fn finish<P: Platform>(
     let cost = cost(project)?;
     let password = Password::parse(text).map_err(|_| Code::SignInRefused)?;
     let mut proven = email::of_address(realm, asker.project, address);
-    let owner = find(realm, asker.project, &proven.hash).await?;
-    let account = read(realm, asker, owner.as_ref(), &proven).await?;
-    let known = account.as_ref().is_some_and(|account| {
-        let mut devices = account.devices.iter();
-        devices.any(|device| device.jkt == asker.device && !device.waiting)
-    });
+    let account = read(realm, asker.project, &proven.hash).await?;
+    let known = account.as_ref();
+    let known = known.is_some_and(|account| account.lets_act(asker.device));
     attempts::reserve(realm, asker, Kind::Password, &proven.hash, known).await?;
     let stored = account.as_ref().and_then(|account| {
         let mut identities = account.identities.iter();
@@ -161,28 +156,6 @@ fn cost(project: &Project) -> Result<Cost, Problem> {
     settings::password(&project.sign_in)
         .map_err(unusable)?
         .ok_or(Code::MethodOff.into())
-}
-
-/// Reads as much where there is no account as where there is one.
-async fn read<P: Platform>(
-    realm: &Realm<P>,
-    asker: &Asker<'_>,
-    owner: Option<&AccountRef>,
-    proven: &Proven,
-) -> Result<Option<Account>, Problem> {
-    let nobody = || {
-        let mut id = [0; AccountId::LEN];
-        for (out, byte) in id.iter_mut().zip(proven.hash.as_bytes()) {
-            *out = *byte;
-        }
-        AccountRef {
-            project: asker.project.clone(),
-            account: AccountId::from_bytes(id),
-        }
-    };
-    let owner = owner.cloned().unwrap_or_else(nobody);
-    let held = realm.records.read::<Account>(realm.account_id(&owner));
-    Ok(held.await?.map(|held| held.value))
 }
 
 /// Waits for memory; there is only so much for all hashes together, whatever the load.

@@ -5,7 +5,7 @@ use keyfold_protocol::error_code::Code;
 use keyfold_protocol::evidence::AccountRef;
 use keyfold_protocol::holder_api::*;
 use keyfold_protocol::ids::InstanceId;
-use keyfold_protocol::intent::Intent;
+use keyfold_protocol::intent::{Intent, Operation};
 use keyfold_protocol::signed_request::Profile;
 
 use super::{Refusal, SimHolder};
@@ -39,6 +39,7 @@ impl SimHolder {
         self.not_revoked(&owner, device)?;
         let state = match (self.devices.get(&owner), self.state(&owner, device)) {
             (None, _) if enrol.first_device => DeviceState::Active,
+            (_, Some(known)) if known.is_active(now) => DeviceState::Active,
             (_, Some(known)) => known,
             _ => DeviceState::Pending {
                 active_at: now + 86_400,
@@ -46,6 +47,31 @@ impl SimHolder {
         };
         self.put_device(&owner, device, state, now);
         ok(self.device_ack(&owner, device, state, now))
+    }
+
+    pub(super) fn reserve_mail(
+        &mut self,
+        instance: InstanceId,
+        reserve: &DeviceMailReserve,
+        now: u64,
+    ) -> Answer {
+        let verified = self.evidence(Profile::SignIn, instance, &reserve.evidence, now)?;
+        if verified.request.intent.operation() != Operation::SignInStart {
+            return refuse(Code::IntentMismatch);
+        }
+        let device = verified.request.device;
+        let owner = AccountRef {
+            project: verified.request.project,
+            account: reserve.account,
+        };
+        self.not_revoked(&owner, device)?;
+        self.active(&owner, device, now)?;
+        let count = self.device_mails.entry((owner, device)).or_default();
+        *count += 1;
+        if *count > self.mail_limit {
+            return refuse(Code::MailLimit);
+        }
+        ok(Empty {})
     }
 
     pub(super) fn approve(

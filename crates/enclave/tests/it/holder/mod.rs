@@ -78,6 +78,7 @@ pub(crate) struct SimHolder {
     pub(crate) shares: HashMap<KeyId, (AccountRef, Vec<Stored>)>,
     pub(crate) anchors: HashMap<RecordId, Anchor>,
     mails: HashMap<Digest32, u32>,
+    device_mails: HashMap<(AccountRef, Thumbprint), u32>,
     attempts: HashMap<Digest32, u32>,
     /// Changes of projects, as the log would have them.
     pub(crate) notices: Vec<ProjectNotice>,
@@ -131,6 +132,7 @@ impl SimHolder {
             shares: HashMap::new(),
             anchors: HashMap::new(),
             mails: HashMap::new(),
+            device_mails: HashMap::new(),
             attempts: HashMap::new(),
             notices: Vec::new(),
         }
@@ -202,6 +204,7 @@ impl SimHolder {
                     ok(Empty {})
                 }
             }
+            path::MAIL_RESERVE_DEVICE => self.reserve_mail(instance, &read(body)?, now),
             path::ATTEMPT_RESERVE => {
                 let reserve: AttemptReserve = read(body)?;
                 let count = self.attempts.entry(reserve.subject).or_default();
@@ -243,6 +246,11 @@ impl SimHolder {
                 let state = self
                     .state(&owner, device)
                     .ok_or((Code::DeviceUnknown, ""))?;
+                let state = if state.is_active(now) {
+                    DeviceState::Active
+                } else {
+                    state
+                };
                 ok(self.device_ack(&owner, device, state, now))
             }
             path::SESSION_REVOKE => {

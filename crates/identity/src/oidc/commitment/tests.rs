@@ -140,22 +140,34 @@ fn a_token_without_its_commitment_is_refused() {
 }
 
 #[test]
-fn commitments_are_bounded_in_all_and_by_device() {
-    let mut store = TokenCommitments::new(3, 2);
-    let commit = |store: &mut TokenCommitments, device: u8, number: u8| {
+fn commitments_are_bounded_in_all_by_device_and_by_project() {
+    let mut store = TokenCommitments::new(11, 2);
+    let mut number = 0;
+    let mut commit = |store: &mut TokenCommitments, project: &str, device: u8| {
+        number += 1;
         let commitment = TokenCommitment::from_bytes([number; 32]);
-        store.commit(PROJECT, &Thumbprint([device; 32]), commitment, NOW)
+        store.commit(project, &Thumbprint([device; 32]), commitment, NOW)
     };
-    assert_eq!(commit(&mut store, 1, 1), Ok(()));
-    assert_eq!(commit(&mut store, 1, 2), Ok(()));
-    assert_eq!(commit(&mut store, 1, 3), Err(CommitmentError::Full));
-    assert_eq!(commit(&mut store, 2, 4), Ok(()));
-    assert_eq!(commit(&mut store, 3, 5), Err(CommitmentError::Full));
+    let full = Err(CommitmentError::Full);
+    assert_eq!(commit(&mut store, PROJECT, 1), Ok(()));
+    assert_eq!(commit(&mut store, PROJECT, 1), Ok(()));
+    assert_eq!(commit(&mut store, PROJECT, 1), full, "its device");
+    assert_eq!(commit(&mut store, PROJECT, 2), Ok(()));
+    assert_eq!(commit(&mut store, PROJECT, 3), full, "its project");
+    for other in ["b", "b", "c", "c", "d", "e", "f", "g"] {
+        let device = other.as_bytes()[0];
+        let free = store.len() < 11;
+        assert_eq!(commit(&mut store, other, device).is_ok(), free, "{other}");
+    }
+    assert_eq!(commit(&mut store, "h", 9), full, "in all");
+    let again = TokenCommitment::from_bytes([1; 32]);
     assert_eq!(
-        commit(&mut store, 1, 1),
+        store.commit(PROJECT, &Thumbprint([1; 32]), again, NOW),
         Ok(()),
         "what waits is not pushed out"
     );
+    store.forget_old(NOW + REMEMBER_SECONDS);
+    assert!(store.is_empty() && store.by_device.is_empty() && store.by_project.is_empty());
 }
 
 proptest! {

@@ -109,8 +109,7 @@ fn what_is_over_is_erased() {
 fn a_full_store_refuses_what_is_new_and_keeps_what_waits() {
     let rng = &mut SeededRng::new(1);
     let mut store = WaitingAuthorizations::new(Limits {
-        total: 4,
-        per_project: 3,
+        total: 12,
         per_device: 2,
     });
     let (first, callback) = kept(&mut store, PROJECT, 1, rng).unwrap();
@@ -124,9 +123,11 @@ fn a_full_store_refuses_what_is_new_and_keeps_what_waits() {
         kept(&mut store, PROJECT, 3, rng).unwrap_err(),
         WaitError::Full
     );
-    kept(&mut store, "other.example", 3, rng).unwrap();
+    for number in 3..12 {
+        kept(&mut store, &format!("{number}.example"), number, rng).unwrap();
+    }
     assert_eq!(
-        kept(&mut store, "third.example", 4, rng).unwrap_err(),
+        kept(&mut store, "third.example", 14, rng).unwrap_err(),
         WaitError::Full
     );
     assert!(
@@ -134,7 +135,7 @@ fn a_full_store_refuses_what_is_new_and_keeps_what_waits() {
             .accept(&first, PROJECT, &device(1), &callback, NOW)
             .is_ok()
     );
-    assert!(kept(&mut store, "third.example", 4, rng).is_ok());
+    assert!(kept(&mut store, "third.example", 14, rng).is_ok());
 }
 
 proptest! {
@@ -143,7 +144,7 @@ proptest! {
         steps in proptest::collection::vec((0_u8..3, 0_u8..4, 0_u64..300), 1..60)
     ) {
         let rng = &mut SeededRng::new(1);
-        let limits = Limits { total: 12, per_project: 8, per_device: 4 };
+        let limits = Limits { total: 12, per_device: 4 };
         let mut store = WaitingAuthorizations::new(limits);
         let mut now = NOW;
         let mut known: Vec<(AuthorizationId, &str, u8, String)> = Vec::new();
@@ -167,7 +168,8 @@ proptest! {
             prop_assert_eq!(store.by_project.values().sum::<usize>(), store.len());
             prop_assert_eq!(store.by_device.values().sum::<usize>(), store.len());
             prop_assert!(store.by_device.values().all(|n| (1..=limits.per_device).contains(n)));
-            prop_assert!(store.by_project.values().all(|n| (1..=limits.per_project).contains(n)));
+            // A fifth of it, rounded up.
+            prop_assert!(store.by_project.values().all(|n| (1..=3).contains(n)));
         }
     }
 }
