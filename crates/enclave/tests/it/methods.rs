@@ -312,6 +312,7 @@ async fn what_a_project_does_not_let_in_is_off() {
         Method::Token {
             issuer: "own".to_owned(),
             commitment: Digest32::from_bytes([1; 32]),
+            salt: None,
         },
     ] {
         assert_refused(&device.start_by(how).await, Code::MethodOff);
@@ -415,6 +416,7 @@ fn committed(token: &str) -> Method {
     Method::Token {
         issuer: "own".to_owned(),
         commitment: Digest32::from_bytes(*TokenCommitment::of(token).as_bytes()),
+        salt: None,
     }
 }
 
