@@ -19,6 +19,7 @@ mod life;
 mod methods;
 mod projects;
 mod publication;
+mod races;
 mod records;
 mod revocation;
 mod sign_in;
