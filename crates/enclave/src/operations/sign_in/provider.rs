@@ -17,7 +17,7 @@ use keyfold_protocol::evidence::{Item, ShownIdToken};
 use keyfold_protocol::ids::Digest32;
 use keyfold_protocol::sign_in::{Next, SignInStarted};
 
-use super::{Asker, Keep, Level, Proven, unusable};
+use super::{Asker, Keep, Level, Proven, attempts, unusable};
 use crate::platform::Platform;
 use crate::problem::Problem;
 use crate::realm::Realm;
@@ -243,6 +243,7 @@ pub(super) async fn finish_token<P: Platform>(
         proven = verify(&fresh);
     }
     let proven = proven.map_err(refused)?;
+    attempts::use_up_token(realm, asker.project, token).await?;
     let mut of_subject = of_subject(realm, asker, &name, &proven);
     let item = vouching(&of_subject, &proven, token);
     of_subject.evidence.extend(item);
