@@ -14,7 +14,9 @@ use std::ffi::OsString;
 
 use clap::{Args, Parser, Subcommand};
 
-pub(crate) use account::{IdentitiesCommand, Identity, SignIn, StepUpBy, StepUpRules, TotpCommand};
+pub(crate) use account::{
+    IdentitiesCommand, Identity, SignIn, StepUpBy, StepUpRules, TokenNonce, TotpCommand,
+};
 pub(crate) use app_server::{IdToken, Introspect, ServerKey};
 pub(crate) use attest::{AttestCommand, AttestShow, AttestVerify, HexBytes};
 pub(crate) use config::ConfigCommand;
@@ -120,6 +122,9 @@ pub enum Command {
     /// What needs a fresh proof, beyond what the project asks for.
     #[command(after_help = account::STEP_UP_RULES_HELP)]
     StepUpRules(StepUpRules),
+    /// A nonce for a token of the app's own issuer, which makes it this device's.
+    #[command(after_help = account::TOKEN_NONCE_HELP)]
+    TokenNonce(TokenNonce),
     /// An ID token for the app's own server.
     #[command(after_help = app_server::ID_TOKEN_HELP)]
     IdToken(IdToken),

@@ -82,6 +82,7 @@ pub async fn execute(cli: Cli, roots: Roots) -> Result<Report, CliError> {
         Command::Identities { command } => commands::account::identities(user()?, command).await,
         Command::Totp(command) => commands::account::totp(user()?, command).await,
         Command::StepUpRules(arguments) => commands::account::rules(user()?, &arguments).await,
+        Command::TokenNonce(arguments) => commands::proof::token_nonce(&user()?, arguments),
         Command::IdToken(arguments) => commands::app_server::id_token(user()?, arguments).await,
         Command::Introspect(arguments) => {
             commands::app_server::introspect(profile()?, &roots, output, arguments).await
@@ -120,6 +121,7 @@ fn profile_of(cli: &Cli) -> Option<Profile> {
         | Command::Identities { .. }
         | Command::Totp(_)
         | Command::StepUpRules(_)
+        | Command::TokenNonce(_)
         | Command::IdToken(_)
         | Command::Introspect(_)
         | Command::Status

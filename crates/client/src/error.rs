@@ -380,6 +380,9 @@ fn what_to_do(code: Code) -> &'static str {
         | Code::SessionRevoked
         | Code::DeviceUnknown => "Sign in again.",
         Code::StepUpNeeded => "Prove afresh who you are, then repeat it.",
+        Code::ServerUnknown => {
+            "Have the project's administrators list this key as one of its servers'."
+        }
         Code::MethodOff => "Sign in in another way; this project does not offer this one.",
         Code::PasswordUnsuitable => "Choose another password.",
         Code::IdentityTaken => {

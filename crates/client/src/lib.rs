@@ -61,7 +61,7 @@ pub use pin::RealmPin;
 pub use project::NewProject;
 pub use relay::{Sent, WaitLimit};
 pub use session::Session;
-pub use sign_in::PendingSignIn;
+pub use sign_in::{PendingSignIn, TokenNonce};
 pub use signing::{
     SignatureRefused, SignedMessage, SignedTransaction, read_call, verify_signature,
 };

@@ -1,5 +1,6 @@
 //! Sign-in: two steps, the same for every method.
 
+use keyfold_crypto::binding;
 use keyfold_protocol::client_api::{SignedIn, path};
 use keyfold_protocol::error_code::Code;
 use keyfold_protocol::ids::{Digest32, InstanceId, ProjectId, SignInHandle};
@@ -50,7 +51,33 @@ impl PendingSignIn {
     }
 }
 
+/// A nonce for the app's own issuer to put into a token, which makes it one of this device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenNonce {
+    /// What the issuer is asked to write: 43 characters.
+    pub nonce: String,
+    /// What it was computed with, for [`Method::Token`]. No secret.
+    pub salt: [u8; 32],
+}
+
 impl<T: Transport, C: Credential, E: Environment> Client<T, C, E> {
+    /// Draws a nonce for a token of the app's own issuer.
+    ///
+    /// A token that carries it can be shown by this device alone, and lets it in at once at each
+    /// holder that trusts the issuer, where the account linked a token of the same person before.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`] where there is no randomness.
+    pub fn token_nonce(&self, project: &ProjectId) -> Result<TokenNonce, ClientError> {
+        let mut salt = [0; 32];
+        self.environment.fill_random(&mut salt)?;
+        Ok(TokenNonce {
+            nonce: binding::token_nonce(project.as_str(), &self.device(), &salt),
+            salt,
+        })
+    }
+
     /// Begins a sign-in. The answer is the same whether somebody is known or not.
     ///
     /// # Errors

@@ -10,6 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use keyfold_crypto::jwk::Thumbprint;
 use keyfold_identity::challenge::{ChallengeLimits, PendingChallenges};
+use keyfold_identity::oidc::binding::NonceSalt;
 use keyfold_identity::oidc::commitment::TokenCommitments;
 use keyfold_identity::oidc::waiting::{AuthorizationId, WaitingAuthorizations};
 use keyfold_identity::passkey::UserHandle;
@@ -40,13 +41,22 @@ pub(crate) struct Waiting {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Step {
     Password(EmailAddress),
-    Provider { name: String, id: AuthorizationId },
-    Token { issuer: String },
+    Provider {
+        name: String,
+        id: AuthorizationId,
+    },
+    Token {
+        issuer: String,
+        salt: Option<NonceSalt>,
+    },
     Ethereum,
     Solana,
     Farcaster,
     Passkey,
-    NewPasskey { user: UserHandle, name: String },
+    NewPasskey {
+        user: UserHandle,
+        name: String,
+    },
     Totp,
     RecoveryCode,
 }

@@ -608,6 +608,8 @@ pub enum AttemptKind {
     Totp,
     /// A code on paper.
     RecoveryCode,
+    /// A token of an app's own issuer: no guess, and yet something that counts once in a day.
+    Token,
 }
 
 /// Confirms that an identity belongs to an account.

@@ -48,6 +48,11 @@ pub enum Method {
         issuer: String,
         /// SHA-256 of the token, domain separated: `TokenCommitment` of the identity crate.
         commitment: Digest32,
+        /// What the token's nonce was computed with, where it is this device's:
+        /// [`token_nonce`](keyfold_crypto::binding::token_nonce). Then no other nonce will do, and
+        /// the token may vouch for the device at the holders.
+        #[serde(default, skip_serializing_if = "Option::is_none", with = "salt")]
+        salt: Option<[u8; 32]>,
     },
     /// Sign-In with Ethereum (EIP-4361).
     Ethereum {},

@@ -167,6 +167,11 @@ impl AttemptLimits {
             AttemptKind::Password => self.password,
             AttemptKind::Totp => self.totp,
             AttemptKind::RecoveryCode => self.recovery_code,
+            // Whatever the operator thinks of guesses.
+            AttemptKind::Token => AttemptLimit {
+                per_hour: 1,
+                per_day: 1,
+            },
         }
     }
 }

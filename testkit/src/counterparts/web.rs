@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use axum::Router;
 use axum::body::Bytes;
 use axum::http::{HeaderMap, StatusCode};
-use axum::routing::post;
+use axum::routing::{get, post};
 use http::Request;
 use keyfold_net::client::TcpConnector;
 use keyfold_net::{
@@ -74,6 +74,23 @@ impl WebServer {
             Ok::<_, StatusCode>(([("content-type", "application/json")], answer.into_body()))
         }));
         Self::start(authority, host, router, Arc::default(), behind).await
+    }
+
+    /// Starts a server that shows one JSON document, whatever is asked for.
+    ///
+    /// # Errors
+    ///
+    /// [`CounterpartError`].
+    pub async fn showing(
+        authority: &Authority,
+        host: &str,
+        document: &Value,
+    ) -> Result<Self, CounterpartError> {
+        let text = document.to_string();
+        let router = Router::new().fallback(get(async move || {
+            ([("content-type", "application/json")], text.clone())
+        }));
+        Self::start(authority, host, router, Arc::default(), Arc::default()).await
     }
 
     async fn start(

@@ -2,22 +2,26 @@
 //! in by standard input alone.
 
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use keyfold_crypto::{SecretBytes, b64};
 use keyfold_gateway_service::EgressTarget;
+use keyfold_holder_service::IssuerConfig;
 use keyfold_identity::totp::{TotpAlgorithm, TotpSecret};
 use keyfold_protocol::project::{
-    ClientAuth, IssuerKeys, IssuerSettings, PasswordSettings, ProviderKind, ProviderSettings,
+    ClientAuth, IdTokenSettings, IssuerKeys, IssuerSettings, PasswordSettings, ProviderKind,
+    ProviderSettings,
 };
-use keyfold_testkit::counterparts::{Authority, OpenIdProvider, Shape};
-use keyfold_testkit::system::{PROJECT, System};
+use keyfold_testkit::counterparts::{Authority, OpenIdProvider, Shape, WebServer};
+use keyfold_testkit::system::{PROJECT, Part, System};
 use rcgen::{KeyPair, PKCS_ED25519, SigningKey as _};
 use serde_json::{Value, json};
 
 use super::common::{Cases, start};
-use super::{Done, PROGRAM, run, run_in, text};
+use super::{Done, PROGRAM, run, run_in, run_with, text};
 
 const FIRST: &str = "first@mail.example";
 const SECOND: &str = "second@mail.example";
@@ -108,6 +112,220 @@ async fn a_provider_and_an_apps_token_sign_in_at_the_command_line() {
     idp.stop().await;
 }
 
+const OWN_HOST: &str = "issuer.example.test";
+const OWN_JWKS: &str = "https://issuer.example.test/jwks";
+/// Where the app's server verifies ID tokens of ours.
+const REALM_ISSUER: &str = "https://realm.example.test";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_apps_token_lets_a_second_device_in_and_the_apps_server_asks_who_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let server_key = folder.path().join("server.key");
+    let server = made(&["server-key", server_key.to_str().unwrap()]).ok();
+    let again = made(&["server-key", server_key.to_str().unwrap()]).ok();
+    assert_eq!(server, again, "a key that is there is kept");
+    let authority = Authority::new().unwrap();
+    let key = KeyPair::generate_for(&PKCS_ED25519).unwrap();
+    let jwk = json!({
+        "kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "kid": "own",
+        "x": b64::encode(key.public_key_raw()),
+    });
+    let keys = json!({ "keys": [jwk] });
+    let own = WebServer::showing(&authority, OWN_HOST, &keys).await;
+    let own = own.unwrap();
+    let here = format!("127.0.0.1:{}", own.port());
+    let roots = folder.path().join("roots.pem");
+    std::fs::write(&roots, authority.root_pem()).unwrap();
+    let issuer = IssuerSettings {
+        issuer: ISSUER.to_owned(),
+        audience: PROJECT.to_owned(),
+        keys: IssuerKeys::Jwks {
+            url: OWN_JWKS.to_owned(),
+            roots_pem: Some(authority.root_pem()),
+        },
+        algorithms: vec!["EdDSA".to_owned()],
+        max_token_age_seconds: 300,
+    };
+    let system = start(|options| {
+        options.egress.push(EgressTarget {
+            target: format!("{OWN_HOST}:443").parse().unwrap(),
+            at: Some(here.parse().unwrap()),
+        });
+        let sign_in = &mut options.projects[0].sign_in;
+        sign_in.issuers.insert("own".to_owned(), issuer);
+        sign_in.servers = vec![serde_json::from_value(server["server"].clone()).unwrap()];
+        sign_in.id_tokens = Some(IdTokenSettings {
+            issuer: REALM_ISSUER.to_owned(),
+            seconds: 300,
+        });
+        let mut trusted = IssuerConfig::new(ISSUER, OWN_JWKS);
+        trusted.algorithms = vec!["EdDSA".to_owned()];
+        trusted.roots_pem = Some(roots);
+        trusted.connect_to = Some(here);
+        options.tune_holder = Some(Arc::new(move |_, config| {
+            config.issuers = vec![trusted.clone()];
+        }));
+    })
+    .await;
+    let mut cases = Cases::default();
+    let world = Own {
+        system,
+        key,
+        server_key,
+    };
+    run_cases!(
+        cases,
+        &world,
+        [
+            a_token_with_a_devices_nonce_lets_that_device_in_and_no_other,
+            an_id_token_is_issued_and_introspected_until_the_session_ends,
+        ]
+    );
+    cases.end(world.system).await;
+}
+
+/// A system with an issuer of the app's own, which all holders trust.
+struct Own {
+    system: System,
+    key: KeyPair,
+    server_key: PathBuf,
+}
+
+impl Own {
+    /// The profile of another device of the same app.
+    fn profile(&self, name: &str) -> PathBuf {
+        let first = self.system.files().profile(&self.system.project().id);
+        let other = first.with_file_name(name);
+        std::fs::copy(&first, &other).unwrap();
+        other
+    }
+
+    /// A token for the nonce that a device draws: where it is, and the nonce's salt.
+    async fn token_for(&self, profile: &Path, name: &str) -> (PathBuf, String) {
+        let drawn = run_with(&self.system, profile, "token-nonce").await.ok();
+        let file = self.system.files().root().join(name);
+        let token = token_with(&self.key, name, Some(text(&drawn, "nonce")));
+        std::fs::write(&file, token).unwrap();
+        (file, text(&drawn, "salt").to_owned())
+    }
+
+    async fn sign_in(&self, profile: &Path, file: &Path, salt: Option<&str>) -> Done {
+        let mut arguments = format!("sign-in --issuer own --token-file '{}'", file.display());
+        if let Some(salt) = salt {
+            arguments.push_str(&format!(" --token-salt {salt}"));
+        }
+        run_with(&self.system, profile, &arguments).await
+    }
+}
+
+async fn a_token_with_a_devices_nonce_lets_that_device_in_and_no_other(world: &Own) {
+    let system = &world.system;
+    let first = system.files().profile(&system.project().id);
+    with_code(system, FIRST, "", &["sign-in", "--email", FIRST])
+        .await
+        .ok();
+    let (file, salt) = world.token_for(&first, "first.jwt").await;
+    let file = file.to_str().unwrap().to_owned();
+    let link = [
+        "identities",
+        "link",
+        "--issuer",
+        "own",
+        "--token-file",
+        &file,
+        "--token-salt",
+        &salt,
+    ];
+    let linked = run(system, &link).await.ok();
+    assert_eq!(linked["identities"].as_array().map(Vec::len), Some(2));
+
+    let (second, third) = (world.profile("second.toml"), world.profile("third.toml"));
+    let (file, salt) = world.token_for(&second, "second.jwt").await;
+    // Another device's salt makes another nonce of it, whoever shows it first.
+    let stolen = world.sign_in(&third, &file, Some(&salt)).await;
+    stolen.failed(3, "sign_in_refused");
+    let taken = world.sign_in(&second, &file, Some(&salt)).await;
+    taken.failed(5, "rate_limited");
+
+    let (file, salt) = world.token_for(&second, "again.jwt").await;
+    let let_in = world.sign_in(&second, &file, Some(&salt)).await.ok();
+    assert_eq!(let_in["device"]["state"], "active", "{let_in}");
+    // By the lists of the holders, each of which looked for itself, and for what a device may do.
+    let listed = run(system, &["devices"]).await.ok();
+    let mut listed = listed["devices"].as_array().unwrap().iter();
+    let mine = text(&let_in["device"], "thumbprint");
+    let second_is = listed.find(|device| text(device, "device") == mine);
+    assert_eq!(second_is.unwrap()["state"]["state"], "active");
+    run_with(system, &second, "wallet create").await.ok();
+
+    // The same token again: while it is remembered nobody can begin with it, and afterwards it is
+    // not the third device's, which waits if it says nothing of the nonce.
+    let again = world.sign_in(&third, &file, Some(&salt)).await;
+    again.failed(5, "rate_limited");
+    system.process(Part::Enclave).kill().await;
+    system.start_again(Part::Enclave).await.unwrap();
+    let again = world.sign_in(&third, &file, Some(&salt)).await;
+    again.failed(3, "sign_in_refused");
+    let (file, _) = world.token_for(&third, "third.jwt").await;
+    let waits = world.sign_in(&third, &file, None).await.ok();
+    assert_eq!(text(&waits, "account"), text(&let_in, "account"));
+    assert!(
+        waits["device"]["state"]["pending_until"].is_u64(),
+        "{waits}"
+    );
+}
+
+async fn an_id_token_is_issued_and_introspected_until_the_session_ends(world: &Own) {
+    let system = &world.system;
+    let issued = run(system, &["id-token", "--nonce", "n-0S6_WzA2Mj"]).await;
+    let issued = issued.ok();
+    let id_token = text(&issued, "id_token").to_owned();
+    let claims = id_token.split('.').nth(1).unwrap();
+    let claims: Value = serde_json::from_slice(&b64::decode(claims, 4_096).unwrap()).unwrap();
+    let status = run(system, &["status"]).await.ok();
+    assert_eq!(text(&claims, "iss"), REALM_ISSUER);
+    assert_eq!(text(&claims, "aud"), PROJECT);
+    assert_eq!(text(&claims, "nonce"), "n-0S6_WzA2Mj");
+    assert_eq!(
+        text(&claims, "sub"),
+        text(&status["session"], "account"),
+        "{status}"
+    );
+    let key = world.server_key.to_str().unwrap();
+    let introspect = ["introspect", "--key", key, "--token-file", "-"];
+    let ask = async |token: &str| run_in(system, "", &introspect, token).await;
+    let told = ask(&format!("{id_token}\n")).await.ok();
+    let told = &told["introspection"];
+    assert_eq!(told["active"], true, "{told}");
+    assert_eq!(told["sub"], claims["sub"]);
+    assert_eq!(told["aud"], PROJECT);
+    let inactive = json!({ "active": false });
+    assert_eq!(ask("a.b.c").await.ok()["introspection"], inactive);
+    let altered = id_token.replacen(&claims_of(&id_token), &b64::encode(b"{}"), 1);
+    assert_eq!(ask(&altered).await.ok()["introspection"], inactive);
+    // A server that the project does not list is told nothing.
+    let other = world.server_key.with_file_name("other.key");
+    made(&["server-key", other.to_str().unwrap()]).ok();
+    let other = other.to_str().unwrap();
+    let stranger = ["introspect", "--key", other, "--token-file", "-"];
+    run_in(system, "", &stranger, &id_token)
+        .await
+        .failed(6, "server_unknown");
+    run(system, &["sign-out"]).await.ok();
+    assert_eq!(ask(&id_token).await.ok()["introspection"], inactive);
+    run(system, &["id-token"]).await.failed(3, "not_signed_in");
+}
+
+fn claims_of(token: &str) -> String {
+    token.split('.').nth(1).unwrap().to_owned()
+}
+
+/// Runs what needs no system.
+fn made(arguments: &[&str]) -> Done {
+    let mut command = Command::new(PROGRAM);
+    Done::of(&command.arg("--json").args(arguments).output().unwrap())
+}
+
 /// Runs what prints a provider's address, and gives it the one that a browser comes back to.
 async fn at_provider(system: &System, idp: &OpenIdProvider, arguments: &[&str]) -> Done {
     let profile = system.files().profile(&system.project().id);
@@ -132,11 +350,18 @@ async fn at_provider(system: &System, idp: &OpenIdProvider, arguments: &[&str]) 
 }
 
 fn token(key: &KeyPair, id: &str) -> String {
+    token_with(key, id, None)
+}
+
+fn token_with(key: &KeyPair, id: &str, nonce: Option<&str>) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     let now = now.as_secs();
-    let claims = json!({
+    let mut claims = json!({
         "iss": ISSUER, "aud": PROJECT, "sub": "person", "jti": id, "iat": now, "exp": now + 300,
     });
+    if let Some(nonce) = nonce {
+        claims["nonce"] = json!(nonce);
+    }
     let part = |value: Value| b64::encode(value.to_string().as_bytes());
     let header = json!({ "alg": "EdDSA", "typ": "JWT" });
     let signed = format!("{}.{}", part(header), part(claims));

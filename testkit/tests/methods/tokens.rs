@@ -14,6 +14,7 @@ fn committed(token: &str) -> Method {
     Method::Token {
         issuer: "own".to_owned(),
         commitment: Digest32::from_bytes(*TokenCommitment::of(token).as_bytes()),
+        salt: None,
     }
 }
 

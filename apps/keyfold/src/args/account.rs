@@ -21,6 +21,15 @@ an argument. The mail comes from the enclave; nobody else sees the code. For a p
 printed, on standard error: open it in a browser, and paste the address that you came back to. With
 --set-password and both --…-from-stdin, the password is the first line and the code the second.";
 
+pub(super) const TOKEN_NONCE_HELP: &str = "\
+Example:
+  keyfold token-nonce
+  keyfold sign-in --token-file token.jwt --issuer app --token-salt 9c1f…
+
+Prints a nonce, and the salt that it was made with. Have the app's own issuer write the nonce into
+the token: then nobody else's device can show it, and key holders that trust the issuer let this
+device in at once, where the account linked such a token before.";
+
 pub(super) const STEP_UP_HELP: &str = "\
 Examples:
   keyfold step-up --email you@example.org
@@ -85,6 +94,9 @@ pub struct Identity {
     /// The issuer, by its name in the project's settings.
     #[arg(long, value_name = "NAME", requires = "token_file")]
     pub issuer: Option<String>,
+    /// What `keyfold token-nonce` printed with the token's nonce.
+    #[arg(long, value_name = "SALT", requires = "token_file")]
+    pub token_salt: Option<Digest32>,
     /// Read the code from standard input instead of asking.
     #[arg(long)]
     pub code_from_stdin: bool,
@@ -94,6 +106,14 @@ pub struct Identity {
     /// Read the address that you came back to from standard input instead of asking.
     #[arg(long, requires = "provider")]
     pub callback_from_stdin: bool,
+}
+
+/// For which project.
+#[derive(Debug, Args)]
+pub struct TokenNonce {
+    /// The app's domain; the profile's where absent.
+    #[arg(long)]
+    pub project: Option<ProjectId>,
 }
 
 /// How to sign in.

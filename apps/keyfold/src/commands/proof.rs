@@ -9,12 +9,13 @@ use keyfold_identity::oidc::commitment::TokenCommitment;
 use keyfold_protocol::error_code::Code;
 use keyfold_protocol::secret_text::SecretText;
 use keyfold_protocol::sign_in::{Method, Next, Proof};
+use serde_json::json;
 use zeroize::Zeroizing;
 
-use crate::args::Identity;
+use crate::args::{Identity, TokenNonce};
 use crate::commands::{User, app_server};
 use crate::error::CliError;
-use crate::output::{printable, utc};
+use crate::output::{Report, printable, utc};
 
 /// How often a person may correct a mailed code here; the enclave counts for itself.
 const ATTEMPTS: u32 = 3;
@@ -40,9 +41,21 @@ pub(crate) enum Way {
     Token {
         issuer: String,
         token: SecretText,
+        salt: Option<Digest32>,
     },
     Totp,
     RecoveryCode,
+}
+
+/// Draws a nonce for a token of the app's own issuer.
+pub(crate) fn token_nonce(user: &User, arguments: TokenNonce) -> Result<Report, CliError> {
+    let project = user.project(arguments.project)?;
+    let drawn = user.client.token_nonce(&project)?;
+    let salt = Digest32::from_bytes(drawn.salt);
+    Ok(Report::new(
+        format!("nonce {}\nsalt  {salt}", drawn.nonce),
+        json!({ "nonce": drawn.nonce, "salt": salt }),
+    ))
 }
 
 /// Where codes, passwords and addresses come from: standard input, or the person who is asked.
@@ -92,11 +105,16 @@ impl Way {
             Identity {
                 token_file: Some(file),
                 issuer: Some(issuer),
+                token_salt: salt,
                 ..
             } => {
                 let text = Zeroizing::new(app_server::token(&file)?);
                 let token = SecretText::from(text.trim().to_owned());
-                Self::Token { issuer, token }
+                Self::Token {
+                    issuer,
+                    token,
+                    salt,
+                }
             }
             _ => {
                 return Err(CliError::usage(
@@ -165,9 +183,14 @@ impl Way {
                 name: name.clone(),
                 redirect_uri: redirect_uri.clone(),
             },
-            Self::Token { issuer, token } => Method::Token {
+            Self::Token {
+                issuer,
+                token,
+                salt,
+            } => Method::Token {
                 issuer: issuer.clone(),
                 commitment: Digest32::from_bytes(*TokenCommitment::of(token).as_bytes()),
+                salt: salt.map(|salt| *salt.as_bytes()),
             },
             Self::Totp => Method::Totp {},
             Self::RecoveryCode => Method::RecoveryCode {},

@@ -14,7 +14,11 @@ use keyfold_protocol::sign_in::{Proof, ShowProof};
 
 use super::notices::notify;
 use super::session::check_active;
-use super::sign_in::{Asker, Kept, account::claim, prove};
+use super::sign_in::{
+    Asker, Kept,
+    account::{claim, find},
+    prove,
+};
 use super::step_up::require_to_change;
 use crate::holders::first;
 use crate::limits::MAX_IDENTITIES;
@@ -111,6 +115,10 @@ pub(super) async fn link<P: Platform>(
             Ok(Change::Write(account, (told, all)))
         })
         .await?;
+    // Somebody may have taken it off meanwhile, and somebody else have linked it since.
+    if !agree(realm, &owner, &proven.hash).await? {
+        return Err(Code::IdentityTaken.into());
+    }
     tell(realm, &project, &request, told);
     Ok(all)
 }
@@ -141,6 +149,9 @@ pub(super) async fn unlink<P: Platform>(
     if account.identities.iter().all(|known| known.hash == id) {
         return Err(Code::LastIdentity.into());
     }
+    if !has_another(realm, &owner, &account, &id).await? {
+        return Err(Code::LastIdentity.into());
+    }
     // Whether they know it or not, and whether the record still does.
     tell_holders::<_, Empty>(realm, path::IDENTITY_UNLINK, request.evidence()).await?;
     let now = realm.now();
@@ -168,10 +179,62 @@ pub(super) async fn unlink<P: Platform>(
         })
         .await?;
     tell(realm, &project, &request, told);
-    if !free(realm, &owner, &id).await? && !known {
+    let freed = free(realm, &owner, &id).await?;
+    agree(realm, &owner, &id).await?;
+    if !freed && !known {
         return Err(Code::IdentityUnknown.into());
     }
     Ok(all)
+}
+
+/// Tells whether the index gives the account another identity than this one.
+async fn has_another<P: Platform>(
+    realm: &Realm<P>,
+    owner: &AccountRef,
+    account: &Account,
+    id: &Digest32,
+) -> Result<bool, Problem> {
+    for known in account.identities.iter().filter(|known| known.hash != *id) {
+        if find(realm, &owner.project, &known.hash).await?.as_ref() == Some(owner) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Lets the index agree with what the account's record says by now; returns whether the identity is
+/// not somebody else's.
+///
+/// # Security
+///
+/// Record and index are two records, and to link and to unlink at once can leave them apart. Each
+/// looks again when it is done, so that whichever is last finds what the other left. Where both are
+/// cut off before, the record names an identity that the index does not give the account; it then
+/// counts for nothing: sign-in and step-up ask the index.
+async fn agree<P: Platform>(
+    realm: &Realm<P>,
+    owner: &AccountRef,
+    hash: &Digest32,
+) -> Result<bool, Problem> {
+    let id = realm.account_id(owner);
+    let account = realm.records.read::<Account>(id).await?;
+    let names = |account: &Account| account.identities.iter().any(|known| known.hash == *hash);
+    if !account.is_some_and(|held| names(&held.value))
+        || claim(realm, owner, hash).await? == owner.account
+    {
+        return Ok(true);
+    }
+    realm
+        .records
+        .change(id, |current: Option<Account>| {
+            let mut account = current.ok_or(Code::SessionInvalid)?;
+            if !names(&account) {
+                return Ok(Change::Keep(false));
+            }
+            account.identities.retain(|known| known.hash != *hash);
+            Ok(Change::Write(account, false))
+        })
+        .await
 }
 
 /// Tells the holders what vouches for the account's devices, or does no more; they check who asks.

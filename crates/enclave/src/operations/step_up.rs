@@ -12,6 +12,7 @@ use keyfold_protocol::sign_in::{Proof, ShowProof};
 
 use super::identities::tell;
 use super::session::check_active;
+use super::sign_in::account::find;
 use super::sign_in::attempts::{self, Kind};
 use super::sign_in::{Asker, Kept, prove};
 use super::totp::secret_of;
@@ -147,6 +148,11 @@ pub(super) async fn step_up<P: Platform>(
         proof => {
             let project = realm.project(request.project()).await?;
             let proven = prove(realm, &asker, &project, &body.sign_in, proof).await?;
+            // The index says whose it is: a record may still name what was taken off the account.
+            let owner = find(realm, request.project(), &proven.hash).await?;
+            if owner.as_ref() != Some(&request.owner()) {
+                return Err(Code::SignInRefused.into());
+            }
             let told = AtomicBool::new(false);
             let up = step(realm, &request, proven.level, proven.amr, |account| {
                 // Of somebody else, or made just now.

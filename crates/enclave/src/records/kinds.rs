@@ -686,4 +686,52 @@ mod tests {
             .collect();
         assert_eq!(left, [3, 4]);
     }
+
+    #[test]
+    fn a_device_that_waits_ends_no_session_of_one_that_was_let_in() {
+        let limits = LimitSettings {
+            sessions: 3,
+            ..LimitSettings::default()
+        };
+        let mut rng = SeededRng::new(2);
+        let mut account = account();
+        let mut device = |account: &mut Account, waiting| {
+            let key = DeviceSigningKey::generate_p256(&mut rng).public_jwk();
+            let named = account.name_device(&key, String::new(), waiting, &limits, 0);
+            named.map(|()| key.thumbprint())
+        };
+        let owner = device(&mut account, false).unwrap();
+        let [thief, other] = [(); 2].map(|()| device(&mut account, true).unwrap());
+        let session = |jkt, number| SessionRecord {
+            sid: SessionId::from_bytes([number; 16]),
+            jkt,
+            auth_time: 0,
+            ends: 100 + u64::from(number),
+            amr: Vec::new(),
+            acr: String::new(),
+            proved: None,
+        };
+        let left = |account: &Account| -> Vec<u8> {
+            let mut left = account.sessions.iter();
+            left.by_ref().map(|s| s.sid.as_bytes()[0]).collect()
+        };
+        let mut add = |jkt, number, now| account.add_session(session(jkt, number), &limits, now);
+        for number in 1..=3 {
+            add(owner, number, 1).unwrap();
+        }
+        assert_eq!(add(thief, 4, 1), Err(Code::RateLimited));
+        assert_eq!(left(&account), [1, 2, 3]);
+        // One that has ended makes room; then its own goes before anybody's, then another's that waits.
+        let mut add = |jkt, number, now| account.add_session(session(jkt, number), &limits, now);
+        add(thief, 5, 101).unwrap();
+        add(thief, 6, 101).unwrap();
+        add(other, 7, 101).unwrap();
+        assert_eq!(left(&account), [2, 3, 7]);
+        // The owner ends what waits, and never lacks a session for it.
+        let mut add = |jkt, number, now| account.add_session(session(jkt, number), &limits, now);
+        let fresh = Thumbprint([9; 32]);
+        add(fresh, 8, 101).unwrap();
+        add(fresh, 9, 101).unwrap();
+        assert_eq!(left(&account), [2, 3, 9]);
+    }
 }

@@ -17,13 +17,13 @@ use crate::methods::{Passkey, app, new_passkey, set_password, settings};
 use crate::revocation::subjects;
 use crate::world::settle;
 
-async fn link_passkey(device: &Device, passkey: &mut Passkey) -> Reply {
+pub(crate) async fn link_passkey(device: &Device, passkey: &mut Passkey) -> Reply {
     let started: SignInStarted = device.start_by(new_passkey()).await.ok();
     let made = passkey.make(&started);
     device.show(path::IDENTITY_LINK, &started, made).await
 }
 
-async fn unlink_identity(device: &Device, body: &UnlinkIdentity) -> Reply {
+pub(crate) async fn unlink_identity(device: &Device, body: &UnlinkIdentity) -> Reply {
     let intent = Intent::UnlinkIdentity {
         id: RequestId::from_bytes(device.fresh().to_be_bytes()),
         identity: body.id,
@@ -282,7 +282,7 @@ fn secret(uri: &str) -> TotpSecret {
     TotpSecret::new(SecretBytes::from_vec(bytes), TotpAlgorithm::Sha1).unwrap()
 }
 
-async fn enrol(device: &Device) -> (TotpSecret, Vec<String>) {
+pub(crate) async fn enrol(device: &Device) -> (TotpSecret, Vec<String>) {
     let begun: TotpBegun = device
         .in_session(path::TOTP_BEGIN, Operation::BeginTotp, &Nothing {})
         .await
@@ -299,7 +299,7 @@ async fn enrol(device: &Device) -> (TotpSecret, Vec<String>) {
     (secret, codes)
 }
 
-async fn step_up_by(device: &Device, how: Method, proof: Proof) -> Reply {
+pub(crate) async fn step_up_by(device: &Device, how: Method, proof: Proof) -> Reply {
     let started: SignInStarted = device.start_by(how).await.ok();
     device.show(path::STEP_UP, &started, proof).await
 }

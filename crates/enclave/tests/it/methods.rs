@@ -58,7 +58,9 @@ pub(crate) struct Passkey {
     key: p256::SigningKey,
     id: Vec<u8>,
     user: [u8; 32],
-    count: u32,
+    pub(crate) count: u32,
+    /// Whether it counts its uses; one that is synchronised does not.
+    pub(crate) counts: bool,
     flags: u8,
 }
 
@@ -69,6 +71,7 @@ impl Passkey {
             id: sha256(&seed.to_be_bytes()).to_vec(),
             user: [0; 32],
             count: 0,
+            counts: true,
             flags: 0x05,
         }
     }
@@ -122,7 +125,7 @@ impl Passkey {
         let Next::Passkey { challenge, .. } = &started.next else {
             panic!("{:?}", started.next)
         };
-        self.count += 1;
+        self.count = if self.counts { self.count + 1 } else { 0 };
         let data = self.auth_data(self.flags, &[]);
         let json = Self::client_data("get", challenge);
         let raw = self.key.sign(&[&data[..], &sha256(&json)].concat());
@@ -312,6 +315,7 @@ async fn what_a_project_does_not_let_in_is_off() {
         Method::Token {
             issuer: "own".to_owned(),
             commitment: Digest32::from_bytes([1; 32]),
+            salt: None,
         },
     ] {
         assert_refused(&device.start_by(how).await, Code::MethodOff);
@@ -327,11 +331,11 @@ fn message(address: &str, nonce: &str) -> String {
     )
 }
 
-fn ethereum_key(seed: u8) -> secp256k1::SigningKey {
+pub(crate) fn ethereum_key(seed: u8) -> secp256k1::SigningKey {
     secp256k1::SigningKey::from_secret(&Secret::from_array([seed; 32])).unwrap()
 }
 
-fn ethereum(key: &secp256k1::SigningKey, nonce: &str) -> Proof {
+pub(crate) fn ethereum(key: &secp256k1::SigningKey, nonce: &str) -> Proof {
     let address = Address::from(key.address()).to_checksum(None);
     let message = message(&address, nonce);
     let prefixed = format!("\x19Ethereum Signed Message:\n{}{message}", message.len());
@@ -342,7 +346,7 @@ fn ethereum(key: &secp256k1::SigningKey, nonce: &str) -> Proof {
     }
 }
 
-fn nonce(started: &SignInStarted) -> String {
+pub(crate) fn nonce(started: &SignInStarted) -> String {
     match &started.next {
         Next::Message { nonce, .. } => nonce.clone(),
         other => panic!("{other:?}"),
@@ -399,7 +403,7 @@ fn issuer() -> IssuerSettings {
     }
 }
 
-fn token(subject: &str, email: &str, now: u64) -> String {
+pub(crate) fn token(subject: &str, email: &str, now: u64) -> String {
     let header = b64::encode(br#"{"alg":"EdDSA","typ":"JWT"}"#);
     let claims = format!(
         "{{\"iss\":\"https://login.app.example\",\"aud\":\"app\",\"sub\":\"{subject}\",\
@@ -411,14 +415,15 @@ fn token(subject: &str, email: &str, now: u64) -> String {
     format!("{signed}.{}", b64::encode(&signature))
 }
 
-fn committed(token: &str) -> Method {
+pub(crate) fn committed(token: &str) -> Method {
     Method::Token {
         issuer: "own".to_owned(),
         commitment: Digest32::from_bytes(*TokenCommitment::of(token).as_bytes()),
+        salt: None,
     }
 }
 
-fn shown(token: &str) -> Proof {
+pub(crate) fn shown(token: &str) -> Proof {
     Proof::Token {
         token: token.to_owned().into(),
     }
@@ -462,7 +467,11 @@ pub(crate) async fn set_password(
     device.finish_by(&started, proof).await
 }
 
-async fn by_password(device: &Device, email: &str, password: &str) -> crate::device::Reply {
+pub(crate) async fn by_password(
+    device: &Device,
+    email: &str,
+    password: &str,
+) -> crate::device::Reply {
     let email = email.to_owned();
     let started: SignInStarted = device.start_by(Method::Password { email }).await.ok();
     let proof = Proof::Password {

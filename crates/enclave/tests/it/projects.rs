@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use keyfold_crypto::jwk::PublicJwk;
-use keyfold_protocol::client_api::{MailSettings, ProjectInfo, SignedIn, path};
+use keyfold_protocol::client_api::{CreateProject, MailSettings, ProjectInfo, SignedIn, path};
 use keyfold_protocol::error_code::Code;
 use keyfold_protocol::holder_api;
 use keyfold_protocol::ids::{Digest32, RealmId};
@@ -15,23 +15,31 @@ use keyfold_protocol::project_command::{
 };
 use keyfold_protocol::sign_in::SignInStarted;
 
-use crate::app::{ANNA, APP, App, OTHER, assert_refused, create_project, project_of};
+use crate::app::{ANNA, APP, App, OTHER, assert_refused, project_of};
 use crate::device::{Device, Reply};
 use crate::world::settle;
 
-const TEAM: &str = "team.example";
+pub(crate) const TEAM: &str = "team.example";
 
 /// A project that its maker, `admins[0]`, administers alone, and two who may join.
-struct Team {
-    app: App,
-    admins: Vec<Device>,
+pub(crate) struct Team {
+    pub(crate) app: App,
+    pub(crate) admins: Vec<Device>,
 }
 
 impl Team {
     async fn new() -> Self {
+        Self::with(|_| ()).await
+    }
+
+    /// With other settings than [`project_of`] has.
+    pub(crate) async fn with(change: impl Fn(&mut CreateProject)) -> Self {
         let app = App::new().await;
         let admins: Vec<_> = (0..3).map(|_| app.device(TEAM)).collect();
-        let _: ProjectInfo = create_project(&admins[0], TEAM, None).await.ok();
+        let mut body = project_of(&admins[0], TEAM, None);
+        change(&mut body);
+        let made = admins[0].before_session(path::PROJECT_CREATE, Operation::CreateProject, &body);
+        let _: ProjectInfo = made.await.ok();
         Self { app, admins }
     }
 
@@ -55,7 +63,7 @@ impl Team {
         }
     }
 
-    fn command(&self, follows: u64, change: ProjectChange) -> ProjectCommand {
+    pub(crate) fn command(&self, follows: u64, change: ProjectChange) -> ProjectCommand {
         ProjectCommand {
             realm: self.admins[0].realm(),
             project: TEAM.parse().unwrap(),
@@ -75,7 +83,7 @@ impl Team {
         }
     }
 
-    async fn submit(&self, who: usize, command: &ProjectCommand, by: &[usize]) -> Reply {
+    pub(crate) async fn submit(&self, who: usize, command: &ProjectCommand, by: &[usize]) -> Reply {
         submit(&self.admins[who], self.signed(command, by), None).await
     }
 
@@ -110,7 +118,7 @@ async fn show(by: &Device) -> Reply {
         .await
 }
 
-fn settings(change: impl Fn(&mut ProjectSettings)) -> ProjectChange {
+pub(crate) fn settings(change: impl Fn(&mut ProjectSettings)) -> ProjectChange {
     let mut settings = ProjectSettings {
         display_name: "Demo".to_owned(),
         mail: MailSettings {

@@ -21,6 +21,7 @@ const fn kind_code(kind: AttemptKind) -> i64 {
         AttemptKind::Password => 1,
         AttemptKind::Totp => 2,
         AttemptKind::RecoveryCode => 3,
+        AttemptKind::Token => 4,
     }
 }
 

@@ -105,3 +105,27 @@ async fn neither_a_restart_nor_another_instance_gives_attempts_back() {
     world.register(&world.enclave).await.unwrap();
     assert_eq!(code(password(&world, 1).await), Code::AttemptLimit);
 }
+
+#[tokio::test]
+async fn a_token_counts_once_in_a_day_whatever_the_operator_allows_guesses() {
+    let mut world = World::with(|config| {
+        let many = AttemptLimit {
+            per_hour: 100,
+            per_day: 100,
+        };
+        config.attempts.password = many;
+        config.attempts.totp = many;
+        config.attempts.recovery_code = many;
+    })
+    .await;
+    let token = of("app.example", AttemptKind::Token, 1);
+    let use_up =
+        async |world: &World| -> Answer<Empty> { world.call(path::ATTEMPT_RESERVE, &token).await };
+    let answers = futures_util::future::join_all((0..8).map(|_| use_up(&world))).await;
+    assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 1);
+    world.restart().await;
+    world.advance_far(86_399).await;
+    assert_eq!(code(use_up(&world).await), Code::AttemptLimit);
+    world.advance_far(1).await;
+    assert!(use_up(&world).await.is_ok());
+}

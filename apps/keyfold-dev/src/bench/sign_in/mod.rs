@@ -380,6 +380,7 @@ impl Bench<'_> {
             let how = Method::Token {
                 issuer: ISSUER_NAME.to_owned(),
                 commitment: Digest32::from_bytes(*TokenCommitment::of(&token).as_bytes()),
+                salt: None,
             };
             let pending = start(&device, self.project, how).await?;
             let proof = Proof::Token {

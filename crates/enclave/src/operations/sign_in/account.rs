@@ -19,7 +19,7 @@ use crate::realm::Realm;
 use crate::records::{Account, Change, Identity, SessionRecord};
 
 /// The account that an identity belongs to, if it belongs to one.
-pub(super) async fn find<P: Platform>(
+pub(in crate::operations) async fn find<P: Platform>(
     realm: &Realm<P>,
     project: &ProjectId,
     hash: &Digest32,

@@ -1,5 +1,6 @@
 //! Attempts that are counted where nobody can take them back: at the holders.
 
+use keyfold_protocol::error_code::Code;
 use keyfold_protocol::evidence::AccountRef;
 use keyfold_protocol::holder_api::{AttemptReserve, Empty, path};
 use keyfold_protocol::ids::{Digest32, ProjectId};
@@ -37,6 +38,27 @@ pub(in crate::operations) async fn reserve_for_account<P: Platform>(
 ) -> Result<(), Problem> {
     let subject = realm.keys.attempts(owner.account.as_bytes(), None);
     count(realm, &owner.project, kind, subject).await
+}
+
+/// Uses a verified token up, at whichever instance it is shown.
+///
+/// # Security
+///
+/// What is counted is what the issuer signed, not the signature: of one token anybody can write
+/// several (ECDSA), and each would be another one. Each holder allows it once, and t are more than
+/// half, so that of several instances at once one gets it.
+pub(super) async fn use_up_token<P: Platform>(
+    realm: &Realm<P>,
+    project: &ProjectId,
+    token: &str,
+) -> Result<(), Problem> {
+    let signed = token.rsplit_once('.').map_or(token, |(signed, _)| signed);
+    let subject = realm.keys.attempts(signed.as_bytes(), None);
+    let counted = count(realm, project, Kind::Token, subject).await;
+    counted.map_err(|problem| match problem.code {
+        Code::AttemptLimit => Code::SignInRefused.into(),
+        _ => problem,
+    })
 }
 
 async fn count<P: Platform>(

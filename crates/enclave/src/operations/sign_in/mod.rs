@@ -17,6 +17,7 @@ pub(super) use email::EMAIL;
 use keyfold_crypto::jwk::Thumbprint;
 use keyfold_identity::challenge::{CHALLENGE_SECONDS, Challenge, ChallengeMethod};
 use keyfold_identity::mail::{Changed, Notice};
+use keyfold_identity::oidc::binding::NonceSalt;
 use keyfold_identity::passkey::PasskeyCredential;
 use keyfold_protocol::client_api::SignedIn;
 use keyfold_protocol::error_code::Code;
@@ -170,8 +171,13 @@ async fn begin<P: Platform>(
         Method::Provider { name, redirect_uri } => {
             provider::start(realm, asker, project, name, redirect_uri).await
         }
-        Method::Token { issuer, commitment } => {
-            provider::start_token(realm, asker, project, issuer, commitment)
+        Method::Token {
+            issuer,
+            commitment,
+            salt,
+        } => {
+            let salt = salt.map(NonceSalt::from_bytes);
+            provider::start_token(realm, asker, project, (issuer, salt), commitment)
         }
         Method::Ethereum {} if project.sign_in.ethereum.is_some() => {
             wallet::start(realm, asker, ChallengeMethod::Ethereum, Step::Ethereum)
@@ -288,8 +294,8 @@ pub(super) async fn prove<P: Platform>(
         (Step::Provider { name, id }, Proof::Provider { callback }) => {
             provider::finish(realm, asker, project, (name, id), callback).await
         }
-        (Step::Token { issuer }, Proof::Token { token }) => {
-            provider::finish_token(realm, asker, project, issuer, token).await
+        (Step::Token { issuer, salt }, Proof::Token { token }) => {
+            provider::finish_token(realm, asker, project, (issuer, salt), token).await
         }
         (Step::Ethereum, Proof::Ethereum { message, signature }) => {
             wallet::ethereum(realm, asker, project, message, signature).await

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use keyfold_identity::oidc::authorization::{PendingAuthorization, ProveError, ProvenIdentity};
+use keyfold_identity::oidc::binding::NonceSalt;
 use keyfold_identity::oidc::commitment::{COMMITMENT_SECONDS, TokenCommitment};
 use keyfold_identity::oidc::custom::KeySource;
 use keyfold_identity::oidc::id_token::IdTokenError;
@@ -16,7 +17,7 @@ use keyfold_protocol::evidence::{Item, ShownIdToken};
 use keyfold_protocol::ids::Digest32;
 use keyfold_protocol::sign_in::{Next, SignInStarted};
 
-use super::{Asker, Keep, Level, Proven, unusable};
+use super::{Asker, Keep, Level, Proven, attempts, unusable};
 use crate::platform::Platform;
 use crate::problem::Problem;
 use crate::realm::Realm;
@@ -137,16 +138,22 @@ pub(super) async fn finish<P: Platform>(
     }
     let proven = proven.map_err(refused)?;
     let mut of_subject = of_subject(realm, asker, &name, &proven);
-    if let (Some(salt), Some(token)) = (proven.nonce_salt(), tokens.id_token()) {
-        of_subject.evidence.push(Item::IdToken(ShownIdToken {
-            identity: of_subject.hash,
-            token: token.to_owned().into(),
-            issuer: proven.subject().issuer().to_owned(),
-            client_id: proven.subject().audience().to_owned(),
-            salt: *salt.as_bytes(),
-        }));
+    if let Some(token) = tokens.id_token() {
+        let item = vouching(&of_subject, &proven, token);
+        of_subject.evidence.extend(item);
     }
     Ok(of_subject)
+}
+
+/// What holders are shown of a token, where its nonce is the device's.
+fn vouching(of_subject: &Proven, proven: &ProvenIdentity, token: &str) -> Option<Item> {
+    Some(Item::IdToken(ShownIdToken {
+        identity: of_subject.hash,
+        token: token.to_owned().into(),
+        issuer: proven.subject().issuer().to_owned(),
+        client_id: proven.subject().audience().to_owned(),
+        salt: *proven.nonce_salt()?.as_bytes(),
+    }))
 }
 
 /// Remembers that a device commits to a token, before anybody has seen it.
@@ -154,7 +161,7 @@ pub(super) fn start_token<P: Platform>(
     realm: &Realm<P>,
     asker: &Asker<'_>,
     project: &Project,
-    issuer: &str,
+    (issuer, salt): (&str, Option<NonceSalt>),
     commitment: &Digest32,
 ) -> Result<SignInStarted, Problem> {
     methods::issuer(&project.sign_in, issuer)
@@ -173,6 +180,7 @@ pub(super) fn start_token<P: Platform>(
     let ends = now.saturating_add(COMMITMENT_SECONDS);
     let step = Step::Token {
         issuer: issuer.to_owned(),
+        salt,
     };
     let sign_in = realm.waiting.begin(
         asker.project,
@@ -189,12 +197,13 @@ pub(super) fn start_token<P: Platform>(
     })
 }
 
-/// Checks the token that the device committed to.
+/// Checks the token that the device committed to. One whose nonce the device says is its own has to
+/// have that nonce, and is shown to the holders.
 pub(super) async fn finish_token<P: Platform>(
     realm: &Realm<P>,
     asker: &Asker<'_>,
     project: &Project,
-    name: String,
+    (name, salt): (String, Option<NonceSalt>),
     token: &str,
 ) -> Result<Proven, Problem> {
     let IssuerConfig { issuer, roots_pem } = methods::issuer(&project.sign_in, &name)
@@ -215,7 +224,14 @@ pub(super) async fn finish_token<P: Platform>(
             .await
             .map_err(failed)?,
     };
-    let mut proven = issuer.verify_committed(&shown, &keys, realm.now());
+    let verify = |keys: &KeySet| match &salt {
+        None => issuer.verify_committed(&shown, keys, realm.now()),
+        Some(salt) => {
+            let (project, device) = (asker.project.as_str(), &asker.device);
+            issuer.verify_bound(token, keys, project, device, salt, realm.now())
+        }
+    };
+    let mut proven = verify(&keys);
     if let (Err(IdTokenError::Signature(JwsError::UnknownKey)), KeySource::Jwks(url)) =
         (&proven, issuer.keys())
     {
@@ -224,12 +240,16 @@ pub(super) async fn finish_token<P: Platform>(
             .fresh_keys(platform, url, roots.as_ref(), &keys)
             .await
             .map_err(failed)?;
-        proven = issuer.verify_committed(&shown, &fresh, realm.now());
+        proven = verify(&fresh);
     }
     let proven = proven.map_err(refused)?;
+    attempts::use_up_token(realm, asker.project, token).await?;
+    let mut of_subject = of_subject(realm, asker, &name, &proven);
+    let item = vouching(&of_subject, &proven, token);
+    of_subject.evidence.extend(item);
     Ok(Proven {
         acr: "token",
-        ..of_subject(realm, asker, &name, &proven)
+        ..of_subject
     })
 }
 

@@ -209,7 +209,11 @@ impl SimHolder {
                 let reserve: AttemptReserve = read(body)?;
                 let count = self.attempts.entry(reserve.subject).or_default();
                 *count += 1;
-                if *count > self.attempt_limit {
+                let limit = match reserve.kind {
+                    AttemptKind::Token => 1,
+                    _ => self.attempt_limit,
+                };
+                if *count > limit {
                     refuse(Code::AttemptLimit)
                 } else {
                     ok(Empty {})
