@@ -51,6 +51,36 @@ Example:
 Example:
   keyfold-holder status --dir ./h1")]
     Status(Folder),
+    /// Look at a warrant for maintenance, or sign it as this holder's operator.
+    #[command(
+        subcommand,
+        after_help = "\
+Example:
+  keyfold-holder warrant show --dir ./h1 warrant.json
+  keyfold-holder warrant sign --dir ./h1 warrant.json
+
+Under a warrant that the operators of t holders signed, one enclave image may make new shares of every
+key while its owner is away. Sign it if you know who asks for it and why; pass the file on to the next."
+    )]
+    Warrant(Warrant),
+}
+
+/// What to do with a warrant.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Warrant {
+    /// Print what it allows, and who has signed it.
+    Show(WarrantFile),
+    /// Check it, and put this holder's signature into the file.
+    Sign(WarrantFile),
+}
+
+/// A warrant, and who looks at it.
+#[derive(Debug, Args)]
+pub(crate) struct WarrantFile {
+    #[command(flatten)]
+    pub(crate) folder: Folder,
+    /// The warrant, as `keyfold holders warrant` made it.
+    pub(crate) file: PathBuf,
 }
 
 /// Where the holder lives.

@@ -7,9 +7,10 @@ use std::path::Path;
 use keyfold_holder_service::{CONFIG_FILE, HolderConfig, Trust, card, init, run, status};
 use keyfold_net::{Shutdown, descriptors, dumps, telemetry};
 
-use crate::args::{Arguments, Command, Init};
+use crate::args::{Arguments, Command, Init, Warrant};
+use crate::warrant;
 
-type Outcome = Result<(), Box<dyn Error>>;
+pub(crate) type Outcome = Result<(), Box<dyn Error>>;
 
 /// Enough for a holder: its work is short, its waits are the disk's.
 const WORKERS: usize = 2;
@@ -22,6 +23,12 @@ pub(crate) fn execute(arguments: Arguments) -> Outcome {
         Command::Status(folder) => {
             let config = load(&folder.dir)?;
             print(&runtime()?.block_on(status(&config))?)
+        }
+        Command::Warrant(Warrant::Show(at)) => {
+            runtime()?.block_on(warrant::show(&load(&at.folder.dir)?, &at.file))
+        }
+        Command::Warrant(Warrant::Sign(at)) => {
+            runtime()?.block_on(warrant::sign(&load(&at.folder.dir)?, &at.file))
         }
     }
 }

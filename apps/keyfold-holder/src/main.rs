@@ -4,7 +4,7 @@
 //!
 //! # What this crate may touch
 //!
-//! Its arguments, the holder's folder, standard output and error.
+//! Its arguments, the holder's folder, a warrant that is named to it, standard output and error.
 
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
@@ -12,6 +12,7 @@
 
 mod args;
 mod commands;
+mod warrant;
 
 use std::error::Error;
 use std::io::Write as _;

@@ -11,6 +11,9 @@
     missing_docs
 )]
 
+#[path = "transcripts/maintenance.rs"]
+mod maintenance;
+
 use std::fmt::Write as _;
 
 use keyfold_crypto::commitment::{ShareCommitment, SharePurpose};

@@ -30,6 +30,7 @@ mod ops;
 mod run;
 mod status;
 mod store;
+mod warrants;
 
 pub use clock::{Clock, SystemClock};
 pub use config::{
@@ -43,3 +44,6 @@ pub use keyfold_protocol::realm::HolderCard;
 pub use keys::{HolderKeys, KeysError};
 pub use run::{RunError, card, init, run};
 pub use status::{Status, StatusError, status};
+pub use warrants::{
+    SignWarrantError, WarrantStanding, look_at_warrant, sign_warrant, sign_warrant_at,
+};

@@ -18,7 +18,7 @@ stolen of fewer than t holders is worth nothing afterwards. Wallets go on signin
 refresh that was cut off goes on when it is run again. It needs a warrant:
   1. make one with `warrant`;
   2. the operators of at least t holders sign it, one after the other, each on its own machine:
-       keyfold-holder warrant sign --config holder.toml warrant.json
+       keyfold-holder warrant sign --dir <its folder> warrant.json
   3. run `refresh` with it.
 A drill releases nothing: each holder checks its shares and signs what it found.";
 

@@ -90,7 +90,7 @@ async fn warrant(arguments: &MakeWarrant) -> Result<Report, CliError> {
     Ok(Report::new(
         format!(
             "Warrant to bring every key to generation {}, for {} days, in {}.\n\
-             {} holders' operators must sign it: keyfold-holder warrant sign --config holder.toml {}",
+             {} holders' operators must sign it: keyfold-holder warrant sign --dir <its folder> {}",
             signed.warrant.generation,
             arguments.days,
             arguments.out.display(),

@@ -1,11 +1,11 @@
 //! What leaves the holder under a warrant.
 
 use keyfold_protocol::error_code::Code;
-use keyfold_protocol::holder_api::{SealDirection, path};
+use keyfold_protocol::holder_api::SealDirection;
 use keyfold_protocol::ids::KeyId;
-use keyfold_protocol::maintenance::{HandOver, HandedOver, KeyShares};
+use keyfold_protocol::maintenance::KeyShares;
 
-use crate::world::{Enclave, Person, World, code, random};
+use crate::world::{Enclave, World, code, random};
 
 #[tokio::test]
 async fn what_is_not_here_is_missing_and_the_rest_is_handed_over() {
@@ -115,21 +115,4 @@ async fn a_damaged_share_is_missing_and_leaves_the_others_alone() {
     let handed = world.hand_over(&warrant, keys).await.unwrap();
     assert_eq!(handed.missing, [0]);
     assert_eq!(world.open_batch(&warrant, &handed), good.shares[1]);
-}
-
-#[tokio::test]
-async fn a_warrant_releases_nothing_for_a_signature_nor_a_device_anything_under_a_warrant() {
-    let world = World::new().await;
-    let (person, key) = world.person_with_dealt_key().await;
-    let stranger = Person::of(person.owner.clone());
-    assert_eq!(
-        code(world.release_of(&stranger, &key).await),
-        Code::DeviceUnknown
-    );
-    let mut warrant = world.allowed(2);
-    warrant.signatures.clear();
-    let keys = vec![key.part()];
-    let message = HandOver { warrant, keys };
-    let answer = world.call::<HandedOver>(path::SHARE_HAND_OVER, &message);
-    assert_eq!(code(answer.await), Code::WarrantInvalid);
 }

@@ -7,5 +7,6 @@ mod list;
 mod refresh;
 mod restarts;
 mod retire;
+mod signing;
 mod take_over;
 mod warrants;

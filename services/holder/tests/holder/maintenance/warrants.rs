@@ -2,8 +2,9 @@
 
 use keyfold_crypto::ed25519::SigningKey;
 use keyfold_protocol::error_code::Code;
-use keyfold_protocol::ids::RealmId;
-use keyfold_protocol::maintenance::HandedOver;
+use keyfold_protocol::holder_api::path;
+use keyfold_protocol::ids::{Digest32, RealmId};
+use keyfold_protocol::maintenance::{Drill, Drilled, HandedOver, KeyPage, KeyQuery};
 use keyfold_protocol::warrant::{SignedWarrant, Warrant, WarrantSignature};
 
 use crate::world::{Answer, Dealt, Enclave, World, code, rng};
@@ -120,15 +121,32 @@ async fn a_warrant_ends_by_the_holders_own_clock() {
 async fn maintenance_is_for_registered_instances_of_the_realm() {
     let mut world = World::new().await;
     let (_, old) = world.person_with_dealt_key().await;
+    let new = world.redeal(&old, 2);
     let warrant = world.allowed(2);
-    let stranger = Enclave::new(Some(world.realm_id()));
-    let member = std::mem::replace(&mut world.enclave, stranger);
-    let answer = world.hand_over(&warrant, vec![old.part()]).await;
-    assert_eq!(code(answer), Code::NotRegistered);
-    // Registered before the realm was made, or without it.
-    world.enclave = Enclave::new(None);
-    let answer = world.register(&world.enclave).await;
-    assert!(answer.is_err() || world.hand_over(&warrant, vec![old.part()]).await.is_err());
-    world.enclave = member;
-    world.hand_over(&warrant, vec![old.part()]).await.unwrap();
+    let unregistered = Enclave::new(Some(world.realm_id()));
+    let outside = Enclave::new(None);
+    world.register(&outside).await.unwrap();
+    for enclave in [unregistered, outside] {
+        let member = std::mem::replace(&mut world.enclave, enclave);
+        let query = KeyQuery {
+            below: 2,
+            after: None,
+            limit: 1,
+        };
+        let listed: Answer<KeyPage> = world.call(path::KEY_LIST, &query).await;
+        let keys = vec![old.part()];
+        let nonce = Digest32::from_bytes([1; 32]);
+        let drilled: Answer<Drilled> = world.call(path::SHARE_DRILL, &Drill { nonce, keys }).await;
+        for refused in [
+            code(listed),
+            code(world.hand_over(&warrant, vec![old.part()]).await),
+            code(world.take_over(&warrant, &[&new]).await),
+            code(world.confirm(&[&new]).await),
+            code(world.retire(&[&new], &[]).await),
+            code(drilled),
+        ] {
+            assert_eq!(refused, Code::NotRegistered);
+        }
+        world.enclave = member;
+    }
 }
