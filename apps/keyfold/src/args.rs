@@ -221,6 +221,7 @@ mod tests {
             "keyfold sign-in --email a@example.org --code-from-stdin --json",
             "keyfold sign-in --email a@example.org --password --password-from-stdin",
             "keyfold sign-in --email a@example.org --set-password",
+            "keyfold sign-in --email a@example.org --password --set-password",
             "keyfold sign-in --provider google --redirect-uri https://app.example/c",
             "keyfold sign-in --provider g --redirect-uri https://a.example --callback-from-stdin",
             "keyfold sign-in --token-file - --issuer app",
@@ -356,7 +357,6 @@ mod tests {
             "keyfold sign-in".to_owned(),
             "keyfold sign-in --password".to_owned(),
             "keyfold sign-in --email a@example.org --password secret".to_owned(),
-            "keyfold sign-in --email a@example.org --password --set-password".to_owned(),
             "keyfold sign-in --provider google".to_owned(),
             "keyfold sign-in --email a@example.org --provider g --redirect-uri https://a.example"
                 .to_owned(),

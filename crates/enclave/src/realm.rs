@@ -243,6 +243,20 @@ impl<P: Platform> Realm<P> {
         Ok(held)
     }
 
+    /// Refuses a session that the project's administrators ended.
+    pub(crate) async fn check_not_ended<B: crate::request::Body>(
+        &self,
+        request: &SessionRequest<B>,
+    ) -> Result<(), Problem> {
+        let project = self.project(request.project()).await?;
+        let claims = request.session().claims();
+        let ended = &project.sign_in.ended;
+        match ended.has(&claims.sub, claims.auth_time) {
+            true => Err(Code::SessionRevoked.into()),
+            false => Ok(()),
+        }
+    }
+
     /// Checks that an account's record knows the session that a request is made in.
     pub(crate) fn check_session<B: crate::request::Body>(
         &self,

@@ -13,6 +13,7 @@ use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::client_api::MailSettings;
+use crate::ids::AccountId;
 
 /// Most providers of a project.
 pub const MAX_PROVIDERS: usize = 16;
@@ -26,6 +27,8 @@ pub const MAX_CHAINS: usize = 16;
 pub const MAX_ORIGINS: usize = 16;
 /// Most apps, and most framing pages, of a project's passkeys.
 pub const MAX_PASSKEY_APPS: usize = 8;
+/// Most accounts whose sessions administrators ended.
+pub const MAX_ENDED: usize = 64;
 /// Most keys of an app's servers.
 pub const MAX_SERVERS: usize = 8;
 /// Longest name of a provider, issuer or key, bytes.
@@ -82,9 +85,11 @@ pub struct SignInSettings {
     /// How long an attestation lasts, seconds: 1 minute to 1 hour.
     pub attestation_seconds: u64,
     /// How long after its attestation ran out a session may be renewed, seconds: 1 minute to 30
-    /// days. Whoever is away for longer signs in again; until the session's end where absent.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub idle_seconds: Option<u64>,
+    /// days; 2 days where absent. Whoever is away for longer signs in again.
+    pub idle_seconds: u64,
+    /// Sessions that the administrators ended.
+    #[serde(skip_serializing_if = "EndedSessions::is_none")]
+    pub ended: EndedSessions,
     /// What needs a fresh proof.
     pub step_up: StepUpRules,
     /// Keys of the app's servers, which may ask whether a session stands; at most 8.
@@ -135,6 +140,31 @@ impl MailTexts {
     }
 }
 
+/// Sessions that the administrators of a project ended, of everybody or of single accounts. Who is
+/// concerned signs in again.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EndedSessions {
+    /// Those that began before this Unix second.
+    pub before: u64,
+    /// Of these accounts those that began before this Unix second; at most 64.
+    #[serde(deserialize_with = "once", skip_serializing_if = "BTreeMap::is_empty")]
+    pub accounts: BTreeMap<AccountId, u64>,
+}
+
+impl EndedSessions {
+    fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Tells whether a session that began then is over.
+    #[must_use]
+    pub fn has(&self, account: &AccountId, began_at_unix_seconds: u64) -> bool {
+        let of_account = self.accounts.get(account).copied().unwrap_or_default();
+        began_at_unix_seconds < self.before.max(of_account)
+    }
+}
+
 /// How much of anything an account may have. How many mails an address gets, each holder decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -172,7 +202,8 @@ impl Default for SignInSettings {
             origins: Vec::new(),
             session_seconds: 7 * 86_400,
             attestation_seconds: 3_600,
-            idle_seconds: None,
+            idle_seconds: 2 * 86_400,
+            ended: EndedSessions::default(),
             step_up: StepUpRules::default(),
             servers: Vec::new(),
             webhook: None,
@@ -384,6 +415,9 @@ pub struct StepUpRules {
     /// To sign anything.
     #[serde(with = "rule")]
     pub signing: Option<StepUp>,
+    /// To end other sessions, or take other devices off.
+    #[serde(with = "rule")]
+    pub end_sessions: Option<StepUp>,
 }
 
 impl Default for StepUpRules {
@@ -394,6 +428,7 @@ impl Default for StepUpRules {
             new_device: None,
             guard_review: None,
             signing: None,
+            end_sessions: None,
         }
     }
 }
@@ -512,6 +547,7 @@ impl StepUpRules {
             new_device: None,
             guard_review: None,
             signing: None,
+            end_sessions: None,
         }
     }
 
@@ -523,6 +559,7 @@ impl StepUpRules {
             .max(self.new_device)
             .max(self.guard_review)
             .max(self.signing)
+            .max(self.end_sessions)
     }
 
     /// Joins two sets of rules: of each the stronger.
@@ -534,6 +571,7 @@ impl StepUpRules {
             new_device: self.new_device.max(other.new_device),
             guard_review: self.guard_review.max(other.guard_review),
             signing: self.signing.max(other.signing),
+            end_sessions: self.end_sessions.max(other.end_sessions),
         }
     }
 }

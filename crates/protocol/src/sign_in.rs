@@ -267,6 +267,9 @@ pub enum Proof {
     Password {
         /// As the person typed it.
         password: SecretText,
+        /// Another one, in its place from now on.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        new_password: Option<SecretText>,
     },
     /// What a provider sent the person back with.
     Provider {
@@ -407,7 +410,13 @@ impl Proof {
                 .str("email-code")
                 .str(code)
                 .opt_bytes(new_password.as_deref().map(str::as_bytes)),
-            Self::Password { password } => out.str("password").str(password),
+            Self::Password {
+                password,
+                new_password,
+            } => out
+                .str("password")
+                .str(password)
+                .opt_bytes(new_password.as_deref().map(str::as_bytes)),
             Self::Provider { callback } => out.str("provider").str(callback),
             Self::Token { token } => out.str("token").str(token),
             Self::Ethereum { message, signature } => {

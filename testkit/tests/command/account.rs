@@ -420,6 +420,18 @@ async fn a_password_is_set_by_a_code_and_signs_in(system: &System) {
     let error = wrong.failed(3, "sign_in_refused");
     assert!(text(&error, "what_to_do").contains("--set-password"));
     assert_eq!(system.mailbox().codes(FIRST).unwrap().len(), mails);
+    // Changed by who knows it, and back.
+    let change = [&by_password[..], &["--set-password"]].concat();
+    let other = "another horse entirely";
+    let two = |old: &str, new: &str| format!("{old}\n{new}");
+    typed(system, &two("wrong horse battery", other), &change)
+        .await
+        .failed(3, "sign_in_refused");
+    typed(system, &two(PASSWORD, other), &change).await.ok();
+    typed(system, PASSWORD, &by_password)
+        .await
+        .failed(3, "sign_in_refused");
+    typed(system, &two(other, PASSWORD), &change).await.ok();
     // What will not do is refused without being told anywhere.
     let short = [&set[..], &["--code-from-stdin"]].concat();
     let nothing = typed(system, "", &short).await;

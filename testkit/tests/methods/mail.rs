@@ -17,6 +17,7 @@ fn by_password(email: &str) -> Method {
 fn password(text: &str) -> Proof {
     Proof::Password {
         password: text.to_owned().into(),
+        new_password: None,
     }
 }
 

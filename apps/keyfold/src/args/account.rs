@@ -11,6 +11,7 @@ Examples:
   keyfold sign-in --email you@example.org
   keyfold sign-in --email you@example.org --password
   keyfold sign-in --email you@example.org --set-password        new, by a code that is mailed
+  keyfold sign-in --email you@example.org --password --set-password    another one, by the old one
   keyfold sign-in --provider google --redirect-uri https://app.example/callback
   keyfold sign-in --token-file token.jwt --issuer app
   echo 12345678 | keyfold sign-in --email you@example.org --code-from-stdin
@@ -19,7 +20,8 @@ Examples:
 Codes and passwords are asked for on the terminal, passwords without showing them; never give one as
 an argument. The mail comes from the enclave; nobody else sees the code. For a provider an address is
 printed, on standard error: open it in a browser, and paste the address that you came back to. With
---set-password and both --…-from-stdin, the password is the first line and the code the second.";
+--set-password and both --…-from-stdin, the password is the first line and the code the second; with
+--password too, the password that there is comes first, then the new one.";
 
 pub(super) const TOKEN_NONCE_HELP: &str = "\
 Example:
@@ -123,8 +125,8 @@ pub struct SignIn {
     /// As whom.
     #[command(flatten)]
     pub identity: Identity,
-    /// Set a new password for the address, on the word of the code.
-    #[arg(long, requires = "email", conflicts_with = "password")]
+    /// Set a new password for the address: on the word of the code, or of the password there is.
+    #[arg(long, requires = "email")]
     pub set_password: bool,
     /// The app's domain; the profile's where absent.
     #[arg(long)]
@@ -204,7 +206,7 @@ pub struct TotpConfirm {
 /// What needs a fresh proof.
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("rules").required(true).multiple(true)
-    .args(["export", "recovery", "new_device", "guard_review", "signing", "as_project"]))]
+    .args(["export", "recovery", "new_device", "guard_review", "signing", "end_sessions", "as_project"]))]
 pub struct StepUpRules {
     /// To take a key out.
     #[arg(long, value_name = "PROOF")]
@@ -221,8 +223,11 @@ pub struct StepUpRules {
     /// To sign anything.
     #[arg(long, value_name = "PROOF")]
     pub signing: Option<Proof>,
+    /// To end other sessions, or take other devices off.
+    #[arg(long, value_name = "PROOF")]
+    pub end_sessions: Option<Proof>,
     /// Nothing beyond what the project asks for.
-    #[arg(long, conflicts_with_all = ["export", "recovery", "new_device", "guard_review", "signing"])]
+    #[arg(long, conflicts_with_all = ["export", "recovery", "new_device", "guard_review", "signing", "end_sessions"])]
     pub as_project: bool,
 }
 
@@ -253,6 +258,7 @@ impl StepUpRules {
             new_device: level(self.new_device),
             guard_review: level(self.guard_review),
             signing: level(self.signing),
+            end_sessions: level(self.end_sessions),
         }
     }
 }

@@ -31,8 +31,10 @@ pub(crate) enum Way {
         address: String,
         new_password: Option<SecretText>,
     },
+    /// A password, which may be changed.
     Password {
         address: String,
+        change: bool,
     },
     Provider {
         name: String,
@@ -89,7 +91,10 @@ impl Way {
                 email: Some(address),
                 password: true,
                 ..
-            } => Self::Password { address },
+            } => Self::Password {
+                address,
+                change: set_password,
+            },
             Identity {
                 email: Some(address),
                 ..
@@ -176,7 +181,7 @@ impl Way {
             Self::Email { address, .. } => Method::EmailCode {
                 email: address.clone(),
             },
-            Self::Password { address } => Method::Password {
+            Self::Password { address, .. } => Method::Password {
                 email: address.clone(),
             },
             Self::Provider { name, redirect_uri } => Method::Provider {
@@ -221,8 +226,12 @@ impl Way {
                 code: line(user, "Code", from.code, MAX_LINE)?,
                 new_password: new_password.clone(),
             },
-            Self::Password { .. } => Proof::Password {
+            Self::Password { change, .. } => Proof::Password {
                 password: secret(user, "Password", from.password)?,
+                new_password: match change {
+                    true => Some(new_password(user, from)?),
+                    false => None,
+                },
             },
             Self::Provider { .. } => {
                 let came_back = line(

@@ -45,6 +45,8 @@ pub(super) async fn introspect<P: Platform>(
     let stands = account.session(&token.sid).is_some_and(|session| {
         let device = token.cnf.as_ref();
         let lasts = session.ends > realm.now() && !account.revoked.contains(&session.jkt);
+        let ended = &project.sign_in.ended;
+        let lasts = lasts && !ended.has(&account.account, session.auth_time);
         lasts && device.is_none_or(|device| device.jkt == session.jkt)
     });
     Ok(if stands {

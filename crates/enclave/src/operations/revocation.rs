@@ -17,6 +17,7 @@ use keyfold_protocol::webhook::Happened;
 
 use super::notices::notify;
 use super::session::{check_active, in_session, was_waiting};
+use super::step_up::require;
 use crate::holders::first;
 use crate::peers::to_json;
 use crate::platform::Platform;
@@ -31,8 +32,8 @@ pub(super) async fn device<P: Platform>(
     request: SessionRequest<RevokeDevice>,
 ) -> Result<Revoked, Problem> {
     let device = request.body().device;
-    if device != request.thumbprint() && was_waiting(&request) {
-        return Err(Code::DevicePending.into());
+    if device != request.thumbprint() {
+        may_end(realm, &request).await?;
     }
     let body = device_body(&request, Vec::new())?;
     let account = request.owner().account;
@@ -51,9 +52,7 @@ pub(super) async fn other_devices<P: Platform>(
     realm: &Realm<P>,
     request: SessionRequest<Nothing>,
 ) -> Result<Revoked, Problem> {
-    if was_waiting(&request) {
-        return Err(Code::DevicePending.into());
-    }
+    may_end(realm, &request).await?;
     let this = request.thumbprint();
     // Holders that missed one must not learn of it later. Without the record each ends those that
     // it knows.
@@ -84,8 +83,8 @@ pub(super) async fn session<P: Platform>(
     request: SessionRequest<RevokeSession>,
 ) -> Result<Revoked, Problem> {
     let session = request.body().session;
-    if session != request.session().claims().sid && was_waiting(&request) {
-        return Err(Code::DevicePending.into());
+    if session != request.session().claims().sid {
+        may_end(realm, &request).await?;
     }
     let body: Arc<[u8]> = in_session(&request)?.into();
     let message = Message::revocation(&session, Arc::clone(&body), request.expires());
@@ -146,6 +145,31 @@ pub(super) async fn sessions<P: Platform>(
         .collect();
     sessions.sort_by_key(|session| session.started);
     Ok(Sessions { sessions })
+}
+
+/// Refuses to end what is another device's to one that waits, and to a session without the fresh
+/// proof that the project or the person asks for.
+///
+/// # Security
+///
+/// Where the records cannot be read, nobody knows what is asked for, and the holders' word is enough:
+/// to keep somebody from throwing a thief out would be worse.
+async fn may_end<P: Platform, B: Body>(
+    realm: &Realm<P>,
+    request: &SessionRequest<B>,
+) -> Result<(), Problem> {
+    if was_waiting(request) {
+        return Err(Code::DevicePending.into());
+    }
+    let id = realm.account_id(&request.owner());
+    let project = realm.project(request.project()).await;
+    let account = realm.records.read::<Account>(id).await;
+    let (Ok(project), Ok(Some(account))) = (project, account) else {
+        return Ok(());
+    };
+    require(realm, &project, &account.value, request, |rules| {
+        rules.end_sessions
+    })
 }
 
 fn device_body<B: Body>(

@@ -109,8 +109,7 @@ pub(super) async fn renew<P: Platform>(
     // The newest attestation says when the device was last here, to its lifetime; whoever shows an
     // older one was here less lately.
     let left = request.session().claims().exp;
-    let idle = |seconds| left.saturating_add(seconds) <= realm.now();
-    if project.sign_in.idle_seconds.is_some_and(idle) {
+    if left.saturating_add(project.sign_in.idle_seconds) <= realm.now() {
         return Err(Code::SessionExpired.into());
     }
     let delivery = request.body().delivery;

@@ -19,9 +19,9 @@ use keyfold_identity::password::Cost;
 use keyfold_protocol::client_api::MailSettings;
 use keyfold_protocol::error_code::Code;
 use keyfold_protocol::project::{
-    ATTESTATION_SECONDS, DEVICES, ID_TOKEN_SECONDS, IDLE_SECONDS, IdTokenSettings, MAX_NAME_LEN,
-    MAX_ORIGINS, MAX_ROOTS_LEN, MAX_SERVERS, NodeSettings, ProjectSettings, SESSION_SECONDS,
-    SESSIONS, SignInSettings, StepUp, WALLETS,
+    ATTESTATION_SECONDS, DEVICES, ID_TOKEN_SECONDS, IDLE_SECONDS, IdTokenSettings, MAX_ENDED,
+    MAX_NAME_LEN, MAX_ORIGINS, MAX_ROOTS_LEN, MAX_SERVERS, NodeSettings, ProjectSettings,
+    SESSION_SECONDS, SESSIONS, SignInSettings, StepUp, WALLETS,
 };
 use keyfold_protocol::session::Issuer;
 
@@ -77,9 +77,9 @@ pub(crate) fn check(settings: &SignInSettings) -> Result<(), SettingsError> {
         &ATTESTATION_SECONDS,
         &settings.attestation_seconds,
     )?;
-    if let Some(idle) = &settings.idle_seconds {
-        within("idle_seconds", &IDLE_SECONDS, idle)?;
-    }
+    within("idle_seconds", &IDLE_SECONDS, &settings.idle_seconds)?;
+    let ended = settings.ended.accounts.len();
+    within("ended.accounts", &(0..=MAX_ENDED), &ended)?;
     let limits = &settings.limits;
     within("limits.devices", &DEVICES, &limits.devices)?;
     within("limits.sessions", &SESSIONS, &limits.sessions)?;
@@ -183,6 +183,7 @@ fn step_up(settings: &SignInSettings) -> Result<(), SettingsError> {
         ("new_device", rules.new_device),
         ("guard_review", rules.guard_review),
         ("signing", rules.signing),
+        ("end_sessions", rules.end_sessions),
     ] {
         if rule == Some(StepUp::Passkey) && settings.passkeys.is_none() {
             let why = "asks for a passkey, and the project has no `passkeys`";

@@ -125,6 +125,8 @@ fn what_is_wrong_is_named_with_its_place() {
     let many: Value = (0..17)
         .map(|n| json!(format!("https://a{n}.example")))
         .collect();
+    let ended = (0..65).map(|n| (format!("{n:032x}"), json!(1)));
+    let ended: serde_json::Map<_, _> = ended.collect();
     for (pointer, value, begins) in [
         ("/origins/0", json!("https://app.example/"), "origins:"),
         (
@@ -149,6 +151,11 @@ fn what_is_wrong_is_named_with_its_place() {
         ("/attestation_seconds", json!(3_601), "attestation_seconds:"),
         ("/idle_seconds", json!(59), "idle_seconds: 60 to"),
         ("/idle_seconds", json!(30 * 86_400 + 1), "idle_seconds:"),
+        (
+            "/ended",
+            json!({"accounts": ended}),
+            "ended.accounts: 0 to 64",
+        ),
         ("/limits/devices", json!(0), "limits.devices: 1 to 32"),
         ("/limits/devices", json!(33), "limits.devices:"),
         ("/limits/sessions", json!(65), "limits.sessions:"),

@@ -33,7 +33,7 @@ pub(crate) async fn unlink_identity(device: &Device, body: &UnlinkIdentity) -> R
         .await
 }
 
-async fn step_up_by_code(device: &Device, email: &str) -> Reply {
+pub(crate) async fn step_up_by_code(device: &Device, email: &str) -> Reply {
     let started: SignInStarted = device.start(email).await.ok();
     let code = device.world.code();
     device.show(path::STEP_UP, &started, by_code(&code)).await

@@ -476,6 +476,7 @@ pub(crate) async fn by_password(
     let started: SignInStarted = device.start_by(Method::Password { email }).await.ok();
     let proof = Proof::Password {
         password: password.to_owned().into(),
+        new_password: None,
     };
     device.finish_by(&started, proof).await
 }
@@ -524,4 +525,42 @@ async fn a_password_that_will_not_do_leaves_the_code_as_it_was() {
         assert_refused(&reply, Code::PasswordUnsuitable);
     }
     let _: SignedIn = device.finish_by(&started, by_code(&code)).await.ok();
+}
+
+#[tokio::test]
+async fn a_password_is_changed_by_who_knows_it_and_by_nobody_else() {
+    const NEW: &str = "another horse entirely";
+    let app = app().await;
+    let device = app.device(APP);
+    let _: SignedIn = set_password(&device, ANNA, PASSWORD).await.ok();
+    let change = async |email: &str, old: &str, new: &str| {
+        let email = email.to_owned();
+        let started: SignInStarted = device.start_by(Method::Password { email }).await.ok();
+        let proof = Proof::Password {
+            password: old.to_owned().into(),
+            new_password: Some(new.to_owned().into()),
+        };
+        device.finish_by(&started, proof).await
+    };
+    let wrong = change(ANNA, "correct horse batterz", NEW).await;
+    assert_refused(&wrong, Code::SignInRefused);
+    // Whoever asks, the new one is judged first, so that it tells nothing of the address.
+    for email in [ANNA, BORIS] {
+        for old in [PASSWORD, "correct horse batterz"] {
+            let unfit = change(email, old, "Password123").await;
+            assert_refused(&unfit, Code::PasswordUnsuitable);
+        }
+        let reply = by_password(&device, email, NEW).await;
+        assert_refused(&reply, Code::SignInRefused);
+    }
+    assert_refused(&change(BORIS, PASSWORD, NEW).await, Code::SignInRefused);
+    let _: SignedIn = by_password(&device, ANNA, PASSWORD).await.ok();
+    let before = app.world.mails.lock().unwrap().len();
+    let _: SignedIn = change(ANNA, PASSWORD, NEW).await.ok();
+    crate::world::settle().await;
+    let told = crate::revocation::subjects(&app, before);
+    assert_eq!(told, ["A new password was set for your account at Demo"]);
+    let reply = by_password(&device, ANNA, PASSWORD).await;
+    assert_refused(&reply, Code::SignInRefused);
+    let _: SignedIn = by_password(&device, ANNA, NEW).await.ok();
 }

@@ -1,6 +1,7 @@
 //! Devices and sessions that are ended from another device.
 
 use keyfold_crypto::jwk::Thumbprint;
+use keyfold_protocol::account::SteppedUp;
 use keyfold_protocol::client_api::{
     ApproveDevice, Devices, Nothing, Revocation, RevokeDevice, RevokeSession, Revoked, Sessions,
     Signed, path,
@@ -9,10 +10,14 @@ use keyfold_protocol::error_code::Code;
 use keyfold_protocol::holder_api::{DeviceState, path as holder_path};
 use keyfold_protocol::ids::{RequestId, SessionId};
 use keyfold_protocol::intent::{Intent, Operation};
+use keyfold_protocol::project::{EndedSessions, StepUp};
+use keyfold_protocol::project_command::ProjectChanged;
 use keyfold_protocol::sign_in::SignInStarted;
 
 use crate::app::{ANNA, APP, App, BORIS, assert_refused, payment};
 use crate::device::{Device, Reply};
+use crate::factors::step_up_by_code;
+use crate::projects::{TEAM, Team, settings};
 use crate::world::settle;
 
 fn id(device: &Device) -> RequestId {
@@ -377,4 +382,93 @@ async fn a_flood_of_sign_ins_is_no_flood_of_notices_and_a_mail_server_that_refus
     let _ = finished.ok::<serde_json::Value>();
     settle().await;
     assert_eq!(notices(&app), 8);
+}
+
+#[tokio::test]
+async fn where_a_project_or_a_person_asks_for_it_sessions_of_others_end_after_a_fresh_proof() {
+    let app = App::with(|body| body.sign_in.step_up.end_sessions = Some(StepUp::Code)).await;
+    let first = app.signed_in(APP, ANNA).await;
+    let second = second(&app, &first).await;
+    let sessions: Sessions = first
+        .in_session(path::SESSION_LIST, Operation::ListSessions, &Nothing {})
+        .await
+        .ok();
+    let theirs = sessions.sessions.iter().find(|session| !session.this);
+    let theirs = theirs.unwrap().session;
+    app.world.pass(301);
+    let asked = app.world.calls(holder_path::SESSION_REVOKE);
+    let refused = Code::StepUpNeeded;
+    assert_refused(&end_session(&first, theirs).await, refused);
+    assert_refused(&revoke(&first, second.thumbprint()).await, refused);
+    assert_refused(&revoke_others(&first).await, refused);
+    assert_eq!(app.world.calls(holder_path::SESSION_REVOKE), asked);
+    // What is one's own ends without, so that whoever leaves can leave.
+    let third = app.signed_in(APP, ANNA).await;
+    app.world.pass(301);
+    assert_eq!(
+        state(&revoke(&third, third.thumbprint()).await),
+        Revocation::Done
+    );
+    let _: SteppedUp = step_up_by_code(&first, ANNA).await.ok();
+    assert_eq!(state(&end_session(&first, theirs).await), Revocation::Done);
+    assert_refused(&second.renew().await, Code::SessionRevoked);
+    assert_eq!(
+        state(&revoke(&first, second.thumbprint()).await),
+        Revocation::Done
+    );
+}
+
+#[tokio::test]
+async fn administrators_end_the_sessions_of_one_account_or_of_all_and_people_sign_in_again() {
+    let team = Team::with(|_| ()).await;
+    let world = &team.app.world;
+    let person = async |email: &str| {
+        let mut device = team.app.device(TEAM);
+        let signed_in = device.sign_in(email).await;
+        (device, signed_in.account)
+    };
+    let ((mut anna, account), (mut boris, _)) = (person(ANNA).await, person(BORIS).await);
+    let goes_on = async |device: &Device| device.wallets().await.status == 200;
+    let end = async |follows, ended: EndedSessions| {
+        let change = settings(|s| s.sign_in.ended = ended.clone());
+        let command = team.command(follows, change);
+        let _: ProjectChanged = team.submit(0, &command, &[0]).await.ok();
+        // Another instance may know the project as it was for a minute.
+        world.pass(61);
+    };
+    world.pass(10);
+    end(
+        1,
+        EndedSessions {
+            before: 0,
+            accounts: [(account, world.now())].into(),
+        },
+    )
+    .await;
+    assert!(goes_on(&boris).await);
+    assert_refused(&anna.wallets().await, Code::SessionRevoked);
+    assert_refused(&anna.renew().await, Code::SessionRevoked);
+    assert_refused(&anna.create_wallet("main").await, Code::SessionRevoked);
+    assert_refused(&revoke_others(&anna).await, Code::SessionRevoked);
+    anna.sign_in(ANNA).await;
+    assert!(goes_on(&anna).await);
+    world.pass(10);
+    end(
+        2,
+        EndedSessions {
+            before: world.now(),
+            accounts: Default::default(),
+        },
+    )
+    .await;
+    for device in [&anna, &boris] {
+        assert_refused(&device.wallets().await, Code::SessionRevoked);
+        assert_refused(&device.renew().await, Code::SessionRevoked);
+    }
+    boris.sign_in(BORIS).await;
+    assert!(goes_on(&boris).await);
+    // Nobody but administrators can: it is a change of the project like any other.
+    let command = team.command(3, settings(|_| ()));
+    let stolen = team.submit(1, &command, &[1]).await;
+    assert_refused(&stolen, Code::ProjectUnknown);
 }

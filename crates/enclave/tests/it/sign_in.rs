@@ -207,7 +207,7 @@ async fn a_session_is_renewed_until_it_ends_and_auth_time_never_moves() {
 async fn a_session_that_was_left_alone_for_longer_than_the_project_says_is_not_renewed() {
     let app = App::with(|body| {
         body.sign_in.attestation_seconds = 600;
-        body.sign_in.idle_seconds = Some(1_800);
+        body.sign_in.idle_seconds = 1_800;
     })
     .await;
     let mut device = app.device(APP);
@@ -459,4 +459,30 @@ async fn a_project_is_made_once_and_its_maker_may_ask_again() {
             .await;
         assert_refused(&answer, Code::ProjectExists);
     }
+}
+
+#[tokio::test]
+async fn a_sign_in_ends_the_sessions_that_the_device_had_and_no_others() {
+    let app = App::new().await;
+    let mut device = app.signed_in(APP, ANNA).await;
+    let old = device.attestation.clone();
+    let other = app.signed_in(APP, ANNA).await;
+    device.sign_in(ANNA).await;
+    let new = std::mem::replace(&mut device.attestation, old);
+    assert_refused(&device.renew().await, Code::SessionRevoked);
+    assert_refused(&device.wallets().await, Code::SessionRevoked);
+    assert_refused(&device.create_wallet("main").await, Code::SessionRevoked);
+    device.attestation = new;
+    let _: Renewed = device.renew().await.ok();
+    let _: Renewed = other.renew().await.ok();
+}
+
+#[tokio::test]
+async fn a_project_that_says_nothing_of_it_ends_sessions_that_nobody_used_for_two_days() {
+    let app = App::new().await;
+    let mut device = app.signed_in(APP, ANNA).await;
+    app.world.pass(3_600 + 2 * 86_400 - 1);
+    device.renewed().await;
+    app.world.pass(3_600 + 2 * 86_400);
+    assert_refused(&device.renew().await, Code::SessionExpired);
 }

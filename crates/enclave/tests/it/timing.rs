@@ -93,6 +93,7 @@ async fn a_wrong_password_takes_as_long_whoever_has_one() {
         let started: SignInStarted = device.start_by(Method::Password { email }).await.ok();
         let proof = Proof::Password {
             password: "a wrong password".to_owned().into(),
+            new_password: None,
         };
         timed(&device, &started, proof).await
     })

@@ -105,12 +105,20 @@ async fn sign_ins_devices_and_their_ends_are_told_to_the_projects_server() {
     told.sort_by_key(|happened| matches!(happened, Happened::SignInCompleted { .. }));
     assert_eq!(told, [added, completed]);
 
-    // The same device again is not new.
+    // The same device again is not new, and the session that it had is over.
     app.world.pass(60);
     let again = first.sign_in(ANNA).await;
-    let told = arrived(&app).await;
+    let ended = |session| Happened::SessionRevoked {
+        account,
+        device,
+        session,
+    };
+    let mut told = arrived(&app).await;
+    told.sort_by_key(|happened| matches!(happened, Happened::SignInCompleted { .. }));
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert_eq!(told[0], ended(session));
     assert!(
-        matches!(told[..], [Happened::SignInCompleted { .. }]),
+        matches!(told[1], Happened::SignInCompleted { .. }),
         "{told:?}"
     );
 
@@ -130,18 +138,16 @@ async fn sign_ins_devices_and_their_ends_are_told_to_the_projects_server() {
     };
     assert_eq!(arrived(&app).await, [revoked]);
 
+    let session = again.session;
     let intent = Intent::RevokeSession {
         id: RequestId::from_bytes([8; 16]),
         session,
     };
     let order = first.sign(path::SESSION_REVOKE, &intent, &RevokeSession { session });
-    let ended = |session| Happened::SessionRevoked {
-        account,
-        device,
-        session,
-    };
     let _: Revoked = first.send(&order).await.ok();
     assert_eq!(arrived(&app).await, [ended(session)]);
+    let again = first.sign_in(ANNA).await;
+    arrived(&app).await;
     let _: SignedOut = first
         .in_session(path::SIGN_OUT, Operation::SignOut, &Nothing {})
         .await

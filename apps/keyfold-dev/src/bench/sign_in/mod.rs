@@ -419,6 +419,7 @@ impl Bench<'_> {
         let pending = start(&person.device, self.project, how).await?;
         let proof = Proof::Password {
             password: PASSWORD.to_owned().into(),
+            new_password: None,
         };
         finish(&person.device, &pending, proof).await
     }

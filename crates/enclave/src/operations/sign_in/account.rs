@@ -6,7 +6,7 @@ use keyfold_crypto::jwk::PublicJwk;
 use keyfold_protocol::error_code::Code;
 use keyfold_protocol::evidence::{AccountRef, Evidence};
 use keyfold_protocol::holder_api::{DeviceAck, DeviceEnrol, DeviceState, path};
-use keyfold_protocol::ids::{AccountId, Digest32, ProjectId};
+use keyfold_protocol::ids::{AccountId, Digest32, ProjectId, SessionId};
 use keyfold_protocol::project::{LimitSettings, StepUpRules};
 use keyfold_protocol::webhook::Happened;
 
@@ -221,6 +221,8 @@ pub(super) struct Begun {
     pub(super) tell_password: bool,
     /// Why there is none, after all.
     pub(super) refused: Option<Code>,
+    /// Sessions of the device that the new one takes the place of.
+    pub(super) ended: Vec<SessionId>,
 }
 
 /// Names the device, keeps what the proof left to be kept, and starts the session.
@@ -251,12 +253,14 @@ pub(super) async fn start_session<P: Platform>(
             let old = !account.had_no_device();
             let tell_device = new && old && account.count_notice(now);
             let mut next = account.clone();
-            let refused = next.begin(jwk, device_name, proven, &begin, now).err();
-            if refused.is_none() {
-                account = next;
-            } else if !tell_device {
-                return Err(refused.unwrap_or(Code::SignInRefused).into());
-            }
+            let (ended, refused) = match next.begin(jwk, device_name, proven, &begin, now) {
+                Ok(ended) => {
+                    account = next;
+                    (ended, None)
+                }
+                Err(refused) if tell_device => (Vec::new(), Some(refused)),
+                Err(refused) => return Err(refused.into()),
+            };
             let set = refused.is_none() && proven.keep.other_password;
             let tell_password = set && old && account.count_notice(now);
             let begun = Begun {
@@ -264,6 +268,7 @@ pub(super) async fn start_session<P: Platform>(
                 tell_device,
                 tell_password,
                 refused,
+                ended,
             };
             Ok(Change::Write(account, begun))
         })
@@ -271,6 +276,7 @@ pub(super) async fn start_session<P: Platform>(
 }
 
 impl Account {
+    /// Returns the sessions that the new one takes the place of.
     fn begin(
         &mut self,
         jwk: &PublicJwk,
@@ -278,7 +284,7 @@ impl Account {
         proven: &Proven,
         begin: &Begin<'_>,
         now: u64,
-    ) -> Result<(), Code> {
+    ) -> Result<Vec<SessionId>, Code> {
         // Taken off the account meanwhile.
         if self.keep(proven) != Kept::Done {
             return Err(Code::SignInRefused);
@@ -286,19 +292,34 @@ impl Account {
         let waiting = begin.state != DeviceState::Active;
         self.name_device(jwk, device_name.to_owned(), waiting, begin.limits, now)?;
         self.let_in(jwk.thumbprint(), proven.level);
-        self.add_session(begin.session.clone(), begin.limits, now)
+        // Whoever signs in afresh has a new session in place of what the device had.
+        let (ended, others) = core::mem::take(&mut self.sessions)
+            .into_iter()
+            .partition::<Vec<_>, _>(|session| session.jkt == begin.session.jkt);
+        self.sessions = others;
+        self.add_session(begin.session.clone(), begin.limits, now)?;
+        Ok(ended.into_iter().map(|session| session.sid).collect())
     }
 }
 
-/// Leaves word for the app's server of a sign-in, and of a device that is new.
+/// Leaves word for the app's server of a sign-in, of a device that is new, and of what ended by it.
 pub(super) fn tell_app<P: Platform>(
     realm: &Realm<P>,
     account: &Account,
     session: &SessionRecord,
     method: String,
     state: DeviceState,
+    ended: Vec<SessionId>,
 ) {
     let (device, project) = (session.jkt, &account.project);
+    for session in ended {
+        let ended = Happened::SessionRevoked {
+            account: account.account,
+            device,
+            session,
+        };
+        realm.tell_app(project, ended);
+    }
     let known = account.devices.iter().find(|known| known.jkt == device);
     // It was named after the proof was checked.
     if known.is_some_and(|known| known.added >= session.auth_time) {

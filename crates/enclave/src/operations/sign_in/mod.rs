@@ -288,8 +288,15 @@ pub(super) async fn prove<P: Platform>(
         .waiting
         .take(asker.project, asker.device, sign_in, realm.now())?;
     match (step, proof) {
-        (Step::Password(email), Proof::Password { password }) => {
-            password::finish(realm, asker, project, &email, password).await
+        (
+            Step::Password(email),
+            Proof::Password {
+                password,
+                new_password,
+            },
+        ) => {
+            let new = new_password.as_deref();
+            password::finish(realm, asker, project, &email, (password, new)).await
         }
         (Step::Provider { name, id }, Proof::Provider { callback }) => {
             provider::finish(realm, asker, project, (name, id), callback).await
@@ -403,7 +410,7 @@ pub(super) async fn finish<P: Platform>(
         return Err(code.into());
     }
     let issued = issue(realm, &project, &account, &session, state, body.delivery)?;
-    account::tell_app(realm, &account, &session, proven.method, state);
+    account::tell_app(realm, &account, &session, proven.method, state, begun.ended);
     let shown = account.wallets().filter(|_| state == DeviceState::Active);
     Ok(Delivered {
         answer: SignedIn {

@@ -41,7 +41,7 @@ pub(super) fn start<P: Platform>(
     })
 }
 
-/// Checks a password.
+/// Checks a password, which may be changed to another.
 ///
 /// # Security
 ///
@@ -54,9 +54,12 @@ pub(super) async fn finish<P: Platform>(
     asker: &Asker<'_>,
     project: &Project,
     address: &EmailAddress,
-    text: &str,
+    (text, new): (&str, Option<&str>),
 ) -> Result<Proven, Problem> {
     let cost = cost(project)?;
+    // Before anything is looked at, so that it tells nothing of the address.
+    let new = new.map(|new| parse_new(project, Some(address), new));
+    let new = new.transpose()?;
     let password = Password::parse(text).map_err(|_| Code::SignInRefused)?;
     let mut proven = email::of_address(realm, asker.project, address);
     let account = read(realm, asker.project, &proven.hash).await?;
@@ -95,7 +98,10 @@ pub(super) async fn finish<P: Platform>(
         VerifyError::Hash(_) => Code::Unavailable.into(),
     })?;
     proven.keep.password_was = stored_text;
-    if verified.needs_upgrade() {
+    if let Some(new) = new {
+        proven.keep.password = Some(hash(realm, asker, project, address, &new).await?);
+        proven.keep.other_password = true;
+    } else if verified.needs_upgrade() {
         proven.keep.password = Some(hash(realm, asker, project, address, &password).await?);
     }
     Ok(Proven {
