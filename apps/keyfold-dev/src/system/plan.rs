@@ -396,11 +396,11 @@ impl Maker<'_> {
             .for_each(many);
         let (recording, files) = (self.options.record_traffic, self.files);
         config.enclaves.push(EnclaveSockets {
-            inbound: files.inbound(),
+            inbound: files.inbound().into(),
             outbound: if recording {
-                files.outbound_behind()
+                files.outbound_behind().into()
             } else {
-                files.outbound()
+                files.outbound().into()
             },
         });
         for card in cards {
