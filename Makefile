@@ -8,10 +8,10 @@ MAKEFLAGS += --no-print-directory
 ARGS ?=
 TARGETS ?=
 
-.PHONY: help demo dev test lint fmt bench bench-sign-in bench-wallet fuzz contracts conformance setup
+.PHONY: help demo dev test enclave enclave-test enclave-reproduce lint fmt bench bench-sign-in bench-wallet fuzz contracts conformance setup
 
 help: ## Show this list
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: ## Start everything on loopback, do the whole job once, end (ARGS=--json: last line is JSON)
 	@tools/run.sh debug demo $(ARGS)
@@ -22,6 +22,15 @@ dev: ## The same, and stay up, with commands to try (Ctrl-C ends it)
 test: ## Run every check and every test
 	@tools/setup.sh tests
 	@tools/test.sh
+
+enclave: setup ## Build the enclave image and print its measurements (Debian, x86-64)
+	@tools/enclave/build.sh
+
+enclave-test: setup ## Boot the enclave image in QEMU and have it sign (KEYFOLD_BUILD_QEMU=1 builds QEMU first)
+	@tools/enclave/test.sh
+
+enclave-reproduce: setup ## Build the image again elsewhere, as another user, with no cache, and compare
+	@tools/enclave/reproduce.sh
 
 lint: setup ## Formatting, lints, WebAssembly builds, dependency rules
 	@tools/test.sh lint

@@ -1,4 +1,5 @@
 // Reads what test runners printed and prints the sum, "N passed, N failed".
+// What was not run at all (a line "NOT RUN: ...") is named in lines of its own before it.
 // Knows the closing lines of cargo-nextest, cargo test, node --test and forge.
 
 import { readFileSync } from 'node:fs'
@@ -6,10 +7,12 @@ import { readFileSync } from 'node:fs'
 const input = readFileSync(0, 'utf8').replace(/\x1b\[[0-9;]*m/g, '')
 let passed = 0
 let failed = 0
+const notRun = new Set()
 
 const number = (line, word) => Number(new RegExp(`(\\d+) ${word}`).exec(line)?.[1] ?? 0)
 
 for (const line of input.split('\n')) {
+  if (/^\s*NOT RUN: /.test(line)) notRun.add(line.trim())
   if (/^\s*Summary \[.*\d+ tests? run:|^test result: /.test(line)) {
     passed += number(line, 'passed')
     failed += number(line, 'failed') + number(line, 'timed out') + number(line, 'exec failed')
@@ -23,4 +26,5 @@ for (const line of input.split('\n')) {
   }
 }
 
+for (const line of notRun) console.log(line)
 console.log(`${passed} passed, ${failed} failed`)

@@ -58,6 +58,7 @@ tests() {
     step 'tool tests' node --test tools/test/*.test.mjs
     step 'Rust tests' rust_tests
     step 'conformance' tools/conformance.sh test
+    step 'enclave image' tools/enclave/test.sh
     step 'documentation tests' cargo test --locked --workspace --doc --quiet
 }
 

@@ -89,10 +89,16 @@ const LAYERS: &[(&str, Kind, &[&str])] = &[
             "keyfold-net",
         ],
     ),
+    ("keyfold-eif", Kind::Pure, &["keyfold-attest"]),
     (
         "keyfold-enclave-runtime",
         Kind::Io,
         &["keyfold-enclave", "keyfold-net"],
+    ),
+    (
+        "keyfold-platform-nitro",
+        Kind::Io,
+        &["keyfold-enclave-runtime"],
     ),
     (
         "keyfold-platform-dev",
@@ -116,9 +122,20 @@ const LAYERS: &[(&str, Kind, &[&str])] = &[
         &["keyfold-holder-service"],
     ),
     (
+        "keyfold-enclave-program",
+        Kind::Released,
+        &["keyfold-platform-nitro"],
+    ),
+    ("keyfold-image", Kind::Released, &["keyfold-eif"]),
+    (
         "keyfold-dev",
         Kind::DevelopmentOnly,
-        &["keyfold-cli", "keyfold-platform-dev"],
+        &[
+            "keyfold-cli",
+            "keyfold-platform-dev",
+            "keyfold-platform-nitro",
+            "keyfold-eif",
+        ],
     ),
     (
         "keyfold-testkit",

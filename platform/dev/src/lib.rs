@@ -14,3 +14,4 @@
 
 pub mod issuer;
 pub mod module;
+pub mod notary;

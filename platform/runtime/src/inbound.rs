@@ -1,6 +1,7 @@
 //! The inbound pipe: the host's HTTP requests, handed to the application one by one.
 
 use std::future::Future;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use keyfold_net::{HttpLimits, Server, Shutdown, harden};
 use keyfold_protocol::delivery::SEALED_TEXT_LEN;
 use keyfold_protocol::delivery::header::{SEALED_SESSION, SET_SESSION};
 use keyfold_protocol::gateway_api::MAX_SEALED;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixListener;
 use tokio::sync::Semaphore;
 use tracing::Instrument as _;
@@ -35,6 +37,27 @@ pub async fn serve<P: Platform>(
     listener: UnixListener,
     shutdown: Shutdown,
 ) {
+    serve_on(enclave, |server| {
+        server.hybrid(listener, INBOUND_PORT, shutdown)
+    })
+    .await;
+}
+
+/// The same on streams that are for [`INBOUND_PORT`] already, as vsock has them.
+pub async fn serve_streams<P, I, A, AF>(enclave: Arc<Enclave<P>>, accept: A, shutdown: Shutdown)
+where
+    P: Platform,
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    A: Fn() -> AF,
+    AF: Future<Output = io::Result<I>>,
+{
+    serve_on(enclave, |server| server.streams(accept, shutdown)).await;
+}
+
+async fn serve_on<P: Platform, S: Future<Output = ()>>(
+    enclave: Arc<Enclave<P>>,
+    listen: impl FnOnce(Server) -> S,
+) {
     let upkeep = tokio::spawn({
         let enclave = Arc::clone(&enclave);
         async move { enclave.maintain().await }
@@ -43,9 +66,7 @@ pub async fn serve<P: Platform>(
         let enclave = Arc::clone(&enclave);
         async move { enclave.handle(request).await }
     };
-    Inbound::new(answer, MAX_UNDER_WAY)
-        .serve(listener, shutdown)
-        .await;
+    Inbound::new(answer, MAX_UNDER_WAY).serve(listen).await;
     upkeep.abort();
 }
 
@@ -68,7 +89,7 @@ where
         })
     }
 
-    async fn serve(self: Arc<Self>, listener: UnixListener, shutdown: Shutdown) {
+    async fn serve<S: Future<Output = ()>>(self: Arc<Self>, listen: impl FnOnce(Server) -> S) {
         // Genesis waits for every holder; all else is much shorter.
         let limits = HttpLimits {
             max_body_bytes: MAX_SEALED,
@@ -78,9 +99,7 @@ where
         let router = Router::new()
             .fallback(Self::handle)
             .with_state(Arc::clone(&self));
-        Server::new(harden(router, limits))
-            .hybrid(listener, INBOUND_PORT, shutdown)
-            .await;
+        listen(Server::new(harden(router, limits))).await;
         // All places are free once nothing is under way.
         let idle = self.places.acquire_many(self.max_under_way);
         if tokio::time::timeout(DRAIN_TIMEOUT, idle).await.is_err() {

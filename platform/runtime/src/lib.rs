@@ -14,5 +14,5 @@ mod mail;
 mod peers;
 mod roots;
 
-pub use inbound::{INBOUND_PORT, serve};
+pub use inbound::{INBOUND_PORT, serve, serve_streams};
 pub use machine::{Machine, SecurityModule};

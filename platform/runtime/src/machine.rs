@@ -1,6 +1,5 @@
 //! A security module and an outbound pipe, as the application's platform.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,6 +8,7 @@ use keyfold_enclave::{
     AttestRequest, ComposedMail, MailError, Peer, PeerError, PeerRequest, PeerResponse, Platform,
     PlatformError,
 };
+use keyfold_net::Connector;
 use keyfold_protocol::client_api::MailSettings;
 
 use crate::mail;
@@ -38,18 +38,22 @@ pub trait SecurityModule: Send + Sync + 'static {
     fn extend_pcr16_and_lock(&self, data: &[u8]) -> Result<(), PlatformError>;
 }
 
+/// Makes fresh pipes to the host's egress proxy, whatever the authority.
+pub(crate) type Outbound = Arc<dyn Connector>;
+
 /// The machine an application runs on.
 pub struct Machine<M> {
     module: M,
-    outbound: PathBuf,
+    outbound: Outbound,
     peers: Peers,
     started: Instant,
 }
 
 impl<M: SecurityModule> Machine<M> {
-    /// Takes the security module and the path of the outbound pipe's socket.
-    pub fn new(module: M, outbound: PathBuf) -> Arc<Self> {
-        let peers = Peers::new(outbound.clone());
+    /// Takes the security module and the way to the host's egress proxy.
+    pub fn new(module: M, outbound: impl Connector) -> Arc<Self> {
+        let outbound: Outbound = Arc::new(outbound);
+        let peers = Peers::new(Arc::clone(&outbound));
         Arc::new(Self {
             module,
             outbound,

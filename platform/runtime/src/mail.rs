@@ -3,14 +3,16 @@
 
 mod starttls;
 
+use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use http::uri::Authority;
 use keyfold_enclave::{ComposedMail, MailError};
+use keyfold_net::client::{BoxIo, Connector as _};
 use keyfold_net::pipe::{dial_through, poll_read_at_most};
 use keyfold_protocol::client_api::{MailSecurity, MailSettings};
 use lettre::address::Envelope;
@@ -19,11 +21,11 @@ use lettre::transport::smtp::client::{AsyncSmtpConnection, AsyncTokioStream};
 use lettre::transport::smtp::extension::ClientId;
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::UnixStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use zeroize::Zeroizing;
 
+use crate::machine::Outbound;
 use crate::roots;
 
 const TIMEOUT: Duration = Duration::from_secs(20);
@@ -41,7 +43,7 @@ const GREETED: &[u8] = b"220 said before\r\n";
 /// The server must show a certificate for its name under the project's roots, or the public ones:
 /// the host cannot put a server of its own there. What went wrong is logged without the mail.
 pub(crate) async fn send(
-    outbound: &Path,
+    outbound: &Outbound,
     settings: &MailSettings,
     mail: &ComposedMail,
 ) -> Result<(), MailError> {
@@ -52,7 +54,7 @@ pub(crate) async fn send(
 }
 
 async fn exchange(
-    outbound: &Path,
+    outbound: &Outbound,
     settings: &MailSettings,
     mail: &ComposedMail,
 ) -> Result<(), MailError> {
@@ -61,7 +63,8 @@ async fn exchange(
     let tls = roots::client_config(settings.roots_pem.as_deref());
     let tls = TlsConnector::from(tls.map_err(|_| MailError::Settings)?);
     let name = ServerName::try_from(settings.host.clone()).map_err(|_| MailError::Settings)?;
-    let pipe = UnixStream::connect(outbound)
+    let pipe = outbound
+        .connect(&Authority::from_static("egress"))
         .await
         .map_err(|_| MailError::Unreachable)?;
     let mut pipe = dial_through(pipe, &settings.host, settings.port)
@@ -134,7 +137,6 @@ fn envelope(mail: &ComposedMail) -> Option<Envelope> {
 }
 
 /// The encrypted stream, as the library wants it, and no more of it than [`MAX_REPLIES`].
-#[derive(Debug)]
 struct Mailed<S> {
     /// Heard before anything from the stream.
     first: &'static [u8],
@@ -152,7 +154,13 @@ impl<S> Mailed<S> {
     }
 }
 
-impl AsyncTokioStream for Mailed<TlsStream<UnixStream>> {
+impl<S> fmt::Debug for Mailed<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mailed").finish_non_exhaustive()
+    }
+}
+
+impl AsyncTokioStream for Mailed<TlsStream<BoxIo>> {
     /// A pipe has no address; the library only shows it.
     fn peer_addr(&self) -> io::Result<SocketAddr> {
         Ok((Ipv4Addr::UNSPECIFIED, 0).into())

@@ -4,17 +4,17 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::io;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request};
 use keyfold_enclave::{Peer, PeerError, PeerRequest, PeerResponse, PeerTrust};
-use keyfold_net::client::{TlsConnector, UnixConnector};
+use keyfold_net::client::TlsConnector;
 use keyfold_net::pipe::EgressConnector;
 use keyfold_net::tls::client_config_pinned;
 use keyfold_net::{ClientError, ClientLimits, HttpClient, SpkiPin};
 
+use crate::machine::Outbound;
 use crate::roots;
 
 /// Most peers that connections are kept for: holders, and one guard for each project.
@@ -43,7 +43,7 @@ fn web_limits() -> ClientLimits {
 }
 
 pub(crate) struct Peers {
-    pipe: EgressConnector<UnixConnector>,
+    pipe: EgressConnector<Outbound>,
     host: HttpClient,
     pinned: Clients<[u8; 32]>,
     /// By the roots they trust, so that a connection that one project's roots vouch for serves no
@@ -79,8 +79,8 @@ impl<K: Eq + Hash> Clients<K> {
 }
 
 impl Peers {
-    pub(crate) fn new(outbound: PathBuf) -> Self {
-        let pipe = EgressConnector::new(UnixConnector::new(outbound));
+    pub(crate) fn new(outbound: Outbound) -> Self {
+        let pipe = EgressConnector::new(outbound);
         let host = HttpClient::new(pipe.clone(), limits());
         Self {
             pipe,

@@ -14,6 +14,7 @@ use keyfold_storage::config_file::{self, ConfigFileError};
 use serde::{Deserialize, Serialize};
 
 use crate::origin::BrowserOrigin;
+use crate::pipes::{Inbound, Outbound};
 
 /// Name of the configuration file in a gateway's folder.
 pub const CONFIG_FILE: &str = "gateway.toml";
@@ -64,10 +65,12 @@ pub struct GatewayConfig {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EnclaveSockets {
-    /// Where the enclave listens (hybrid vsock, port 5000).
-    pub inbound: PathBuf,
-    /// Where the gateway listens for the enclave.
-    pub outbound: PathBuf,
+    /// Where the enclave listens: a path, or `vsock:CID`.
+    #[serde(with = "text")]
+    pub inbound: Inbound,
+    /// Where the gateway listens for the enclave: a path, or `vsock`.
+    #[serde(with = "text")]
+    pub outbound: Outbound,
 }
 
 /// A host and port that enclaves may connect to: holders, guards, projects' mail servers, and the
@@ -202,8 +205,8 @@ impl GatewayConfig {
         config.data_dir = folder.join(&config.data_dir);
         config.tls_dir = config.tls_dir.map(|dir| folder.join(dir));
         for enclave in &mut config.enclaves {
-            enclave.inbound = folder.join(&enclave.inbound);
-            enclave.outbound = folder.join(&enclave.outbound);
+            enclave.inbound.beside(folder);
+            enclave.outbound.beside(folder);
         }
         Ok(config)
     }
@@ -228,9 +231,11 @@ impl GatewayConfig {
         if self.names.is_empty() {
             return bad("names", "at least one name");
         }
-        let mut paths = BTreeSet::new();
-        for enclave in &self.enclaves {
-            if !paths.insert(&enclave.inbound) || !paths.insert(&enclave.outbound) {
+        let mut pipes = BTreeSet::new();
+        for EnclaveSockets { inbound, outbound } in &self.enclaves {
+            let other = pipes.insert(inbound.to_string());
+            let other = (outbound.is_shared() || pipes.insert(outbound.to_string())) && other;
+            if !other {
                 return bad("enclaves", "each socket must be another");
             }
         }
@@ -394,7 +399,10 @@ mod tests {
         std::fs::write(&path, FULL).unwrap();
         let config = GatewayConfig::load(&path).unwrap();
         assert_eq!(config.database_path(), dir.path().join("data/gateway.db"));
-        assert_eq!(config.enclaves[0].inbound, dir.path().join("run/in.sock"));
+        assert_eq!(
+            config.enclaves[0].inbound,
+            Inbound::Socket(dir.path().join("run/in.sock"))
+        );
         assert_eq!(config.browser_origins[0].as_str(), "https://app.example");
         assert_eq!(config.rate_limits.attestations.requests.get(), 5);
         assert_eq!(config.rate_limits.sealed, RateLimits::default().sealed);

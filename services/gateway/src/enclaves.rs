@@ -9,7 +9,6 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use keyfold_net::client::ClientLimits;
 use keyfold_net::health::Readiness;
-use keyfold_net::pipe::HybridConnector;
 use keyfold_net::{ClientError, HttpClient, Shutdown};
 use keyfold_protocol::gateway_api::{InstanceStatus, MAX_SEALED, host_path};
 use keyfold_protocol::ids::InstanceId;
@@ -18,8 +17,6 @@ use tracing::Instrument as _;
 
 use crate::config::EnclaveSockets;
 
-/// The enclave's port on its inbound pipe.
-pub(crate) const ENCLAVE_PORT: u32 = 5000;
 /// How often every enclave is asked how it is.
 const WATCH_PERIOD: Duration = Duration::from_secs(1);
 /// Strangers that invent instance ids make us ask no more often than this.
@@ -72,7 +69,7 @@ struct Enclave {
 
 impl Enclave {
     fn new(sockets: &EnclaveSockets) -> Self {
-        let connector = HybridConnector::new(&sockets.inbound, ENCLAVE_PORT);
+        let connector = sockets.inbound.connector();
         let asks = ClientLimits {
             connect_timeout: Duration::from_secs(1),
             request_timeout: Duration::from_secs(2),

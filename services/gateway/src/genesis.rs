@@ -1,12 +1,10 @@
 //! The operator's calls to an enclave, over its inbound socket: on no network, in no public API.
 
-use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, StatusCode};
 use keyfold_net::client::ClientLimits;
-use keyfold_net::pipe::HybridConnector;
 use keyfold_net::{ClientError, HttpClient, Problem};
 use keyfold_protocol::gateway_api::{
     DrillBatch, DrilledBatch, GenesisPlan, HolderStates, InstanceStatus, RefreshBatch,
@@ -15,7 +13,8 @@ use keyfold_protocol::gateway_api::{
 use keyfold_protocol::realm::{RealmError, SignedRealmRecord};
 use serde::de::DeserializeOwned;
 
-use crate::enclaves::{ENCLAVE_PORT, get, post};
+use crate::enclaves::{get, post};
+use crate::pipes::Inbound;
 
 /// Every holder verifies a document and signs; the slowest decides.
 const GENESIS_TIMEOUT: Duration = Duration::from_secs(120);
@@ -62,7 +61,7 @@ pub enum EnclaveCallError {
 /// Whoever reaches the inbound socket of an enclave that waits for genesis chooses its holders. The
 /// operator shows the realm id of the answer to every holder, and clients pin it.
 pub async fn genesis(
-    inbound: &Path,
+    inbound: impl Into<Inbound>,
     plan: &GenesisPlan,
 ) -> Result<SignedRealmRecord, EnclaveCallError> {
     let body = serde_json::to_vec(plan).map_err(EnclaveCallError::Plan)?;
@@ -76,7 +75,7 @@ pub async fn genesis(
 /// # Errors
 ///
 /// [`EnclaveCallError`].
-pub async fn status(inbound: &Path) -> Result<InstanceStatus, EnclaveCallError> {
+pub async fn status(inbound: impl Into<Inbound>) -> Result<InstanceStatus, EnclaveCallError> {
     ask(inbound, get(host_path::STATUS), STATUS_TIMEOUT).await
 }
 
@@ -85,7 +84,7 @@ pub async fn status(inbound: &Path) -> Result<InstanceStatus, EnclaveCallError> 
 /// # Errors
 ///
 /// [`EnclaveCallError`].
-pub async fn holders(inbound: &Path) -> Result<HolderStates, EnclaveCallError> {
+pub async fn holders(inbound: impl Into<Inbound>) -> Result<HolderStates, EnclaveCallError> {
     ask(inbound, get(host_path::HOLDERS), HOLDERS_TIMEOUT).await
 }
 
@@ -95,7 +94,7 @@ pub async fn holders(inbound: &Path) -> Result<HolderStates, EnclaveCallError> {
 ///
 /// [`EnclaveCallError`]; the same batch may be asked for again.
 pub async fn refresh(
-    inbound: &Path,
+    inbound: impl Into<Inbound>,
     batch: &RefreshBatch,
 ) -> Result<RefreshedBatch, EnclaveCallError> {
     let body = serde_json::to_vec(batch).map_err(EnclaveCallError::Plan)?;
@@ -108,14 +107,17 @@ pub async fn refresh(
 /// # Errors
 ///
 /// [`EnclaveCallError`].
-pub async fn drill(inbound: &Path, batch: &DrillBatch) -> Result<DrilledBatch, EnclaveCallError> {
+pub async fn drill(
+    inbound: impl Into<Inbound>,
+    batch: &DrillBatch,
+) -> Result<DrilledBatch, EnclaveCallError> {
     let body = serde_json::to_vec(batch).map_err(EnclaveCallError::Plan)?;
     let request = post(host_path::DRILL, "application/json", body.into());
     ask(inbound, request, BATCH_TIMEOUT).await
 }
 
 async fn ask<T: DeserializeOwned>(
-    inbound: &Path,
+    inbound: impl Into<Inbound>,
     request: Request<Bytes>,
     limit: Duration,
 ) -> Result<T, EnclaveCallError> {
@@ -124,7 +126,7 @@ async fn ask<T: DeserializeOwned>(
         max_idle: 0,
         ..ClientLimits::default()
     };
-    let client = HttpClient::new(HybridConnector::new(inbound, ENCLAVE_PORT), limits);
+    let client = HttpClient::new(inbound.into().connector(), limits);
     let answer = client
         .send(request)
         .await

@@ -22,6 +22,7 @@ pub mod genesis;
 mod host;
 pub mod openapi;
 mod origin;
+mod pipes;
 mod records;
 mod run;
 
@@ -29,4 +30,5 @@ pub use config::{EgressTarget, EnclaveSockets, GatewayConfig, Rate, RateLimits, 
 pub use error::GatewayError;
 pub use genesis::{EnclaveCallError, drill, genesis, holders, refresh, status};
 pub use origin::{BrowserOrigin, OriginError};
+pub use pipes::{Inbound, NotAMachine, Outbound};
 pub use run::{init, run};

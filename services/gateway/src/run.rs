@@ -1,5 +1,6 @@
 //! Putting it together: what starts, in which order it ends.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
@@ -8,7 +9,7 @@ use std::sync::Arc;
 use futures_util::FutureExt as _;
 use keyfold_net::client::{ClientLimits, TcpConnector, TlsConnector};
 use keyfold_net::health::Readiness;
-use keyfold_net::pipe::{EgressLimits, EgressProxy, Target, bind_private};
+use keyfold_net::pipe::{EgressLimits, EgressProxy, Target};
 use keyfold_net::serve::{Peer, ServeLimits, serve_connection};
 use keyfold_net::tls::client_config_pinned;
 use keyfold_net::{HttpClient, Server, ServerTls, Shutdown, SpkiPin};
@@ -66,15 +67,11 @@ pub async fn run(
     let (end_pipes, pipes_shutdown) = Shutdown::manual();
     let mut tasks = JoinSet::new();
     let proxy = egress(&config, &db, &realm, &pipes_shutdown)?;
-    let mut sockets = Vec::new();
-    for enclave in &config.enclaves {
-        let path = &enclave.outbound;
-        let (listener, file) = bind_private(path).await.map_err(GatewayError::io(format!(
-            "cannot listen on {}",
-            path.display()
-        )))?;
-        sockets.push(file);
-        tasks.spawn(proxy.clone().serve(listener, pipes_shutdown.clone()));
+    let outbound: BTreeSet<_> = config.enclaves.iter().map(|it| &it.outbound).collect();
+    for outbound in outbound {
+        let failed = format!("cannot listen on {outbound}");
+        let listening = outbound.listen().await.map_err(GatewayError::io(failed))?;
+        tasks.spawn(listening.serve(proxy.clone(), pipes_shutdown.clone()));
     }
     let listener = TcpListener::bind(config.listen)
         .await
@@ -109,7 +106,6 @@ pub async fn run(
 
     end_pipes.trigger();
     while tasks.join_next().await.is_some() {}
-    drop(sockets);
     db.close().await;
     Ok(())
 }

@@ -3,6 +3,7 @@
 use keyfold_attest::Measurements;
 use keyfold_enclave::Enclave;
 use keyfold_enclave_runtime::{Machine, serve};
+use keyfold_net::client::UnixConnector;
 use keyfold_net::pipe::bind_private;
 use keyfold_platform_dev::issuer::DevIssuer;
 use keyfold_platform_dev::module::DevModule;
@@ -17,7 +18,7 @@ pub(super) async fn run(arguments: EnclaveArguments) -> Outcome {
     };
     let shutdown = arguments.parent.shutdown()?;
     let module = DevModule::new(issuer, arguments.id, &measured);
-    let machine = Machine::new(module, arguments.outbound);
+    let machine = Machine::new(module, UnixConnector::new(arguments.outbound));
     let enclave = tokio::select! {
         started = Enclave::start(machine) => started?,
         () = shutdown.wait() => return Ok(()),

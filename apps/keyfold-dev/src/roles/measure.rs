@@ -4,6 +4,7 @@ use std::io;
 use std::path::Path;
 
 use keyfold_attest::{Measurements, Pcr, extend};
+use keyfold_eif::{EifError, Image};
 use sha2::{Digest as _, Sha384};
 
 /// Why a program cannot be measured.
@@ -37,6 +38,20 @@ pub fn measure(program: &Path) -> Result<Measurements, MeasureError> {
         carrier,
         extend([0; 48], &application),
     ))
+}
+
+/// Why an image cannot be measured.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ImageError {
+    #[error("cannot read the enclave image")]
+    Read(#[from] io::Error),
+    #[error(transparent)]
+    Form(#[from] EifError),
+}
+
+/// Measures an enclave image as the machine does that boots it.
+pub(crate) fn measure_image(image: &Path) -> Result<Measurements, ImageError> {
+    Ok(Image::parse(&std::fs::read(image)?)?.measure())
 }
 
 struct Hashing<'a>(&'a mut Sha384);

@@ -4,6 +4,7 @@
 //! and, where it was asked to, with the process that started it.
 
 mod enclave;
+mod machine;
 mod measure;
 mod parent;
 
@@ -21,6 +22,7 @@ use keyfold_net::{Shutdown, descriptors, dumps, telemetry};
 use keyfold_relayer_service::RelayerConfig;
 use serde::de::DeserializeOwned;
 
+pub(crate) use measure::measure_image;
 pub use measure::{MeasureError, measure};
 
 /// What a role's main function returns.
@@ -38,6 +40,12 @@ pub(crate) enum Role {
 Example:
   keyfold-dev role enclave --issuer issuer.pem --inbound in.sock --outbound out.sock")]
     Enclave(EnclaveArguments),
+    /// Run an enclave image in QEMU, with a notary before each party that verifies documents.
+    #[command(after_help = "\
+Example:
+  keyfold-dev role machine --qemu ~/qemu --image keyfold.eif --issuer issuer.pem --pipes run \\
+      --inbound in.sock --outbound out.sock --verifier 127.0.0.1:7101=h1")]
+    Machine(machine::Arguments),
     /// Run a key holder that believes a development root.
     #[command(after_help = "\
 Example:
@@ -150,6 +158,7 @@ pub(crate) fn run(role: Role) -> Outcome {
     runtime.block_on(async {
         match role {
             Role::Enclave(arguments) => enclave::run(arguments).await,
+            Role::Machine(arguments) => machine::run(arguments).await,
             Role::Holder(arguments) => holder(arguments).await,
             Role::Guard(arguments) => guard(arguments).await,
             Role::Gateway(arguments) => gateway(arguments).await,

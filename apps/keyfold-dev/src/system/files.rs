@@ -115,8 +115,13 @@ impl Files {
         self.root.join("traffic")
     }
 
-    fn pipes(&self) -> PathBuf {
+    pub(crate) fn pipes(&self) -> PathBuf {
         self.root.join("pipes")
+    }
+
+    /// The machine's own vsock, where the enclave is an image.
+    pub fn machine(&self) -> PathBuf {
+        self.pipes().join("vm")
     }
 
     /// Where the host connects to reach the enclave.

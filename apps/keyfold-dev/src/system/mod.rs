@@ -38,7 +38,8 @@ pub use keyfold_chain::RpcError;
 pub use keyfold_cli::SystemEnvironment as Ambient;
 pub use mailbox::{Mail, Mailbox};
 pub use options::{
-    Options, PROJECT, ProjectOptions, TuneGateway, TuneHolder, denied_address, open_policy,
+    EnclaveImage, Options, PROJECT, ProjectOptions, TuneGateway, TuneHolder, denied_address,
+    open_policy,
 };
 pub use process::Process;
 pub use transport::Https;

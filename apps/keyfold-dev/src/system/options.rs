@@ -72,6 +72,9 @@ pub struct Options {
     pub mail_security: MailSecurity,
     /// Servers that the enclave may reach besides its own system's, by name, and where they are.
     pub egress: Vec<EgressTarget>,
+    /// The image that is the enclave, and what it runs on; a process on the development platform where
+    /// absent.
+    pub image: Option<EnclaveImage>,
     /// Whether to record what passes the host on the enclave's pipes.
     pub record_traffic: bool,
     /// Levels of the processes' logs.
@@ -84,6 +87,15 @@ pub struct Options {
     pub tools: PathBuf,
     /// The mail server's script.
     pub mail_server: PathBuf,
+}
+
+/// An enclave image in QEMU.
+#[derive(Debug, Clone)]
+pub struct EnclaveImage {
+    /// The image file.
+    pub image: PathBuf,
+    /// The folder that `tools/enclave/qemu.sh` made.
+    pub qemu: PathBuf,
 }
 
 impl Options {
@@ -127,6 +139,7 @@ impl Options {
             projects: vec![ProjectOptions::new(PROJECT, Some(open_policy()))],
             mail_security: MailSecurity::default(),
             egress: Vec::new(),
+            image: None,
             record_traffic: false,
             log: "info".to_owned(),
             tune_holder: None,

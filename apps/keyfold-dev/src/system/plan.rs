@@ -17,6 +17,7 @@ use keyfold_net::pipe::Target;
 use keyfold_net::tls::ServerTls;
 use keyfold_platform_dev::issuer::DevIssuer;
 use keyfold_protocol::client_api::{GuardSettings, MailSecurity, MailSettings};
+use keyfold_protocol::gateway_api::HOST_AUTHORITY;
 use keyfold_protocol::ids::{Digest32, ProjectId, RealmId};
 use keyfold_protocol::project::SignInSettings;
 use keyfold_relayer_service::{ChainConfig, RelayerConfig};
@@ -25,11 +26,11 @@ use keyfold_wallet::ContextName;
 use rustix::process::Signal;
 use serde::Serialize;
 
-use crate::roles::measure;
+use crate::roles::{measure, measure_image};
 use crate::system::files::{Files, make, write};
 use crate::system::ports::Ports;
 use crate::system::process::{Process, Spec};
-use crate::system::{Options, SystemError, pki};
+use crate::system::{EnclaveImage, Options, SystemError, pki};
 
 /// The mail server's name, which the host maps to where it is.
 const MAIL_HOST: &str = "smtp.keyfold.test";
@@ -160,6 +161,7 @@ pub(crate) fn prepare(
             sign_in: project.sign_in.clone(),
         })
     });
+    let enclave = maker.enclave(&cards)?;
     Ok(Plan {
         root,
         policy: MeasurementPolicy::new(vec![measured]),
@@ -177,7 +179,7 @@ pub(crate) fn prepare(
             mail: maker.mail_server(),
             holders,
             gateway,
-            enclave: maker.enclave(),
+            enclave,
             guard: maker.guard_process(&guard),
             relayer: maker.role(
                 "relayer",
@@ -207,8 +209,13 @@ impl Maker<'_> {
     }
 
     fn measurements(&self) -> Result<Measurements, SystemError> {
-        let measured = measure(&self.options.program)
-            .map_err(SystemError::step("measure the enclave's program"))?;
+        let failed = "measure the enclave";
+        let measured = match &self.options.image {
+            Some(EnclaveImage { image, .. }) => {
+                measure_image(image).map_err(SystemError::step(failed))
+            }
+            None => measure(&self.options.program).map_err(SystemError::step(failed)),
+        }?;
         write(&self.files.measured(), json(&measured)?)?;
         write(&self.files.approved(), json(&[&measured])?)?;
         Ok(measured)
@@ -396,11 +403,11 @@ impl Maker<'_> {
             .for_each(many);
         let (recording, files) = (self.options.record_traffic, self.files);
         config.enclaves.push(EnclaveSockets {
-            inbound: files.inbound(),
+            inbound: files.inbound().into(),
             outbound: if recording {
-                files.outbound_behind()
+                files.outbound_behind().into()
             } else {
-                files.outbound()
+                files.outbound().into()
             },
         });
         for card in cards {
@@ -431,23 +438,41 @@ impl Maker<'_> {
         Ok((process, pin))
     }
 
-    fn enclave(&self) -> Process {
+    fn enclave(&self, cards: &[HolderCard]) -> Result<Process, SystemError> {
         let files = self.files;
         let (inbound, outbound) = if self.options.record_traffic {
             (files.inbound_behind(), files.outbound())
         } else {
             (files.inbound(), files.outbound())
         };
-        self.role(
-            "enclave",
-            "enclave",
-            &[
-                ("--issuer", path(&files.issuer())),
-                ("--measurements", path(&files.measured())),
-                ("--inbound", path(&inbound)),
-                ("--outbound", path(&outbound)),
-            ],
-        )
+        let mut values = vec![
+            ("--issuer", path(&files.issuer())),
+            ("--inbound", path(&inbound)),
+            ("--outbound", path(&outbound)),
+        ];
+        let Some(EnclaveImage { image, qemu }) = &self.options.image else {
+            values.push(("--measurements", path(&files.measured())));
+            return Ok(self.role("enclave", "enclave", &values));
+        };
+        values.extend([
+            ("--image", path(image)),
+            ("--qemu", path(qemu)),
+            ("--pipes", path(&files.pipes())),
+            ("--console", path(&files.logs().join("console.log"))),
+        ]);
+        let guard = self.ports.address(port::GUARD);
+        let verifiers = (0..).zip(cards);
+        let verifiers = verifiers.map(|(number, card)| {
+            let keys = files.holder(number);
+            ("--verifier", format!("{}={}", card.address, path(&keys)))
+        });
+        values.extend(verifiers);
+        values.push(("--verifier", format!("{guard}={}", path(&files.guard()))));
+        let mail = format!("{MAIL_HOST}:{MAIL_PORT}");
+        values.extend([HOST_AUTHORITY.to_owned(), mail].map(|target| ("--through", target)));
+        let more = self.options.egress.iter();
+        values.extend(more.map(|egress| ("--through", egress.target.to_string())));
+        Ok(self.role("enclave", "machine", &values))
     }
 
     /// The chains, and where their nodes listen.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use keyfold_gateway_service::Inbound;
 
 use super::operator::EnclaveSocket;
 
@@ -38,9 +39,9 @@ pub enum HoldersCommand {
 /// What is to be allowed.
 #[derive(Debug, Args)]
 pub struct MakeWarrant {
-    /// The enclave's inbound socket.
+    /// The enclave's inbound socket, or `vsock:CID`.
     #[arg(long)]
-    pub enclave: PathBuf,
+    pub enclave: Inbound,
     /// PCR0 of the image that may do it: 96 hexadecimal digits.
     #[arg(long)]
     pub image: String,
@@ -59,9 +60,9 @@ pub struct MakeWarrant {
 /// By what right.
 #[derive(Debug, Args)]
 pub struct Refresh {
-    /// The enclave's inbound socket.
+    /// The enclave's inbound socket, or `vsock:CID`.
     #[arg(long)]
-    pub enclave: PathBuf,
+    pub enclave: Inbound,
     /// The warrant, signed by the operators of at least t holders.
     #[arg(long)]
     pub warrant: PathBuf,

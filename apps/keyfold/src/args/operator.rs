@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use alloy_primitives::Address;
 use clap::{Args, Subcommand};
+use keyfold_gateway_service::Inbound;
 
 use super::user::address;
 
@@ -119,17 +120,17 @@ pub enum RealmCommand {
 /// Which enclave.
 #[derive(Debug, Args)]
 pub struct EnclaveSocket {
-    /// The enclave's inbound socket.
+    /// The enclave's inbound socket, or `vsock:CID`.
     #[arg(long)]
-    pub enclave: PathBuf,
+    pub enclave: Inbound,
 }
 
 /// Who is to hold keys.
 #[derive(Debug, Args)]
 pub struct RealmGenesis {
-    /// The enclave's inbound socket.
+    /// The enclave's inbound socket, or `vsock:CID`.
     #[arg(long)]
-    pub enclave: PathBuf,
+    pub enclave: Inbound,
     /// How many holders must agree: at least two, and more than half.
     #[arg(long, value_parser = clap::value_parser!(u8).range(2..))]
     pub threshold: u8,

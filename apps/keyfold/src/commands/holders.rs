@@ -1,7 +1,5 @@
 //! The realm's holders: list, drill, refresh.
 
-use std::path::Path;
-
 use keyfold_attest::PCR_LEN;
 use keyfold_client::Environment as _;
 use keyfold_gateway_service as gateway;
@@ -30,7 +28,7 @@ pub(crate) async fn run(command: HoldersCommand, output: Output) -> Result<Repor
     }
 }
 
-async fn list(socket: &Path) -> Result<Report, CliError> {
+async fn list(socket: &gateway::Inbound) -> Result<Report, CliError> {
     let found = gateway::holders(socket).await.map_err(|e| enclave(&e))?;
     let line = |holder: &keyfold_protocol::gateway_api::HolderState| {
         let state = match &holder.trouble {
@@ -102,7 +100,7 @@ async fn warrant(arguments: &MakeWarrant) -> Result<Report, CliError> {
 }
 
 async fn refresh(
-    socket: &Path,
+    socket: &gateway::Inbound,
     warrant: &SignedWarrant,
     output: Output,
 ) -> Result<Report, CliError> {
@@ -151,7 +149,7 @@ async fn refresh(
     })
 }
 
-async fn drill(socket: &Path, output: Output) -> Result<Report, CliError> {
+async fn drill(socket: &gateway::Inbound, output: Output) -> Result<Report, CliError> {
     let mut batch = DrillBatch { after: None };
     let (mut good, mut unused) = (0u64, 0u64);
     let mut bad: Vec<BadKey> = Vec::new();

@@ -12,6 +12,8 @@ mod hybrid;
 mod line;
 mod proxy;
 mod socket;
+#[cfg(target_os = "linux")]
+mod vsock;
 
 pub use copy::poll_read_at_most;
 pub use egress::{EgressConnector, EgressRefusal, PipeError, Target, dial_through};
@@ -19,6 +21,8 @@ pub use hybrid::{HybridConnector, accept_port, connect_port};
 pub use line::MAX_LINE_BYTES;
 pub use proxy::{AllowList, EgressLimits, EgressProxy, LocalService};
 pub use socket::{SocketFile, bind_private};
+#[cfg(target_os = "linux")]
+pub use vsock::{PARENT_CID, VsockConnector, VsockListener};
 
 #[cfg(test)]
 mod tests;

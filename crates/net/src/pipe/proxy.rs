@@ -1,6 +1,7 @@
 //! The host's side of egress: forwards to what is on the list, and to nothing else.
 
 use std::collections::HashMap;
+use std::future::Future;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -123,15 +124,26 @@ impl EgressProxy {
 
     /// Serves a Unix socket until the shutdown, then cuts what is left.
     pub async fn serve(self, listener: UnixListener, shutdown: Shutdown) {
+        let accept = || async { listener.accept().await.map(|(pipe, _)| pipe) };
+        self.serve_streams(accept, shutdown).await;
+    }
+
+    /// The same for the streams that `accept` gives.
+    pub async fn serve_streams<S, A, AF>(self, accept: A, shutdown: Shutdown)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + Sync + 'static,
+        A: Fn() -> AF,
+        AF: Future<Output = io::Result<S>>,
+    {
         let places = Arc::new(Semaphore::new(self.limits.max_connections));
         let mut connections = JoinSet::new();
         loop {
             let accepted = tokio::select! {
                 () = shutdown.wait() => break,
-                accepted = listener.accept() => accepted,
+                accepted = accept() => accepted,
             };
             let mut pipe = match accepted {
-                Ok((pipe, _)) => pipe,
+                Ok(pipe) => pipe,
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept from the enclave");
                     tokio::time::sleep(Duration::from_millis(50)).await;
@@ -166,7 +178,7 @@ impl EgressProxy {
     /// When the pipe or the target breaks or reaches a limit; refusals are answered and no error.
     pub async fn forward<S>(&self, mut pipe: S) -> io::Result<()>
     where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        S: AsyncRead + AsyncWrite + Unpin + Send + Sync + 'static,
     {
         let line = tokio::time::timeout(self.limits.line_timeout, read_line(&mut pipe))
             .await

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use axum::Router;
 use rustls::ServerConfig;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
@@ -102,15 +103,8 @@ impl Server {
 
     /// Serves HTTP on a Unix socket until the shutdown, then finishes what is under way.
     pub async fn unix(self, listener: UnixListener, shutdown: Shutdown) {
-        self.run(
-            shutdown,
-            || async { listener.accept().await },
-            |server, (stream, _), shutdown| async move {
-                let Server { router, limits } = server;
-                serve_connection(stream, router, Peer(None), &limits, &shutdown).await;
-            },
-        )
-        .await;
+        let accept = || async { listener.accept().await.map(|(stream, _)| stream) };
+        self.streams(accept, shutdown).await;
     }
 
     /// Serves HTTP on one port behind a hybrid vsock socket (see [`crate::pipe`]), as an enclave
@@ -131,6 +125,21 @@ impl Server {
                 }
             },
         )
+        .await;
+    }
+
+    /// Serves HTTP on the streams that `accept` gives until the shutdown, then finishes what is under
+    /// way. For a listener of a kind that this crate does not know.
+    pub async fn streams<I, A, AF>(self, accept: A, shutdown: Shutdown)
+    where
+        I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        A: Fn() -> AF,
+        AF: Future<Output = io::Result<I>>,
+    {
+        self.run(shutdown, accept, |server, stream, shutdown| async move {
+            let Server { router, limits } = server;
+            serve_connection(stream, router, Peer(None), &limits, &shutdown).await;
+        })
         .await;
     }
 

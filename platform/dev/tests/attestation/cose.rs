@@ -3,7 +3,7 @@
 use keyfold_attest::{CborError, VerifyError::*, danger};
 use keyfold_platform_dev::issuer::cbor;
 
-use crate::world::World;
+use crate::world::{World, emulated, header};
 
 const SIGNATURE_LEN: usize = 96;
 /// The order of the group (SEC 2, secp384r1).
@@ -12,14 +12,6 @@ const ORDER: [u8; 48] = [
     0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xc7, 0x63, 0x4d, 0x81, 0xf4, 0x37, 0x2d, 0xdf,
     0x58, 0x1a, 0x0d, 0xb2, 0x48, 0xb0, 0xa7, 0x7a, 0xec, 0xec, 0x19, 0x6a, 0xcc, 0xc5, 0x29, 0x73,
 ];
-
-fn header(entries: &[(i64, i64)]) -> Vec<u8> {
-    let entries: Vec<_> = entries
-        .iter()
-        .map(|(label, value)| (cbor::integer(*label), cbor::integer(*value)))
-        .collect();
-    cbor::map(&entries, false)
-}
 
 #[test]
 fn a_tagged_and_an_untagged_document_are_accepted_and_another_tag_is_not() {
@@ -189,24 +181,8 @@ fn a_document_too_large_is_refused_before_it_is_read() {
 fn a_document_of_an_emulator_can_be_shown_and_is_refused() {
     let mut world = World::new();
     let zeros = cbor::bytes(&[0; 64]);
-    let certified = {
-        let mut it = world
-            .issuer
-            .draft(&world.request())
-            .certify(&mut world.rng)
-            .unwrap();
-        *it.claim_mut("certificate").unwrap() = zeros.clone();
-        *it.claim_mut("cabundle").unwrap() = cbor::array(std::slice::from_ref(&zeros));
-        it
-    };
-    let unsigned = |algorithm, signature| {
-        cbor::array(&[
-            cbor::bytes(&header(&[(1, algorithm)])),
-            header(&[]),
-            cbor::bytes(&certified.payload()),
-            signature,
-        ])
-    };
+    let certified = world.emulated(|_| {});
+    let unsigned = |algorithm, signature| emulated(&certified, algorithm, signature);
     let document = unsigned(-1, zeros.clone());
     let shown = danger::inspect(&document).unwrap();
     assert_eq!(shown.algorithm(), -1);

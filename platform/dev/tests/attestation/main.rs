@@ -10,5 +10,6 @@ mod encoding;
 mod expectations;
 mod fuzz;
 mod issuer;
+mod notary;
 mod payload;
 mod world;

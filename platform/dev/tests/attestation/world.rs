@@ -7,7 +7,7 @@ use keyfold_attest::{
     Expectations, MeasurementPolicy, Measurements, Nonce, Pcr, TrustRoot, VerifiedDocument,
     VerifyError, extend, verify,
 };
-use keyfold_platform_dev::issuer::{Certified, DevIssuer, Draft, IssueRequest};
+use keyfold_platform_dev::issuer::{Certified, DevIssuer, Draft, IssueRequest, cbor};
 use rand_core::{TryCryptoRng, TryRng};
 
 /// 2026-01-01 12:00:00 UTC.
@@ -82,6 +82,17 @@ impl World {
         draft.certify(&mut self.rng).unwrap().seal()
     }
 
+    /// What an emulator claims: no certificates, and what else was changed.
+    pub(crate) fn emulated(&mut self, change: impl FnOnce(&mut Draft<'_>)) -> Certified {
+        let mut draft = self.issuer.draft(&self.request());
+        change(&mut draft);
+        let mut claims = draft.certify(&mut self.rng).unwrap();
+        let zeros = cbor::bytes(&[0; 64]);
+        *claims.claim_mut("certificate").unwrap() = zeros.clone();
+        *claims.claim_mut("cabundle").unwrap() = cbor::array(&[zeros]);
+        claims
+    }
+
     /// A document whose bundle or fields were changed before the document was signed.
     pub(crate) fn certified(&mut self, change: impl FnOnce(&mut Certified)) -> Vec<u8> {
         let mut certified = self
@@ -92,6 +103,24 @@ impl World {
         change(&mut certified);
         certified.seal()
     }
+}
+
+pub(crate) fn header(entries: &[(i64, i64)]) -> Vec<u8> {
+    let entries: Vec<_> = entries
+        .iter()
+        .map(|(label, value)| (cbor::integer(*label), cbor::integer(*value)))
+        .collect();
+    cbor::map(&entries, false)
+}
+
+/// A document as an emulator writes it: nobody signed, and zeros stand where certificates belong.
+pub(crate) fn emulated(claims: &Certified, algorithm: i64, signature: Vec<u8>) -> Vec<u8> {
+    cbor::array(&[
+        cbor::bytes(&header(&[(1, algorithm)])),
+        header(&[]),
+        cbor::bytes(&claims.payload()),
+        signature,
+    ])
 }
 
 pub(crate) fn image() -> Measurements {

@@ -63,7 +63,10 @@ impl World {
             go_on,
             finished,
             trigger,
-            serving: tokio::spawn(Inbound::new(answer, 2).serve(listener, shutdown)),
+            serving: tokio::spawn(
+                Inbound::new(answer, 2)
+                    .serve(move |server| server.hybrid(listener, INBOUND_PORT, shutdown)),
+            ),
         }
     }
 

@@ -1,10 +1,12 @@
 //! Mail to a real SMTP server through a real pipe, and what a host could put in its place.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Arc;
 
 use keyfold_crypto::testing::SeededRng;
 use keyfold_identity::{EmailAddress, OneTimeCode, mail as compose};
+use keyfold_net::client::UnixConnector;
 use keyfold_net::pipe::{AllowList, EgressLimits, EgressProxy, Target};
 use keyfold_net::{Shutdown, ShutdownTrigger};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
@@ -114,7 +116,7 @@ impl Server {
     }
 
     async fn send(&self, settings: &MailSettings) -> Result<(), MailError> {
-        send(&self.outbound, settings, &mail()).await
+        send(&pipe_to(&self.outbound), settings, &mail()).await
     }
 
     fn received(&self) -> Vec<String> {
@@ -125,6 +127,10 @@ impl Server {
             .map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap())
             .collect()
     }
+}
+
+fn pipe_to(outbound: &Path) -> Outbound {
+    Arc::new(UnixConnector::new(outbound))
 }
 
 fn mail() -> ComposedMail {

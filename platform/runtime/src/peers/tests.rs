@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use keyfold_net::client::UnixConnector;
 use keyfold_net::pipe::{AllowList, EgressLimits, EgressProxy, LocalService};
 use keyfold_net::{Shutdown, ShutdownTrigger};
 use keyfold_protocol::gateway_api::HOST_AUTHORITY;
@@ -47,7 +48,7 @@ fn host(answer: usize) -> Host {
     let proxy = proxy.local(HOST_AUTHORITY.parse().unwrap(), store);
     tokio::spawn(proxy.serve(listener, shutdown));
     Host {
-        peers: Peers::new(path),
+        peers: Peers::new(Arc::new(UnixConnector::new(path))),
         heads,
         _folder: folder,
         _trigger: trigger,

@@ -9,6 +9,7 @@ use keyfold_enclave::web::Node;
 use keyfold_enclave::{AttestRequest, Peer, PeerRequest, PeerTrust, Platform as _, PlatformError};
 use keyfold_enclave_runtime::{Machine, SecurityModule};
 use keyfold_identity::oidc::url::HttpsUrl;
+use keyfold_net::client::UnixConnector;
 use keyfold_net::pipe::{AllowList, EgressLimits, EgressProxy, Target};
 use keyfold_net::{Shutdown, ShutdownTrigger};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
@@ -70,7 +71,7 @@ impl Host {
         let (trigger, shutdown) = Shutdown::manual();
         tokio::spawn(EgressProxy::new(allowed, EgressLimits::default()).serve(listener, shutdown));
         Self {
-            machine: Machine::new(NoModule, outbound),
+            machine: Machine::new(NoModule, UnixConnector::new(outbound)),
             nodes: reached,
             connections,
             _anvils: anvils,

@@ -16,7 +16,9 @@ use keyfold_crypto::ed25519;
 use keyfold_crypto::hpke::HpkePrivateKey;
 use keyfold_crypto::testing::SeededRng;
 use keyfold_crypto::{Canonical as _, commitment::ShareCommitment};
-use keyfold_gateway_service::{EnclaveSockets, GatewayConfig, GatewayError, RateLimits, init, run};
+use keyfold_gateway_service::{
+    EnclaveSockets, GatewayConfig, GatewayError, Inbound, RateLimits, init, run,
+};
 use keyfold_net::client::{ClientLimits, TcpConnector, TlsConnector, UnixConnector};
 use keyfold_net::pipe::EgressConnector;
 use keyfold_net::problem::PROBLEM_JSON;
@@ -168,8 +170,8 @@ impl Setup {
             GatewayConfig::new("127.0.0.1:0".parse().unwrap(), dir.path().join("data"));
         config.enclaves = (0..enclaves)
             .map(|i| EnclaveSockets {
-                inbound: dir.path().join(format!("{i}.in")),
-                outbound: dir.path().join(format!("{i}.out")),
+                inbound: dir.path().join(format!("{i}.in")).into(),
+                outbound: dir.path().join(format!("{i}.out")).into(),
             })
             .collect();
         config.rate_limits = generous();
@@ -177,11 +179,14 @@ impl Setup {
     }
 
     pub(crate) fn inbound(&self, i: usize) -> &Path {
-        &self.config.enclaves[i].inbound
+        match &self.config.enclaves[i].inbound {
+            Inbound::Socket(path) => path,
+            other => panic!("{other} is no socket"),
+        }
     }
 
     pub(crate) fn outbound(&self, i: usize) -> PathBuf {
-        self.config.enclaves[i].outbound.clone()
+        self.config.enclaves[i].outbound.to_string().into()
     }
 
     pub(crate) async fn start(&self) -> Running {

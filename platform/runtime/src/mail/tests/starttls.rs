@@ -63,7 +63,7 @@ async fn nothing_of_a_mail_is_said_before_tls() {
         password: Some("secret".to_owned().into()),
         ..starttls(&server)
     };
-    assert_eq!(send(&outbound, &settings, &mail()).await, Ok(()));
+    assert_eq!(send(&pipe_to(&outbound), &settings, &mail()).await, Ok(()));
     assert_eq!(server.received().len(), 1);
     let said = said.await.unwrap();
     let rest = said.strip_prefix(CLEAR).unwrap();
@@ -114,7 +114,7 @@ async fn send_to(says: &'static [&'static [u8]]) -> (Result<(), MailError>, Vec<
         password: Some("secret".to_owned().into()),
         roots_pem: None,
     };
-    let sent = send(&outbound, &settings, &mail()).await;
+    let sent = send(&pipe_to(&outbound), &settings, &mail()).await;
     (sent, server.await.unwrap())
 }
 

@@ -78,7 +78,7 @@ async fn site(name_in_certificate: &str, answer: Vec<u8>) -> Site {
     }
     tokio::spawn(EgressProxy::new(allowed, EgressLimits::default()).serve(listener, shutdown));
     Site {
-        peers: Peers::new(path),
+        peers: Peers::new(Arc::new(UnixConnector::new(path))),
         roots_pem: ca.pem().into(),
         connections,
         requests,
