@@ -20,7 +20,7 @@ use common::{Cases, Part, Person, told, until};
 use keyfold_client::{ClientError, Wallet};
 use keyfold_crypto::ed25519::SigningKey;
 use keyfold_gateway_service as gateway;
-use keyfold_gateway_service::EnclaveCallError;
+use keyfold_gateway_service::{EnclaveCallError, Inbound};
 use keyfold_protocol::gateway_api::{BadKey, DrillBatch, FailedKey, RefreshBatch};
 use keyfold_protocol::ids::KeyId;
 use keyfold_protocol::warrant::{SignedWarrant, Warrant, WarrantSignature};
@@ -103,7 +103,7 @@ async fn shares_stay_right_whatever_happens_while_they_are_made_anew() {
 
 /// A warrant that the operators of these holders, counted from 0, signed.
 async fn warrant(system: &System, generation: u32, by: &[usize]) -> SignedWarrant {
-    let found = gateway::holders(&system.files().inbound()).await.unwrap();
+    let found = gateway::holders(&inbound(system)).await.unwrap();
     let approved = std::fs::read(system.files().approved()).unwrap();
     let approved: serde_json::Value = serde_json::from_slice(&approved).unwrap();
     let now = now();
@@ -140,6 +140,10 @@ fn now() -> u64 {
     since.unwrap().as_secs()
 }
 
+fn inbound(system: &System) -> Inbound {
+    Inbound::Socket(system.files().inbound())
+}
+
 /// What a whole refresh did.
 #[derive(Debug, Default)]
 struct Refreshed {
@@ -154,7 +158,7 @@ async fn refresh(system: &System, warrant: &SignedWarrant) -> Result<Refreshed, 
     };
     let mut done = Refreshed::default();
     loop {
-        let answer = gateway::refresh(&system.files().inbound(), &batch).await?;
+        let answer = gateway::refresh(&inbound(system), &batch).await?;
         done.keys += answer.refreshed;
         done.failed.extend(answer.failed);
         match answer.next {
@@ -168,9 +172,7 @@ async fn drill(system: &System) -> (u32, Vec<BadKey>) {
     let (mut good, mut bad, mut after) = (0, Vec::new(), None);
     loop {
         let batch = DrillBatch { after };
-        let answer = gateway::drill(&system.files().inbound(), &batch)
-            .await
-            .unwrap();
+        let answer = gateway::drill(&inbound(system), &batch).await.unwrap();
         good += answer.good;
         bad.extend(answer.bad);
         match answer.next {
@@ -365,7 +367,7 @@ async fn with_one_holder_away_keys_keep_their_shares_and_the_holder_is_named(wor
     let system = &world.system;
     let warrant = warrant(system, 22, &[0, 1, 2]).await;
     system.process(Part::Holder(4)).stop().await;
-    let states = gateway::holders(&system.files().inbound()).await.unwrap();
+    let states = gateway::holders(&inbound(system)).await.unwrap();
     let troubled: Vec<u8> = states
         .holders
         .iter()
