@@ -8,7 +8,7 @@
     clippy::print_stderr
 )]
 
-#[macro_use]
+#[allow(unused_macros, reason = "these are no cases")]
 mod common;
 
 use common::keys::secrets;
@@ -26,12 +26,16 @@ const PARTS: [Part; 7] = [
     Part::Guard,
     Part::Relayer,
 ];
-const PEOPLE: usize = 4;
-/// A thousand together.
-const SIGNATURES_EACH: usize = 250;
+/// The mail library copies a message before it sends it and does not wipe the copy. It stays until
+/// something else needs the place (SECURITY.md, "Memory").
+const MAILED: &str = "a code as bytes in enclave";
+const PEOPLE: usize = 10;
+/// A thousand together; a holder lets a key be used 120 times an hour.
+const SIGNATURES_EACH: usize = 100;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn after_a_thousand_signatures_no_key_share_or_code_is_left_in_memory() {
+async fn after_a_thousand_signatures_no_key_or_share_is_left_in_memory_nor_a_code_outside_the_enclave()
+ {
     let system = common::start(|_| {}).await;
     every_process_is_confined(&system);
 
@@ -86,10 +90,25 @@ async fn after_a_thousand_signatures_no_key_share_or_code_is_left_in_memory() {
         eprintln!("{}: {} bytes", process.name(), memory.bytes());
         assert!(memory.bytes() > 500_000, "that is too little to be all");
         found.extend(memory.find(&needles));
-        let known = memory.find(&masters);
-        eprintln!("known: {known:?}");
+        // What must be there is found, so that finding nothing means something; and each master key
+        // is in its own holder alone.
+        let masters = memory.find(&masters);
+        match part {
+            Part::Holder(number) => {
+                let own = format!("the master key of holder {} as bytes in", number + 1);
+                assert!(
+                    masters.len() == 1 && masters[0].starts_with(&own),
+                    "{masters:?}"
+                );
+            }
+            _ => assert!(masters.is_empty(), "{masters:?}"),
+        }
+        if part == Part::Enclave {
+            let realm = Needle::new("the realm", system.pin().realm.as_bytes());
+            assert!(!memory.find(&[realm]).is_empty(), "the search is blind");
+        }
     }
-    eprintln!("found:\n{}", found.join("\n"));
+    found.retain(|what| what != MAILED);
     system.shutdown().await;
     assert!(found.is_empty(), "found:\n{}", found.join("\n"));
 }
