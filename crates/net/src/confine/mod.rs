@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 /// On Linux the kernel keeps most of this for each thread, and threads begun later inherit it: apply
 /// it on the first thread, before a runtime has others.
 #[derive(Debug, Clone, Default)]
+#[cfg_attr(not(target_os = "linux"), allow(dead_code))]
 pub struct Confinement {
     writes: Vec<PathBuf>,
     sockets: Vec<PathBuf>,
