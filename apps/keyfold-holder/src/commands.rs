@@ -72,6 +72,8 @@ fn serve(config: &HolderConfig) -> Outcome {
     descriptors::raise_limit_or_warn();
     dumps::switch_off_or_warn();
     let trust = Trust::aws_nitro(&config.measurement_policy)?;
+    // Before the runtime has threads, which inherit it.
+    config.confinement().apply_and_log();
     runtime()?.block_on(async {
         let shutdown = Shutdown::on_signals()?;
         run(config.clone(), trust, |_| {}, async move {

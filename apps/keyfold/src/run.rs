@@ -28,7 +28,13 @@ pub fn main(roots: Roots) -> ExitCode {
         let error = become_development_program(&arguments);
         return finish(output, &Err(error));
     }
+    // Asked before the process is confined: the answer stands in files.
+    let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    if let Err(error) = commands::operator::prepare(&cli.command) {
+        return finish(output, &Err(error));
+    }
     match tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(workers)
         .enable_all()
         .build()
     {

@@ -11,8 +11,8 @@
 //! - [`pipe`]: the two byte pipes of an enclave and the host's egress proxy.
 //! - [`problem`]: `application/problem+json` with stable codes.
 //! - [`limit`]: rate limits in bounded memory, and who the client is.
-//! - [`shutdown`], [`health`], [`telemetry`], [`descriptors`], [`dumps`]: how a process begins,
-//!   reports and ends.
+//! - [`shutdown`], [`health`], [`telemetry`], [`descriptors`], [`dumps`], [`confine`]: how a process
+//!   begins, reports and ends.
 
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
@@ -20,6 +20,7 @@
 
 mod body;
 pub mod client;
+pub mod confine;
 pub mod descriptors;
 pub mod dumps;
 pub mod health;
@@ -33,6 +34,7 @@ pub mod tls;
 
 pub use body::{BodyError, read_body};
 pub use client::{ClientError, ClientLimits, Connector, HttpClient};
+pub use confine::Confinement;
 pub use problem::{Json, Problem};
 pub use serve::{HttpLimits, ServeLimits, Server, harden};
 pub use shutdown::{Shutdown, ShutdownTrigger};

@@ -84,7 +84,9 @@ impl Database {
             .busy_timeout(BUSY_TIMEOUT)
             .pragma("trusted_schema", "OFF")
             .pragma("secure_delete", "ON")
-            .pragma("cell_size_check", "ON");
+            .pragma("cell_size_check", "ON")
+            // No rows in other folders, where a confined process could not write them either.
+            .pragma("temp_store", "MEMORY");
         let writer = pool()
             .max_connections(1)
             .min_connections(1)

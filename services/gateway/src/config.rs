@@ -6,8 +6,8 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
-use keyfold_net::SpkiPin;
 use keyfold_net::pipe::{AllowList, Target};
+use keyfold_net::{Confinement, SpkiPin};
 use keyfold_protocol::gateway_api::HOST_AUTHORITY;
 use keyfold_protocol::session::Issuer;
 use keyfold_storage::config_file::{self, ConfigFileError};
@@ -263,6 +263,19 @@ impl GatewayConfig {
             }
         }
         Ok(())
+    }
+
+    /// Returns what a gateway's process needs to touch.
+    pub fn confinement(&self) -> Confinement {
+        let own = Confinement::new()
+            .writes_beneath(&self.data_dir)
+            .reads(self.tls_dir())
+            .resolves_names();
+        self.enclaves.iter().fold(own, |confinement, enclave| {
+            confinement
+                .socket(&enclave.inbound)
+                .socket(&enclave.outbound)
+        })
     }
 
     /// Returns the folder of the TLS key.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use getrandom::SysRng;
 use getrandom::rand_core::UnwrapErr;
 use keyfold_attest::{MeasurementPolicy, TrustRoot};
+use keyfold_net::Confinement;
 use keyfold_net::tls::{ServerTls, SpkiPin, TlsError};
 use keyfold_protocol::ids::RealmId;
 use keyfold_storage::{MasterKey, MasterKeyError};
@@ -99,6 +100,11 @@ impl GuardConfig {
             realms: Vec::new(),
             connections_per_address: connections_per_address(),
         }
+    }
+
+    /// Returns what a guard's process needs to touch.
+    pub fn confinement(&self) -> Confinement {
+        Confinement::new().writes_beneath(&self.data)
     }
 
     /// Checks what the types do not.

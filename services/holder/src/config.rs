@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use keyfold_attest::{MeasurementPolicy, Measurements, TrustRoot};
 use keyfold_identity::oidc::keys::Algorithm;
 use keyfold_identity::oidc::url::{HttpsUrl, MAX_URL_LEN};
+use keyfold_net::Confinement;
 use keyfold_protocol::holder_api::AttemptKind;
 use keyfold_protocol::realm::MAX_TEXT;
 use keyfold_protocol::session::MAX_SESSION_SECONDS;
@@ -382,6 +383,21 @@ impl HolderConfig {
     /// Returns the path of the database.
     pub fn database_path(&self) -> PathBuf {
         self.data_dir.join("holder.db")
+    }
+
+    /// Returns what a holder's process needs to touch.
+    pub fn confinement(&self) -> Confinement {
+        let own = Confinement::new()
+            .writes_beneath(&self.data_dir)
+            .reads(&self.measurement_policy);
+        let roots = self.issuers.iter().filter_map(|it| it.roots_pem.as_ref());
+        let confinement = roots.fold(own, Confinement::reads);
+        if self.issuers.is_empty() {
+            // It asks nobody.
+            confinement
+        } else {
+            confinement.resolves_names()
+        }
     }
 
     /// Returns the path of the master key.

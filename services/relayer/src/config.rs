@@ -10,6 +10,7 @@ use alloy_primitives::Address;
 use getrandom::SysRng;
 use getrandom::rand_core::UnwrapErr;
 use keyfold_chain::{ArtifactError, DeployError, FeeBounds};
+use keyfold_net::Confinement;
 use keyfold_net::tls::{ServerTls, SpkiPin, TlsError};
 use keyfold_storage::{MasterKey, MasterKeyError, MigrateError, OpenError, StorageError};
 use keyfold_wallet::ContextName;
@@ -36,6 +37,17 @@ pub struct RelayerConfig {
     /// What strangers may cost.
     #[serde(default)]
     pub limits: RelayLimits,
+}
+
+impl RelayerConfig {
+    /// Returns what a relayer's process needs to touch.
+    pub fn confinement(&self) -> Confinement {
+        let own = Confinement::new()
+            .writes_beneath(&self.data)
+            .resolves_names();
+        let roots = self.chains.iter().filter_map(|it| it.rpc_roots.as_ref());
+        roots.fold(own, Confinement::reads)
+    }
 }
 
 /// One chain.

@@ -6,6 +6,7 @@ use keyfold_client::Wallet;
 use keyfold_crypto::commitment::SharePurpose;
 use keyfold_crypto::envelope::MasterKey as EnvelopeKey;
 use keyfold_crypto::hash::hkdf_sha256;
+use keyfold_crypto::mnemonic::Entropy;
 use keyfold_crypto::secp256k1::SigningKey;
 use keyfold_crypto::shamir::{Threshold, combine};
 use keyfold_crypto::{Encoder, Secret};
@@ -15,6 +16,7 @@ use keyfold_wallet::signature::Parts;
 use keyfold_wallet::{EcdsaSignature, SignaturePart};
 
 use super::Person;
+use super::search::Needle;
 use super::storage::{open_seed_share, open_share};
 
 /// The owner's key, as two holders who work together have it.
@@ -63,4 +65,38 @@ pub(crate) fn parts(keys: &[&SigningKey], hash: &B256) -> Parts {
         (Address::from(key.address()), signature)
     };
     keys.iter().map(part).collect()
+}
+
+/// The keys themselves and every share of them, which we know by breaking into all holders.
+pub(crate) async fn secrets(system: &System, person: &Person, wallet: &Wallet) -> Vec<Needle> {
+    let threshold = Threshold::new(2, 3).unwrap();
+    let mut needles = Vec::new();
+    for purpose in [
+        SharePurpose::LeafKey,
+        SharePurpose::Entropy,
+        SharePurpose::Seed,
+    ] {
+        let mut shares = Vec::new();
+        for number in 0..3 {
+            let opened = match purpose {
+                SharePurpose::Seed => open_seed_share(system, number).await,
+                _ => open_share(system, number, person, wallet, purpose).await,
+            };
+            let data = opened.share.data().expose(<[u8]>::to_vec);
+            needles.push(Needle::new(format!("a share of {purpose:?}"), &data));
+            shares.push(opened.share);
+        }
+        let secret = combine(threshold, &shares[..2]).unwrap();
+        needles.push(Needle::new(
+            format!("{purpose:?}"),
+            &secret.expose(<[u8]>::to_vec),
+        ));
+        if purpose == SharePurpose::Entropy {
+            let mnemonic = Entropy::from_bytes(secret).unwrap().to_mnemonic().unwrap();
+            needles.push(mnemonic.expose(|phrase| Needle::new("the mnemonic", phrase.as_bytes())));
+            let seed = mnemonic.to_seed("").unwrap();
+            needles.push(seed.expose(|seed| Needle::new("the wallet's seed", seed)));
+        }
+    }
+    needles
 }

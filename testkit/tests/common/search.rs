@@ -86,6 +86,41 @@ impl Haystack {
         Self(files)
     }
 
+    /// Reads what a process has written to its memory: all pages that it may write to and that are not
+    /// empty. `None` where this user may not.
+    pub(crate) fn of_memory(name: &str, pid: u32) -> Option<Self> {
+        use std::os::unix::fs::FileExt as _;
+        const PAGE: usize = 4096;
+        let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).ok()?;
+        let memory = std::fs::File::open(format!("/proc/{pid}/mem")).ok()?;
+        let mut parts = Vec::new();
+        for line in maps.lines() {
+            let mut words = line.split_whitespace();
+            let (range, rights) = (words.next()?, words.next()?);
+            if !rights.starts_with("rw") {
+                continue;
+            }
+            let (from, to) = range.split_once('-')?;
+            let at = |text| u64::from_str_radix(text, 16).ok();
+            let (from, to) = (at(from)?, at(to)?);
+            let mut run = Vec::new();
+            let mut page = [0; PAGE];
+            let pages = (from..to).step_by(PAGE);
+            for address in pages {
+                let there = memory.read_exact_at(&mut page, address).is_ok();
+                if there && page.iter().any(|byte| *byte != 0) {
+                    run.extend_from_slice(&page);
+                } else if !run.is_empty() {
+                    parts.push((PathBuf::from(name), std::mem::take(&mut run)));
+                }
+            }
+            if !run.is_empty() {
+                parts.push((PathBuf::from(name), run));
+            }
+        }
+        Some(Self(parts))
+    }
+
     pub(crate) fn bytes(&self) -> usize {
         self.0.iter().map(|(_, bytes)| bytes.len()).sum()
     }

@@ -1,17 +1,15 @@
 //! The host looks through everything it has.
 
 use alloy_primitives::U256;
+use common::keys::secrets;
 use common::search::{Haystack, Needle};
-use common::storage::{open_seed_share, open_share, ring, sealed_records};
+use common::storage::{ring, sealed_records};
 use common::{Person, refused, told};
+use keyfold_client::NewProject;
 use keyfold_client::ids::KeyId;
-use keyfold_client::{NewProject, Wallet};
-use keyfold_crypto::commitment::SharePurpose;
-use keyfold_crypto::mnemonic::Entropy;
-use keyfold_crypto::shamir::{Threshold, combine};
 use keyfold_protocol::client_api::MailSettings;
 use keyfold_testkit::journey::payment;
-use keyfold_testkit::system::{CHAIN_ID, System, new_key};
+use keyfold_testkit::system::{CHAIN_ID, new_key};
 
 use super::{World, common};
 
@@ -97,7 +95,13 @@ pub(super) async fn a_host_that_records_everything_finds_no_plaintext(world: &Wo
         let decoded = keyfold_crypto::b64::decode(part, 1 << 16).unwrap();
         needles.push(Needle::new("a session attestation, decoded", &decoded));
     }
-    needles.extend(keys(system, alice, wallet).await);
+    needles.extend(secrets(system, alice, wallet).await);
+    for number in 0..3 {
+        let master = ring(system, number).current().to_secret();
+        // In its own file it must be; that is not searched, since its form is another.
+        let derived = keyfold_crypto::hash::sha256(&master.expose(|bytes| *bytes));
+        needles.push(Needle::new("a hash of a master key", &derived));
+    }
 
     let files = system.files();
     let mut folders = vec![
@@ -152,44 +156,4 @@ fn administrator_secret(key: &keyfold_crypto::jwk::DeviceSigningKey) -> Vec<u8> 
     // One byte for the algorithm, then the key.
     let bytes = key.to_secret_bytes().expose(<[u8]>::to_vec);
     bytes[bytes.len() - 32..].to_vec()
-}
-
-/// The keys themselves and every share of them, which we know by breaking into all holders.
-async fn keys(system: &System, person: &Person, wallet: &Wallet) -> Vec<Needle> {
-    let threshold = Threshold::new(2, 3).unwrap();
-    let mut needles = Vec::new();
-    for purpose in [
-        SharePurpose::LeafKey,
-        SharePurpose::Entropy,
-        SharePurpose::Seed,
-    ] {
-        let mut shares = Vec::new();
-        for number in 0..3 {
-            let opened = match purpose {
-                SharePurpose::Seed => open_seed_share(system, number).await,
-                _ => open_share(system, number, person, wallet, purpose).await,
-            };
-            let data = opened.share.data().expose(<[u8]>::to_vec);
-            needles.push(Needle::new(format!("a share of {purpose:?}"), &data));
-            shares.push(opened.share);
-        }
-        let secret = combine(threshold, &shares[..2]).unwrap();
-        needles.push(Needle::new(
-            format!("{purpose:?}"),
-            &secret.expose(<[u8]>::to_vec),
-        ));
-        if purpose == SharePurpose::Entropy {
-            let mnemonic = Entropy::from_bytes(secret).unwrap().to_mnemonic().unwrap();
-            needles.push(mnemonic.expose(|phrase| Needle::new("the mnemonic", phrase.as_bytes())));
-            let seed = mnemonic.to_seed("").unwrap();
-            needles.push(seed.expose(|seed| Needle::new("the wallet's seed", seed)));
-        }
-    }
-    for number in 0..3 {
-        let master = ring(system, number).current().to_secret();
-        // In its own file it must be; that is not searched, since its form is another.
-        let derived = keyfold_crypto::hash::sha256(&master.expose(|bytes| *bytes));
-        needles.push(Needle::new("a hash of a master key", &derived));
-    }
-    needles
 }

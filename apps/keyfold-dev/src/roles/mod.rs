@@ -18,7 +18,7 @@ use keyfold_attest::{MeasurementPolicy, Measurements, TrustRoot};
 use keyfold_gateway_service::GatewayConfig;
 use keyfold_guard_service::GuardConfig;
 use keyfold_holder_service::HolderConfig;
-use keyfold_net::{Shutdown, descriptors, dumps, telemetry};
+use keyfold_net::{Confinement, Shutdown, descriptors, dumps, telemetry};
 use keyfold_relayer_service::RelayerConfig;
 use serde::de::DeserializeOwned;
 
@@ -151,6 +151,8 @@ pub(crate) fn run(role: Role) -> Outcome {
     telemetry::init()?;
     descriptors::raise_limit_or_warn();
     dumps::switch_off_or_warn();
+    // Before the runtime has threads, which inherit it.
+    confinement(&role)?.apply_and_log();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(WORKERS)
         .enable_all()
@@ -165,6 +167,33 @@ pub(crate) fn run(role: Role) -> Outcome {
             Role::Relayer(arguments) => relayer(arguments).await,
             Role::Tied { .. } => Ok(()),
         }
+    })
+}
+
+/// What a role's process needs to touch: what the role itself says, and the files that stand on the
+/// command line.
+fn confinement(role: &Role) -> Result<Confinement, Box<dyn Error>> {
+    let attested = |own: Confinement, arguments: &Attested| {
+        own.reads(&arguments.config).reads(&arguments.root)
+    };
+    Ok(match role {
+        Role::Enclave(arguments) => arguments.confinement()?,
+        Role::Holder(arguments) => {
+            let config = HolderConfig::load(&arguments.config)?;
+            attested(config.confinement(), arguments)
+        }
+        Role::Guard(arguments) => {
+            let config: GuardConfig = read_toml(&arguments.attested.config)?;
+            attested(config.confinement(), &arguments.attested).reads(&arguments.measurements)
+        }
+        Role::Gateway(arguments) => GatewayConfig::load(&arguments.config)?
+            .confinement()
+            .reads(&arguments.config),
+        Role::Relayer(arguments) => {
+            let config: RelayerConfig = read_toml(&arguments.config)?;
+            config.confinement().reads(&arguments.config)
+        }
+        Role::Tied { .. } => Confinement::new(),
     })
 }
 

@@ -7,14 +7,16 @@ use alloy_primitives::Address;
 use keyfold_attest::{MeasurementPolicy, Measurements, TrustRoot};
 use keyfold_gateway_service::GatewayConfig;
 use keyfold_guard_service::{GuardConfig, Trust};
-use keyfold_net::{Shutdown, descriptors, telemetry};
+use keyfold_net::{Shutdown, descriptors, dumps, telemetry};
 use keyfold_protocol::gateway_api::GenesisPlan;
 use keyfold_protocol::realm::{HolderCard, RootKind};
 use keyfold_relayer_service::RelayerConfig;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use crate::args::{GatewayCommand, GuardCommand, RealmCommand, RealmGenesis, RelayerCommand};
+use crate::args::{
+    Command, GatewayCommand, GuardCommand, RealmCommand, RealmGenesis, RelayerCommand,
+};
 use crate::code::CliCode;
 use crate::error::{CliError, chain_of};
 use crate::files::read;
@@ -180,10 +182,34 @@ async fn genesis(arguments: &RealmGenesis, output: Output) -> Result<Report, Cli
     ))
 }
 
-/// Logs, limits and signals of a service.
-fn begin() -> Result<Shutdown, CliError> {
+/// Does what a service needs done while its process has one thread: logs, limits, confinement.
+/// Nothing for other commands.
+pub(crate) fn prepare(command: &Command) -> Result<(), CliError> {
+    let (confinement, config) = match command {
+        Command::Gateway(GatewayCommand::Run(service)) => {
+            let config = GatewayConfig::load(&service.config).map_err(|e| configuration(&e))?;
+            (config.confinement(), &service.config)
+        }
+        Command::Guard(GuardCommand::Run(arguments)) => {
+            let config = &arguments.service.config;
+            let confinement = guard_config(config)?.confinement();
+            (confinement.reads(&arguments.measurements), config)
+        }
+        Command::Relayer(RelayerCommand::Run(service)) => (
+            relayer_config(&service.config)?.confinement(),
+            &service.config,
+        ),
+        _ => return Ok(()),
+    };
     telemetry::init().map_err(|error| start(&error))?;
     descriptors::raise_limit_or_warn();
+    dumps::switch_off_or_warn();
+    confinement.reads(config).apply_and_log();
+    Ok(())
+}
+
+/// Signals of a service that was prepared for.
+fn begin() -> Result<Shutdown, CliError> {
     Shutdown::on_signals().map_err(|error| start(&error))
 }
 
