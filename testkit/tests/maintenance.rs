@@ -330,11 +330,14 @@ async fn a_refresh_that_is_killed_anywhere_goes_on_and_loses_no_signature(world:
 async fn damage(system: &System, number: usize, key: KeyId) {
     system.process(Part::Holder(number)).stop().await;
     let database = Database::open(holder_db(system, number)).await.unwrap();
-    let done = sqlx::query("UPDATE shares SET sealed = zeroblob(64) WHERE key = ? AND purpose = 3")
-        .bind(key.as_bytes().to_vec())
-        .execute(database.writer())
-        .await
-        .unwrap();
+    let done = sqlx::query(
+        "UPDATE sealed_shares SET sealed = zeroblob(length(sealed)) WHERE slot IN
+            (SELECT slot FROM shares WHERE key = ? AND purpose = 3)",
+    )
+    .bind(key.as_bytes().to_vec())
+    .execute(database.writer())
+    .await
+    .unwrap();
     assert!(done.rows_affected() > 0);
     database.close().await;
     system.start_again(Part::Holder(number)).await.unwrap();

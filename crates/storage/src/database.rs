@@ -6,10 +6,13 @@ use std::time::Duration;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Connection as _, SqlitePool};
 
+use crate::error::StorageError;
 use crate::private_file::{self, Fault};
 
 const READERS: u32 = 4;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the journal's end waits for who reads it.
+const PATIENCE_FOR_READERS: Duration = Duration::from_millis(250);
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Why a database cannot be opened.
@@ -116,11 +119,38 @@ impl Database {
         &self.readers
     }
 
+    /// Brings every change into the database file and cuts the journal to nothing, so that it keeps
+    /// nothing that was overwritten or removed. Returns whether it could: not while somebody reads.
+    ///
+    /// Who writes meanwhile waits a quarter of a second at most.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError`].
+    pub async fn empty_journal(&self) -> Result<bool, StorageError> {
+        let mut writer = self.writer.acquire().await?;
+        sqlx::query(sqlx::AssertSqlSafe(patience(PATIENCE_FOR_READERS)))
+            .execute(&mut *writer)
+            .await?;
+        let done: Result<(i64, i64, i64), _> = sqlx::query_as("PRAGMA wal_checkpoint(TRUNCATE)")
+            .fetch_one(&mut *writer)
+            .await;
+        sqlx::query(sqlx::AssertSqlSafe(patience(BUSY_TIMEOUT)))
+            .execute(&mut *writer)
+            .await?;
+        let (busy, _, _) = done?;
+        Ok(busy == 0)
+    }
+
     /// Waits for what is running and closes all connections.
     pub async fn close(&self) {
         self.readers.close().await;
         self.writer.close().await;
     }
+}
+
+fn patience(time: Duration) -> String {
+    format!("PRAGMA busy_timeout = {}", time.as_millis())
 }
 
 fn pool() -> SqlitePoolOptions {
@@ -234,6 +264,38 @@ mod tests {
                 .await
                 .is_ok()
         );
+    }
+
+    #[tokio::test]
+    async fn the_journal_is_emptied_unless_somebody_reads_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("db");
+        let db = Database::open(&path).await.unwrap();
+        let run = async |sql: &'static str| sqlx::query(sql).execute(db.writer()).await.unwrap();
+        run("CREATE TABLE t (x INTEGER PRIMARY KEY, y BLOB)").await;
+        run("INSERT INTO t VALUES (1, x'6b6579666f6c642d6d61726b6572')").await;
+        let marked = || {
+            let files = std::fs::read_dir(dir.path()).unwrap();
+            files
+                .map(|file| std::fs::read(file.unwrap().path()).unwrap())
+                .any(|bytes| bytes.windows(14).any(|part| part == b"keyfold-marker"))
+        };
+        let mut reader = db.readers().begin().await.unwrap();
+        let _: i64 = sqlx::query_scalar("SELECT count(*) FROM t")
+            .fetch_one(&mut *reader)
+            .await
+            .unwrap();
+        run("UPDATE t SET y = zeroblob(length(y))").await;
+        assert!(!db.empty_journal().await.unwrap());
+        assert!(marked());
+        reader.rollback().await.unwrap();
+        assert!(db.empty_journal().await.unwrap());
+        assert!(!marked());
+        let timeout: i64 = sqlx::query_scalar("PRAGMA busy_timeout")
+            .fetch_one(db.writer())
+            .await
+            .unwrap();
+        assert_eq!(timeout, 5_000, "as it was");
     }
 
     #[tokio::test]

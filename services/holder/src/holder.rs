@@ -158,26 +158,17 @@ impl Holder {
                     store::sessions::purge(connection, now).await?;
                     store::mail::purge(connection, now).await?;
                     store::attempts::purge(connection, now).await?;
-                    store::maintenance::purge(connection, now).await?;
+                    store::slots::purge(connection, now).await?;
                     Ok(((), None))
                 })
             })
             .await
             .map_err(|error: ApiError| error.to_string())?;
-        self.empty_journal().await
-    }
-
-    /// Brings what was removed out of the files: what a row held is overwritten where it stood, but
-    /// the journal has it until its content is in the database and it is cut.
-    async fn empty_journal(&self) -> Result<(), String> {
-        let (busy, _, _): (i64, i64, i64) = sqlx::query_as("PRAGMA wal_checkpoint(TRUNCATE)")
-            .fetch_one(self.database.writer())
-            .await
-            .map_err(|error| format!("the journal cannot be emptied: {error}"))?;
-        if busy == 0 {
-            Ok(())
-        } else {
-            Err("the journal is in use; what was removed may be in it until it is not".to_owned())
+        // What was overwritten in the database stands in the journal until that is cut.
+        match self.database.empty_journal().await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err("the journal is being read, so it keeps what was removed".to_owned()),
+            Err(error) => Err(format!("the journal cannot be emptied: {error}")),
         }
     }
 

@@ -128,13 +128,15 @@ pub(crate) async fn open_share(
     purpose: SharePurpose,
 ) -> CommittedShare {
     let database = Database::open(holder_db(system, number)).await.unwrap();
-    let (sharing, sealed): (Vec<u8>, Vec<u8>) =
-        sqlx::query_as("SELECT sharing, sealed FROM shares WHERE key = ? AND purpose = ?")
-            .bind(wallet.key().as_bytes().to_vec())
-            .bind(i64::from(code(purpose)))
-            .fetch_one(database.readers())
-            .await
-            .unwrap();
+    let (sharing, sealed): (Vec<u8>, Vec<u8>) = sqlx::query_as(
+        "SELECT sharing, sealed FROM shares JOIN sealed_shares USING (slot)
+             WHERE key = ? AND purpose = ?",
+    )
+    .bind(wallet.key().as_bytes().to_vec())
+    .bind(i64::from(code(purpose)))
+    .fetch_one(database.readers())
+    .await
+    .unwrap();
     database.close().await;
     let row = Encoder::new("keyfold/holder-share-row/v1")
         .str(person.project.id.as_str())

@@ -3,7 +3,7 @@
 use keyfold_crypto::commitment::{ShareCommitment, SharePurpose};
 use keyfold_protocol::evidence::AccountRef;
 use keyfold_protocol::ids::KeyId;
-use keyfold_storage::{StorageError, changed_one, from_i64, to_i64};
+use keyfold_storage::{StorageError, changed_one, fixed, from_i64, to_i64};
 use sqlx::SqliteConnection;
 
 use crate::core::deposit::{Existing, SHARING_LIFE};
@@ -111,13 +111,12 @@ pub(crate) async fn drop_oldest_sharing(
     .bind(i64::from(purpose_code(SharePurpose::LeafKey)))
     .fetch_one(&mut *connection)
     .await?;
-    sqlx::query("DELETE FROM shares WHERE key = ? AND generation = ? AND sharing = ?")
-        .bind(&key.as_bytes()[..])
-        .bind(i64::from(generation))
-        .bind(oldest)
-        .execute(connection)
-        .await?;
-    Ok(())
+    let oldest = Sharing {
+        key,
+        generation,
+        leaf: ShareCommitment(fixed(&oldest)?),
+    };
+    super::slots::remove(connection, &oldest).await
 }
 
 /// Tells whether a key of that id exists, whoever has it.
@@ -178,18 +177,32 @@ pub(crate) async fn add_share(
     sealed: &[u8],
     now: u64,
 ) -> Result<()> {
+    let same = sqlx::query(
+        "UPDATE shares SET stored = ?
+         WHERE key = ? AND generation = ? AND sharing = ? AND purpose = ? AND commitment = ?",
+    )
+    .bind(to_i64(now)?)
+    .bind(&sharing.key.as_bytes()[..])
+    .bind(i64::from(sharing.generation))
+    .bind(&sharing.leaf.0[..])
+    .bind(i64::from(purpose_code(purpose)))
+    .bind(&commitment.0[..])
+    .execute(&mut *connection)
+    .await?;
+    if same.rows_affected() > 0 {
+        return Ok(());
+    }
+    let slot = super::slots::fill(connection, sealed).await?;
     let done = sqlx::query(
-        "INSERT INTO shares (key, generation, sharing, purpose, commitment, sealed, stored)
-         VALUES (?, ?, ?, ?, ?, ?, ?)
-         ON CONFLICT (key, generation, sharing, purpose)
-            DO UPDATE SET stored = excluded.stored WHERE commitment = excluded.commitment",
+        "INSERT INTO shares (key, generation, sharing, purpose, commitment, slot, stored)
+         VALUES (?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(&sharing.key.as_bytes()[..])
     .bind(i64::from(sharing.generation))
     .bind(&sharing.leaf.0[..])
     .bind(i64::from(purpose_code(purpose)))
     .bind(&commitment.0[..])
-    .bind(sealed)
+    .bind(slot)
     .bind(to_i64(now)?)
     .execute(connection)
     .await?;
@@ -205,7 +218,8 @@ pub(crate) async fn share(
     now: u64,
 ) -> Result<Option<Vec<u8>>> {
     Ok(sqlx::query_scalar(
-        "SELECT shares.sealed FROM shares JOIN keys ON keys.key = shares.key
+        "SELECT sealed_shares.sealed FROM shares
+         JOIN keys ON keys.key = shares.key JOIN sealed_shares ON sealed_shares.slot = shares.slot
          WHERE shares.key = ? AND shares.generation = ? AND shares.sharing = ?
            AND shares.purpose = ? AND keys.project = ? AND keys.account = ?
            AND (shares.ends IS NULL OR shares.ends > ?)",

@@ -1,7 +1,7 @@
 //! Shares of keys in batches: which there are, new ones beside the old, and the end of the old.
 
 use keyfold_crypto::Canonical as _;
-use keyfold_crypto::commitment::SharePurpose;
+use keyfold_crypto::commitment::{ShareCommitment, SharePurpose};
 use keyfold_protocol::evidence::AccountRef;
 use keyfold_protocol::ids::{AccountId, KeyId};
 use keyfold_protocol::maintenance::{
@@ -10,7 +10,7 @@ use keyfold_protocol::maintenance::{
 use keyfold_storage::{StorageError, changed_one, fixed, from_i64, to_i64};
 use sqlx::SqliteConnection;
 
-use super::keys::{exists, purpose_code, small};
+use super::keys::{Sharing, exists, purpose_code, small};
 use crate::core::maintenance::take_over::{KeyStanding, STAGED_LIFE, Standing};
 
 type Result<T> = core::result::Result<T, StorageError>;
@@ -75,9 +75,10 @@ pub(crate) async fn shares(
     now: u64,
 ) -> Result<Option<SealedShares>> {
     let rows: Vec<ShareRow> = sqlx::query_as(
-        "SELECT shares.purpose, shares.commitment, shares.sealed, shares.digest,
+        "SELECT shares.purpose, shares.commitment, sealed_shares.sealed, shares.digest,
                 shares.ends IS NOT NULL
-         FROM shares JOIN keys ON keys.key = shares.key
+         FROM shares
+         JOIN keys ON keys.key = shares.key JOIN sealed_shares ON sealed_shares.slot = shares.slot
          WHERE shares.key = ? AND shares.generation = ? AND shares.sharing = ?
            AND keys.project = ? AND keys.account = ?
            AND (shares.ends IS NULL OR shares.ends > ?)",
@@ -199,18 +200,22 @@ pub(crate) async fn drop_oldest(
     key: KeyId,
     generation: u32,
 ) -> Result<()> {
-    sqlx::query(
-        "DELETE FROM shares WHERE key = ?1 AND generation = ?2 AND sharing =
-            (SELECT sharing FROM shares
-             WHERE key = ?1 AND generation = ?2 AND purpose = ?3 AND promised = 0
-             ORDER BY stored, sharing LIMIT 1)",
+    let oldest: Vec<u8> = sqlx::query_scalar(
+        "SELECT sharing FROM shares
+         WHERE key = ? AND generation = ? AND purpose = ? AND promised = 0
+         ORDER BY stored, sharing LIMIT 1",
     )
     .bind(&key.as_bytes()[..])
     .bind(i64::from(generation))
     .bind(i64::from(LEAF))
-    .execute(connection)
+    .fetch_one(&mut *connection)
     .await?;
-    Ok(())
+    let oldest = Sharing {
+        key,
+        generation,
+        leaf: ShareCommitment(fixed(&oldest)?),
+    };
+    super::slots::remove(connection, &oldest).await
 }
 
 /// Stores which splitting shares that were just added belong to.
@@ -289,13 +294,4 @@ pub(crate) async fn retire(
         .await?;
     changed_one(&done)?;
     Ok(Retired::Now)
-}
-
-/// Removes shares that ended.
-pub(crate) async fn purge(connection: &mut SqliteConnection, now: u64) -> Result<()> {
-    sqlx::query("DELETE FROM shares WHERE ends <= ?")
-        .bind(to_i64(now)?)
-        .execute(connection)
-        .await?;
-    Ok(())
 }

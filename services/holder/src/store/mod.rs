@@ -15,6 +15,7 @@ pub(crate) mod realm;
 pub(crate) mod revocations;
 pub(crate) mod sealing;
 pub(crate) mod sessions;
+pub(crate) mod slots;
 
 use keyfold_storage::{LOG_SCHEMA, Migration};
 

@@ -52,7 +52,16 @@ CREATE TABLE keys (
 CREATE INDEX keys_by_owner ON keys (project, account);
 CREATE INDEX keys_by_generation ON keys (generation);
 
--- Sealed under the master key; the envelope names owner, key, purpose, generation and sharing.
+-- The bytes of shares, sealed under the master key; the envelope names owner, key, purpose,
+-- generation and sharing. No row is removed or moved: store/slots.rs says why.
+CREATE TABLE sealed_shares (
+    slot   INTEGER PRIMARY KEY,
+    sealed BLOB NOT NULL,
+    free   INTEGER NOT NULL DEFAULT 0 CHECK (free IN (0, 1))
+) STRICT;
+
+CREATE INDEX sealed_shares_free ON sealed_shares (length(sealed)) WHERE free = 1;
+
 -- A sharing is one attempt at making the key, or at making new shares of it, named by the commitment
 -- of its leaf share: the account's record says which of them counts. keys.generation is the one
 -- below which no share is left, so shares of a later one are on their way in.
@@ -65,7 +74,7 @@ CREATE TABLE shares (
     sharing    BLOB NOT NULL CHECK (length(sharing) = 32),
     purpose    INTEGER NOT NULL,
     commitment BLOB NOT NULL CHECK (length(commitment) = 32),
-    sealed     BLOB NOT NULL,
+    slot       INTEGER NOT NULL REFERENCES sealed_shares (slot),
     stored     INTEGER NOT NULL,
     digest     BLOB CHECK (length(digest) = 32),
     promised   INTEGER NOT NULL DEFAULT 0 CHECK (promised IN (0, 1)),

@@ -27,8 +27,8 @@ async fn shares_that_are_not_good_are_named_in_a_signed_answer_to_this_question(
         .unwrap();
     // As after a mistake that the disk does not notice: another key's share, in this one's row.
     sqlx::query(
-        "UPDATE shares SET sealed =
-            (SELECT sealed FROM shares WHERE key = ?2 AND purpose = 3) WHERE key = ?1 AND purpose = 3",
+        "UPDATE shares SET slot =
+            (SELECT slot FROM shares WHERE key = ?2 AND purpose = 3) WHERE key = ?1 AND purpose = 3",
     )
     .bind(&damaged.sharing.key.as_bytes()[..])
     .bind(&good.sharing.key.as_bytes()[..])

@@ -103,7 +103,8 @@ async fn a_damaged_share_is_missing_and_leaves_the_others_alone() {
         .await
         .unwrap();
     sqlx::query(
-        "UPDATE shares SET sealed = zeroblob(length(sealed)) WHERE key = ? AND purpose = 2",
+        "UPDATE sealed_shares SET sealed = zeroblob(length(sealed)) WHERE slot IN
+            (SELECT slot FROM shares WHERE key = ? AND purpose = 2)",
     )
     .bind(&damaged.sharing.key.as_bytes()[..])
     .execute(database.writer())
@@ -115,4 +116,24 @@ async fn a_damaged_share_is_missing_and_leaves_the_others_alone() {
     let handed = world.hand_over(&warrant, keys).await.unwrap();
     assert_eq!(handed.missing, [0]);
     assert_eq!(world.open_batch(&warrant, &handed), good.shares[1]);
+}
+
+#[tokio::test]
+async fn a_share_is_handed_over_only_if_it_matches_what_the_table_says_of_it() {
+    let world = World::new().await;
+    let (_, key) = world.person_with_dealt_key().await;
+    let database = keyfold_storage::Database::open(world.config.database_path())
+        .await
+        .unwrap();
+    sqlx::query("UPDATE shares SET commitment = zeroblob(32) WHERE purpose = 2")
+        .execute(database.writer())
+        .await
+        .unwrap();
+    database.close().await;
+    let mut asked = key.part();
+    asked.entropy = Some(keyfold_crypto::commitment::ShareCommitment([0; 32]));
+    let warrant = world.allowed(2);
+    let handed = world.hand_over(&warrant, vec![asked]).await.unwrap();
+    assert_eq!(handed.missing, [0]);
+    assert!(world.open_batch(&warrant, &handed).is_empty());
 }

@@ -152,11 +152,13 @@ async fn a_restart_after_any_step_forgets_nothing_and_each_step_may_be_repeated(
 /// Every sealed share of a generation, as it lies in the database.
 async fn sealed(world: &World, generation: i64) -> Vec<Vec<u8>> {
     let database = Database::open(world.config.database_path()).await.unwrap();
-    let sealed = sqlx::query_scalar("SELECT sealed FROM shares WHERE generation = ?")
-        .bind(generation)
-        .fetch_all(database.readers())
-        .await
-        .unwrap();
+    let sealed = sqlx::query_scalar(
+        "SELECT sealed FROM shares JOIN sealed_shares USING (slot) WHERE generation = ?",
+    )
+    .bind(generation)
+    .fetch_all(database.readers())
+    .await
+    .unwrap();
     database.close().await;
     sealed
 }

@@ -55,7 +55,8 @@ async fn a_damaged_share_is_not_stated() {
         .await
         .unwrap();
     sqlx::query(
-        "UPDATE shares SET sealed = zeroblob(length(sealed)) WHERE generation = 2 AND purpose = 2",
+        "UPDATE sealed_shares SET sealed = zeroblob(length(sealed)) WHERE slot IN
+            (SELECT slot FROM shares WHERE generation = 2 AND purpose = 2)",
     )
     .execute(database.writer())
     .await
