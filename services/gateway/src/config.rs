@@ -271,11 +271,11 @@ impl GatewayConfig {
             .writes_beneath(&self.data_dir)
             .reads(self.tls_dir())
             .resolves_names();
-        self.enclaves.iter().fold(own, |confinement, enclave| {
-            confinement
-                .socket(&enclave.inbound)
-                .socket(&enclave.outbound)
-        })
+        let pipes = self.enclaves.iter().flat_map(|enclave| {
+            let paths = [enclave.inbound.path(), enclave.outbound.path()];
+            paths.into_iter().flatten()
+        });
+        pipes.fold(own, Confinement::socket)
     }
 
     /// Returns the folder of the TLS key.

@@ -47,6 +47,15 @@ pub enum Outbound {
 pub struct NotAMachine;
 
 impl Inbound {
+    /// The socket's path, where it is one.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Socket(path) => Some(path),
+            #[cfg(target_os = "linux")]
+            Self::Vsock(_) => None,
+        }
+    }
+
     pub(crate) fn connector(&self) -> Arc<dyn Connector> {
         match self {
             Self::Socket(path) => Arc::new(HybridConnector::new(path, ENCLAVE_PORT)),
@@ -117,6 +126,15 @@ impl fmt::Display for Inbound {
 }
 
 impl Outbound {
+    /// The socket's path, where it is one.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Socket(path) => Some(path),
+            #[cfg(target_os = "linux")]
+            Self::Vsock => None,
+        }
+    }
+
     pub(crate) async fn listen(&self) -> io::Result<Listening> {
         match self {
             Self::Socket(path) => {

@@ -152,7 +152,9 @@ pub(crate) fn run(role: Role) -> Outcome {
     descriptors::raise_limit_or_warn();
     dumps::switch_off_or_warn();
     // Before the runtime has threads, which inherit it.
-    confinement(&role)?.apply_and_log();
+    if let Some(confinement) = confinement(&role)? {
+        confinement.apply_and_log();
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(WORKERS)
         .enable_all()
@@ -171,12 +173,13 @@ pub(crate) fn run(role: Role) -> Outcome {
 }
 
 /// What a role's process needs to touch: what the role itself says, and the files that stand on the
-/// command line.
-fn confinement(role: &Role) -> Result<Confinement, Box<dyn Error>> {
+/// command line. `None` of what starts other programs.
+fn confinement(role: &Role) -> Result<Option<Confinement>, Box<dyn Error>> {
     let attested = |own: Confinement, arguments: &Attested| {
         own.reads(&arguments.config).reads(&arguments.root)
     };
-    Ok(match role {
+    Ok(Some(match role {
+        Role::Machine(_) => return Ok(None),
         Role::Enclave(arguments) => arguments.confinement()?,
         Role::Holder(arguments) => {
             let config = HolderConfig::load(&arguments.config)?;
@@ -194,7 +197,7 @@ fn confinement(role: &Role) -> Result<Confinement, Box<dyn Error>> {
             config.confinement().reads(&arguments.config)
         }
         Role::Tied { .. } => Confinement::new(),
-    })
+    }))
 }
 
 async fn holder(arguments: Attested) -> Outcome {
