@@ -97,6 +97,7 @@ impl<T: Transport, C: Credential, E: Environment> Client<T, C, E> {
         let body = SignInStart {
             how: how.clone(),
             device: self.credential.public_jwk(),
+            account: who.and_then(|who| self.known().account(&who)),
         };
         let intent = self.plain(Operation::SignInStart)?;
         let (started, instance): (SignInStarted, _) = self

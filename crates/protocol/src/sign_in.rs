@@ -9,7 +9,7 @@ use keyfold_crypto::{Encoder, b64, binding};
 use serde::{Deserialize, Serialize};
 
 use crate::delivery::Delivery;
-use crate::ids::{Digest32, ProjectId, SignInHandle};
+use crate::ids::{AccountId, Digest32, ProjectId, SignInHandle};
 use crate::secret_text::SecretText;
 
 /// Longest message that a wallet signs to sign in, bytes.
@@ -81,6 +81,9 @@ pub struct SignInStart {
     pub how: Method,
     /// The device's key; its thumbprint must be the signature's `keyid`.
     pub device: PublicJwk,
+    /// The account that this device signed in to before, for mails that strangers cannot use up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<AccountId>,
 }
 
 /// A sign-in that waits for its proof. The answer is the same whether somebody is known or not.

@@ -9,7 +9,7 @@ use keyfold_protocol::client_api::*;
 use keyfold_protocol::delivery::{CookieChange, Delivery, HeldAttestation, Renew};
 use keyfold_protocol::error_code::{Code, ProblemBody};
 use keyfold_protocol::gateway_api::{AttestationRequest, Attested, host_path};
-use keyfold_protocol::ids::{AddressId, Digest32, RealmId, RequestId};
+use keyfold_protocol::ids::{AccountId, AddressId, Digest32, RealmId, RequestId};
 use keyfold_protocol::intent::{Intent, KeyUse, Operation};
 use keyfold_protocol::ohttp::{EncodedKeyConfig, InnerRequest, encapsulate};
 use keyfold_protocol::session::attestation_hash;
@@ -66,6 +66,8 @@ pub(crate) struct Device {
     pub(crate) attestation: String,
     /// Where the attestation is in a cookie: its hash, and what the cookie holds.
     pub(crate) cookie: Option<(Digest32, String)>,
+    /// The account that it signed in to last.
+    pub(crate) account: Option<AccountId>,
 }
 
 impl Device {
@@ -77,6 +79,7 @@ impl Device {
             enclave,
             project: project.to_owned(),
             attestation: String::new(),
+            account: None,
             cookie: None,
         }
     }
@@ -249,6 +252,7 @@ impl Device {
         let body = SignInStart {
             how,
             device: self.jwk(),
+            account: self.account,
         };
         self.before_session(path::SIGN_IN_START, Operation::SignInStart, &body)
             .await
@@ -318,6 +322,7 @@ impl Device {
         let started: SignInStarted = self.start(email).await.ok();
         let signed_in: SignedIn = self.finish(&started, &self.world.code()).await.ok();
         self.attestation = text(&signed_in.attestation);
+        self.account = Some(signed_in.account);
         signed_in
     }
 

@@ -43,6 +43,7 @@ impl Both {
         there.key = keyfold_crypto::jwk::DeviceSigningKey::from_secret_bytes(&secret).unwrap();
         there.enclave = Arc::clone(&self.other);
         there.attestation = device.attestation.clone();
+        there.account = device.account;
         there
     }
 

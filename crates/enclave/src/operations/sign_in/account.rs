@@ -34,6 +34,20 @@ pub(in crate::operations) async fn find<P: Platform>(
         }))
 }
 
+/// Reads the account that somebody says is theirs.
+pub(super) async fn claimed<P: Platform>(
+    realm: &Realm<P>,
+    project: &ProjectId,
+    account: AccountId,
+) -> Result<Option<Account>, Problem> {
+    let owner = AccountRef {
+        project: project.clone(),
+        account,
+    };
+    let held = realm.records.read::<Account>(realm.account_id(&owner));
+    Ok(held.await?.map(|held| held.value))
+}
+
 /// Reads the account that an identity belongs to, if it belongs to one.
 ///
 /// # Security

@@ -37,9 +37,9 @@ pub(super) fn parse(email: &str) -> Result<EmailAddress, Problem> {
 ///
 /// # Security
 ///
-/// The same records are read whether the address has an account or not, and a device that no
-/// account lets act is treated and answered alike for every address. Knownness is the record's word
-/// here; holders ask their own lists, for the device that signed the request.
+/// Nothing is looked up by the address, so neither answer nor time tells whether it has an account.
+/// What is read is the account that the device says is its own, and whose times tell of no other; it
+/// counts if its record names the address and lets the device act. Holders ask their own lists.
 pub(super) async fn start<P: Platform>(
     realm: &Realm<P>,
     asker: &Asker<'_>,
@@ -49,8 +49,14 @@ pub(super) async fn start<P: Platform>(
 ) -> Result<SignInStarted, Problem> {
     let email = parse(email)?;
     let hash = of_address(realm, asker.project, &email).hash;
-    let account = account::read(realm, asker.project, &hash).await?;
-    let known = account.filter(|account| account.lets_act(asker.device));
+    let account = match request.body().account {
+        Some(account) => account::claimed(realm, asker.project, account).await?,
+        None => None,
+    };
+    let known = account.filter(|account| {
+        let named = account.identities.iter().any(|known| known.hash == hash);
+        named && account.lets_act(asker.device)
+    });
     let starter = match &known {
         Some(_) => Starter::Known,
         None => Starter::Stranger,
