@@ -94,12 +94,23 @@ async fn start(
     email: &str,
     key: &DeviceSigningKey,
 ) -> (Seen, Reply) {
+    start_as(channel, project, email, key, &Value::Null).await
+}
+
+/// The same, of a device that says which account is its own.
+async fn start_as(
+    channel: &Channel,
+    project: &str,
+    email: &str,
+    key: &DeviceSigningKey,
+    account: &Value,
+) -> (Seen, Reply) {
     let intent = Intent::Plain {
         operation: Operation::SignInStart,
         id: request_id(),
     };
-    let body =
-        json!({ "how": { "method": "email-code", "email": email }, "device": key.public_jwk() });
+    let how = json!({ "method": "email-code", "email": email });
+    let body = json!({ "how": how, "device": key.public_jwk(), "account": account });
     send(
         channel,
         key,
@@ -119,6 +130,16 @@ async fn finish(
     key: &DeviceSigningKey,
     code: &str,
 ) -> Seen {
+    finish_in(channel, project, handle, key, code).await.0
+}
+
+async fn finish_in(
+    channel: &Channel,
+    project: &str,
+    handle: &Value,
+    key: &DeviceSigningKey,
+    code: &str,
+) -> (Seen, Reply) {
     let intent = Intent::Plain {
         operation: Operation::SignInFinish,
         id: request_id(),
@@ -130,7 +151,6 @@ async fn finish(
         channel.before_session(project, path::SIGN_IN_FINISH, &intent, &body),
     )
     .await
-    .0
 }
 
 async fn known_and_unknown_addresses_get_the_same_answers(world: &World) {
@@ -235,15 +255,16 @@ async fn strangers_leave_an_owners_device_its_codes(world: &World) {
     let channel = Channel::open(system).await;
     let key = new_key();
     let mails = |email: &str| system.mailbox().codes(email).unwrap();
-    let sign_in = async |channel: &Channel| {
-        let (started, reply) = start(channel, app, email, &key).await;
+    let sign_in = async |channel: &Channel, account: &Value| {
+        let (started, reply) = start_as(channel, app, email, &key, account).await;
         assert_eq!(started.status, 200, "{}", reply.summary());
         let handle = reply.json()["sign_in"].clone();
         let code = mails(email).last().unwrap().code().unwrap().to_owned();
-        let seen = finish(channel, app, &handle, &key, &code).await;
+        let (seen, reply) = finish_in(channel, app, &handle, &key, &code).await;
         assert_eq!(seen.status, 200, "{seen:?}");
+        reply.json()["account"].clone()
     };
-    sign_in(&channel).await;
+    let account = sign_in(&channel, &Value::Null).await;
     let flood = async |channel: &Channel| {
         for project in [app, OTHER_APP] {
             for _ in 0..8 {
@@ -254,20 +275,20 @@ async fn strangers_leave_an_owners_device_its_codes(world: &World) {
         }
     };
     flood(&channel).await;
-    sign_in(&channel).await;
+    sign_in(&channel, &account).await;
     // Nor at an instance that was killed, where the strangers were first.
     system.process(Part::Enclave).kill().await;
     system.start_again(Part::Enclave).await.unwrap();
     let next = Channel::open(system).await;
     flood(&next).await;
-    sign_in(&next).await;
+    sign_in(&next, &account).await;
     // Three in all, as anybody has, and no restart gives one back.
-    sign_in(&next).await;
+    sign_in(&next, &account).await;
     for number in 0..3 {
         system.process(Part::Holder(number)).kill().await;
         system.start_again(Part::Holder(number)).await.unwrap();
     }
-    let (seen, reply) = start(&next, app, email, &key).await;
+    let (seen, reply) = start_as(&next, app, email, &key, &account).await;
     assert_eq!(seen.code, "mail_limit", "{}", reply.summary());
     // What strangers may have, and what the device may have.
     let most = usize::try_from(IN_ALL + CODES).unwrap();
