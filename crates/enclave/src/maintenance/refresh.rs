@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use futures_util::stream::{self, StreamExt as _};
 use keyfold_protocol::error_code::Code;
+use keyfold_protocol::evidence::AccountRef;
 use keyfold_protocol::gateway_api::{FailedKey, RefreshedBatch};
 use keyfold_protocol::holder_api::{Empty, path};
 use keyfold_protocol::ids::KeyId;
@@ -61,7 +62,7 @@ pub(super) async fn batch<P: Platform>(
 /// Reads what the records say of keys; `None` of one that no wallet has.
 pub(super) async fn read_all<P: Platform>(
     realm: &Realm<P>,
-    keys: Vec<(KeyId, keyfold_protocol::evidence::AccountRef)>,
+    keys: Vec<(KeyId, AccountRef)>,
     failed: &mut Vec<FailedKey>,
 ) -> Vec<Option<Current>> {
     let reads = stream::iter(keys).map(|(key, owner)| async move {
@@ -73,17 +74,22 @@ pub(super) async fn read_all<P: Platform>(
         found.map_err(|problem| why(owner, key, problem))
     });
     let all: Vec<_> = reads.buffered(AT_ONCE).collect().await;
-    let mut found = Vec::with_capacity(all.len());
+    sift(all, failed)
+}
+
+/// What went well; the rest is added to what failed.
+fn sift<T>(all: Vec<Result<T, FailedKey>>, failed: &mut Vec<FailedKey>) -> Vec<T> {
+    let mut good = Vec::with_capacity(all.len());
     for one in all {
         match one {
-            Ok(one) => found.push(one),
+            Ok(one) => good.push(one),
             Err(why) => failed.push(why),
         }
     }
-    found
+    good
 }
 
-fn why(owner: keyfold_protocol::evidence::AccountRef, key: KeyId, problem: Problem) -> FailedKey {
+fn why(owner: AccountRef, key: KeyId, problem: Problem) -> FailedKey {
     FailedKey {
         owner,
         key,
@@ -141,14 +147,7 @@ impl<P: Platform> Refresh<'_, P> {
                 .map(|()| new.sharing)
         });
         let all: Vec<_> = writes.buffered(AT_ONCE).collect().await;
-        let mut there = Vec::with_capacity(all.len());
-        for one in all {
-            match one {
-                Ok(sharing) => there.push(sharing),
-                Err(why) => failed.push(why),
-            }
-        }
-        there
+        sift(all, failed)
     }
 
     /// From t holders' shares to new ones at all of them.
@@ -296,13 +295,7 @@ impl<P: Platform> Refresh<'_, P> {
             }
         });
         let all: Vec<_> = looks.buffered(AT_ONCE).collect().await;
-        let mut held = Vec::with_capacity(all.len());
-        for one in all {
-            match one {
-                Ok(sharing) => held.push(sharing),
-                Err(why) => failed.push(why),
-            }
-        }
+        let held = sift(all, failed);
         let mut settled = 0;
         for batch in held.chunks(keyfold_protocol::maintenance::MAX_BATCH) {
             match self.settle(batch).await {

@@ -69,8 +69,7 @@ pub(super) async fn read<P: Platform>(
         }
     };
     let owner = find(realm, project, hash).await?.unwrap_or_else(nobody);
-    let held = realm.records.read::<Account>(realm.account_id(&owner));
-    Ok(held.await?.map(|held| held.value))
+    claimed(realm, project, owner.account).await
 }
 
 /// The account that an identity belongs to; makes one for an identity that belongs to none.
