@@ -109,18 +109,11 @@ pub(crate) async fn disown(
     owner: &AccountRef,
     device: Thumbprint,
 ) -> Result<()> {
-    for statement in [
+    let statements = [
         "UPDATE passkeys SET device = NULL WHERE project = ? AND account = ? AND device = ?",
         "UPDATE subjects SET device = NULL WHERE project = ? AND account = ? AND device = ?",
-    ] {
-        sqlx::query(statement)
-            .bind(owner.project.as_str())
-            .bind(&owner.account.as_bytes()[..])
-            .bind(&device.0[..])
-            .execute(&mut *connection)
-            .await?;
-    }
-    Ok(())
+    ];
+    each(connection, owner, device, statements).await
 }
 
 /// The same for every device but one, known here or not.
@@ -129,10 +122,20 @@ pub(crate) async fn disown_but(
     owner: &AccountRef,
     device: Thumbprint,
 ) -> Result<()> {
-    for statement in [
+    let statements = [
         "UPDATE passkeys SET device = NULL WHERE project = ? AND account = ? AND device <> ?",
         "UPDATE subjects SET device = NULL WHERE project = ? AND account = ? AND device <> ?",
-    ] {
+    ];
+    each(connection, owner, device, statements).await
+}
+
+async fn each(
+    connection: &mut SqliteConnection,
+    owner: &AccountRef,
+    device: Thumbprint,
+    statements: [&'static str; 2],
+) -> Result<()> {
+    for statement in statements {
         sqlx::query(statement)
             .bind(owner.project.as_str())
             .bind(&owner.account.as_bytes()[..])
